@@ -1,0 +1,523 @@
+"""The plumbing that every builder shares: signature, checks, heads, weights, features, registry.
+
+An architecture file holds a table that mirrors its paper's, a block and a body
+
+    @architecture(paper=..., year=..., input_shape=(224, 224, 3), min_size=31, head=gap_dense)
+    def MobileNet(x, *, alpha, table=TABLE):
+
+and `architecture` turns the body into the public builder `MobileNet(input_shape=None, classes=None,
+*, alpha=1.0, rho=1.0, ...)`. This is the one place where the function that you read is not the
+function that you call.
+
+A body maps the input tensor to the last feature tensor. It takes `alpha`, those of the common
+arguments that it names, and its own arguments, which become the builder's. A head maps the features
+to predictions under the same rule. An own argument that is annotated `Literal[...]` or `bool` is
+checked against that annotation.
+"""
+
+import contextlib
+import inspect
+import math
+import sys
+import textwrap
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from numbers import Real
+from typing import Any, NamedTuple
+
+import keras
+from keras import layers
+
+import keras_archs
+from keras_archs._checks import check_alpha, check_arch, check_rho, nearest
+from keras_archs._graph import feature_tensors
+from keras_archs.weights import load_weights
+
+_REGISTRY: dict[str, Callable] = {}
+_DEEPEST_GRAPH = 20_000  # Keras walks a graph recursively: ResNet1202 needs about 10,000 frames
+
+
+class Figure(NamedTuple):
+    """A published figure and where it stands."""
+
+    value: float
+    source: str
+
+
+@dataclass(frozen=True)
+class ArchInfo:
+    """What is known of an architecture without building it.
+
+    Attributes:
+        name: the registry's name, as `build` takes it.
+        family: the module that holds it.
+        paper: authors, year, identifier and table.
+        year: of first publication.
+        input_shape: the paper's `(height, width, channels)`.
+        classes: the paper's number of classes.
+        min_size: smallest side in pixels of an input at the default arguments: the smallest at
+            which every strided layer still shrinks its map and the last map is not empty.
+        layout: whose conventions the default network follows: "paper", "keras", "torch", "caffe".
+        stems: values that `stem` takes; empty where the family has no such argument.
+        published: figures of the paper by quantity ("params", "macs", "imagenet_top1", ...; counts
+            in units, accuracies in %).
+    """
+
+    name: str
+    family: str
+    paper: str
+    year: int
+    input_shape: tuple[int, int, int]
+    classes: int
+    min_size: int
+    layout: str = "paper"
+    stems: tuple[str, ...] = ()
+    published: Mapping[str, Figure] = field(default_factory=dict)
+    min_size_for: Callable[..., int] = field(default=lambda **own: 1, repr=False, compare=False)
+    """Smallest side in pixels with these arguments of the family, e.g. `stem="small"`."""
+
+
+def width(filters: int, alpha: float) -> int:
+    """`filters` scaled by `alpha`, rounded to the nearest integer (halves up), never below 1."""
+    return max(1, math.floor(filters * alpha + 0.5))
+
+
+def scaled_side(side: int, rho: float) -> int:
+    """`side` in pixels scaled by `rho`, rounded to the nearest integer (halves up)."""
+    return math.floor(side * rho + 0.5)
+
+
+def dropped(x, rate, name="dropout"):
+    """Dropout where there is something to drop: a rate of 0 adds no layer."""
+    return layers.Dropout(rate, name=name)(x) if rate else x
+
+
+def flatten(x, name="flatten"):
+    """(B, H, W, C) -> (B, H*W*C). H and W must be known."""
+    if None in x.shape[1:]:
+        raise ValueError(
+            f"`input_shape` must have fixed sides: layer `{name}` flattens the map. "
+            f"Received: sides {x.shape[1:-1]} at that layer"
+        )
+    return layers.Flatten(name=name)(x)
+
+
+def classifier(x, classes, dropout, activation):
+    """(B, C) -> (B, classes): dropout, a dense layer `logits`, the activation `predictions`."""
+    x = dropped(x, dropout)
+    x = layers.Dense(classes, name="logits", dtype="float32")(x)
+    if activation is None:
+        return x
+    return layers.Activation(activation, name="predictions", dtype="float32")(x)
+
+
+def gap_dense(x, *, classes, dropout, classifier_activation):
+    """Global average pooling and one dense layer, named and fused as keras.applications does."""
+    x = dropped(layers.GlobalAveragePooling2D(name="avg_pool")(x), dropout)
+    activation = classifier_activation or "linear"
+    return layers.Dense(classes, activation=activation, name="predictions", dtype="float32")(x)
+
+
+# ---------------------------------------------------------------------------------- the signature
+
+_COMMON_DOCS = {
+    "input_shape": "`(height, width, channels)` of the images in pixels, without the batch. "
+    "Defaults to {input_shape}. Sides of at least {min_size}, or None where the head pools "
+    "globally; any number of channels from 1.",
+    "classes": "number of classes, at least 1. Defaults to {classes}.",
+    "alpha": "width multiplier, > 0: scales the number of filters of the layers.",
+    "rho": "resolution multiplier in (0, 1]: scales the sides of `input_shape`, rounded to the "
+    "nearest pixel.",
+    "include_top": "whether the classifier is built. Without it the output is the last feature "
+    "map.",
+    "pooling": 'None, "avg" or "max": with `include_top=False`, how the last feature map is pooled '
+    "to a vector.",
+    "features": 'list such as `["P2", "P4"]`: the model returns a dict of these feature maps and '
+    "has no classifier. `P{{k}}` is the last tensor at total stride 2^k that every path through "
+    "the network crosses.",
+    "dropout": "fraction dropped, in [0, 1). None means the paper's{dropout}.",
+    "classifier_activation": "name of the classifier's activation, None for logits.",
+    "weights": "None for random weights, or the path of a `.keras` or `.weights.h5` file.",
+    "adapt": "whether weights for another number of classes or channels are adapted. Not available "
+    "yet: must be False.",
+    "name": "name of the model. Defaults to {name!r}.",
+    # own arguments that several families have
+    "stem": '"imagenet", or "small" for images such as 32x32: the first two reductions get stride '
+    "1, and one that is a pooling layer standing alone is left out.",
+    "layout": "whose conventions are followed where they differ: {layouts}; the module says how.",
+}
+
+_RETURNS = """
+Returns:
+    A functional `keras.Model` that maps images (batch, height, width, channels) to predictions
+    (batch, classes).
+
+Raises:
+    ValueError: an argument is outside the range given above, or the weights do not fit.
+    TypeError: an unknown keyword.
+"""
+
+
+def _common_signature(
+    input_shape=None,
+    classes=None,
+    *,
+    alpha=1.0,
+    rho=1.0,
+    include_top=True,
+    pooling=None,
+    features=None,
+    dropout=None,
+    classifier_activation="softmax",
+    weights=None,
+    adapt=False,
+    name=None,
+):
+    """The one place where the common arguments and their defaults stand."""
+
+
+_COMMON = inspect.signature(_common_signature).parameters
+
+
+def _own_parameters(function: Callable) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(function).parameters
+    hints = typing.get_type_hints(function)
+    return {
+        name: parameter.replace(annotation=hints.get(name, inspect.Parameter.empty))
+        for name, parameter in parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in _COMMON
+    }
+
+
+def _documentation(spec: "_Spec", info: ArchInfo) -> str:
+    text, _, own_docs = inspect.cleandoc(spec.doc).partition("\nArgs:\n")
+    facts = {
+        "name": info.name,
+        "input_shape": info.input_shape,
+        "classes": info.classes,
+        "dropout": "" if spec.dropout is None else f" ({spec.dropout})",
+        "min_size": info.min_size,
+    }
+    if "small" in info.stems:
+        facts["min_size"] = f'{info.min_size} ({info.min_size_for(stem="small")} with stem="small")'
+    if "layout" in spec.own:
+        layouts = typing.get_args(spec.own["layout"].annotation)
+        facts["layouts"] = ", ".join(f'"{layout}"' for layout in layouts)
+    arguments = [
+        textwrap.fill(
+            f"{name}: {_COMMON_DOCS[name].format(**facts)}",
+            width=96,
+            initial_indent=" " * 4,
+            subsequent_indent=" " * 8,
+        )
+        for name in (*_COMMON, *spec.own)
+        if name in _COMMON_DOCS
+    ]
+    if own_docs:
+        arguments.append(textwrap.indent(textwrap.dedent(own_docs).strip(), " " * 4))
+    joined = "\n".join(arguments)
+    return f"{text.strip()}\n\nPaper: {info.paper}\n\nArgs:\n{joined}\n{_RETURNS}"
+
+
+# --------------------------------------------------------------------------------------- checking
+
+
+def _check_input_shape(shape, title: str, info: ArchInfo, rho: float, smallest: int):
+    """The (height, width, channels) to build, `rho` applied."""
+    wanted = "(height, width, channels) of positive integers, None allowed for the sides"
+    given = info.input_shape if shape is None else shape
+    if (
+        not isinstance(given, (tuple, list))
+        or len(given) != 3
+        or not all(side is None or _is_count(side) for side in given[:2])
+        or not _is_count(given[2])
+    ):
+        raise ValueError(f"`input_shape` must be {wanted}. Received: input_shape={shape!r}")
+    if rho != 1 and None in given:
+        raise ValueError(
+            f"`rho` must be 1 where a side of `input_shape` is None. Received: rho={rho!r}, "
+            f"input_shape={shape!r}"
+        )
+    sides = [None if side is None else scaled_side(int(side), rho) for side in given[:2]]
+    if any(side is not None and side < smallest for side in sides):
+        scaled = f" (with rho={rho!r}: {sides[0]}x{sides[1]})" if rho != 1 else ""
+        raise ValueError(
+            f"`input_shape` must be at least {smallest}x{smallest} for {title}. "
+            f"Received: input_shape={tuple(given)}{scaled}"
+        )
+    return (*sides, int(given[2]))
+
+
+def _is_count(value) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, bool) and int(value) >= 1
+
+
+def _is_rate(value) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < 1
+
+
+def _is_activation(value) -> bool:
+    try:
+        return callable(keras.activations.get(value))
+    except (ValueError, TypeError):
+        return False
+
+
+_COMMON_CHECKS = {
+    "classes": ("an integer >= 1", lambda v: v is None or _is_count(v)),
+    "include_top": ("a bool", lambda v: isinstance(v, bool)),
+    "pooling": ("None, 'avg' or 'max'", lambda v: v in (None, "avg", "max")),
+    "dropout": ("None or in [0, 1)", lambda v: v is None or _is_rate(v)),
+    "classifier_activation": ("None or the name of a Keras activation", _is_activation),
+    "adapt": ("False: adapting weights is not available yet", lambda v: v is False),
+    "name": ("a string", lambda v: v is None or isinstance(v, str)),
+}
+
+
+def _check_common(common: Mapping[str, Any]):
+    check_alpha(common["alpha"])
+    check_rho(common["rho"])
+    for name, (wanted, holds) in _COMMON_CHECKS.items():
+        if not holds(common[name]):
+            raise ValueError(f"`{name}` must be {wanted}. Received: {name}={common[name]!r}")
+    if common["pooling"] and (common["include_top"] or common["features"] is not None):
+        raise ValueError(
+            "`pooling` must be None unless include_top=False and features=None. "
+            f"Received: pooling={common['pooling']!r}"
+        )
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "`keras.config.image_data_format()` must be 'channels_last'. "
+            f"Received: {keras.config.image_data_format()!r}"
+        )
+
+
+def _check_own(own: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]):
+    for name, value in own.items():
+        hint = parameters[name].annotation
+        choices = (True, False) if hint is bool else typing.get_args(hint)
+        literal = hint is bool or typing.get_origin(hint) is typing.Literal
+        if literal and not any(type(value) is type(c) and value == c for c in choices):
+            wanted = ", ".join(repr(c) for c in choices)
+            raise ValueError(f"`{name}` must be one of {wanted}. Received: {name}={value!r}")
+
+
+# --------------------------------------------------------------------------------------- building
+
+
+@contextlib.contextmanager
+def deep_graphs():
+    """Let Keras walk graphs that are deeper than Python's recursion limit."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, _DEEPEST_GRAPH))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _call(function: Callable, x, available: Mapping[str, Any]):
+    """Call a body or head with those of the `available` arguments that it names."""
+    named = inspect.signature(function).parameters
+    return function(x, **{name: value for name, value in available.items() if name in named})
+
+
+@dataclass(frozen=True)
+class _Spec:
+    """All that `architecture` was told of one network."""
+
+    body: Callable
+    head: Callable
+    dropout: float | None
+    min_size: int | Mapping[str, int] | Callable[..., int]
+    facts: Mapping[str, Any]  # fields of ArchInfo
+    bound: Mapping[str, Any]  # own arguments that a variant fixes
+    doc: str
+
+    @property
+    def own(self) -> dict[str, inspect.Parameter]:
+        """The arguments that are the family's own and still open."""
+        parameters = {**_own_parameters(self.body), **_own_parameters(self.head)}
+        return {name: p for name, p in parameters.items() if name not in self.bound}
+
+    def info(self, title: str) -> ArchInfo:
+        defaults = {**{name: p.default for name, p in self.own.items()}, **self.bound}
+
+        def smallest(**given) -> int:
+            arguments = {**defaults, **given}
+            if callable(self.min_size):
+                named = inspect.signature(self.min_size).parameters
+                return self.min_size(**{name: arguments[name] for name in named})
+            if isinstance(self.min_size, Mapping):
+                return self.min_size[arguments["stem"]]
+            return self.min_size
+
+        return ArchInfo(
+            name=title.lower(),
+            family=self.body.__module__.rpartition(".")[2],
+            min_size=smallest(),
+            min_size_for=smallest,
+            stems=typing.get_args(self.own["stem"].annotation) if "stem" in self.own else (),
+            **self.facts,
+        )
+
+
+def _assemble(
+    title: str, spec: _Spec, info: ArchInfo, common: Mapping[str, Any], own: Mapping[str, Any]
+) -> keras.Model:
+    smallest = info.min_size_for(**own)
+    shape = _check_input_shape(common["input_shape"], title, info, common["rho"], smallest)
+    dropout = common["dropout"]
+    available = {**common, **spec.bound, **own}
+    inputs = keras.Input(shape, name="input")
+    x = _call(spec.body, inputs, available)
+    if common["features"] is not None:
+        outputs = feature_tensors(inputs, x, common["features"])
+    elif common["include_top"]:
+        available["classes"] = info.classes if common["classes"] is None else int(common["classes"])
+        available["dropout"] = spec.dropout if dropout is None else dropout
+        outputs = _call(spec.head, x, available)
+    elif common["pooling"]:
+        kind = common["pooling"]
+        pool = layers.GlobalAveragePooling2D if kind == "avg" else layers.GlobalMaxPooling2D
+        outputs = pool(name=f"{kind}_pool")(x)
+    else:
+        outputs = x
+    model = keras.Model(inputs, outputs, name=common["name"] or info.name)
+    if common["weights"] is not None:
+        load_weights(model, common["weights"])
+    return model
+
+
+def _unknown_keyword(title: str, keyword: str, known) -> TypeError:
+    return TypeError(
+        f"{title}() got an unexpected keyword argument {keyword!r}.{nearest(keyword, known)}"
+    )
+
+
+def _builder(title: str, spec: _Spec) -> Callable:
+    """The public function: binds, checks, assembles."""
+    info, own_parameters = spec.info(title), spec.own
+    signature = inspect.Signature(
+        [*_COMMON.values(), *own_parameters.values()], return_annotation=keras.Model
+    )
+
+    def build(*args, **kwargs):
+        for keyword in kwargs:
+            if keyword not in signature.parameters:
+                raise TypeError(
+                    f"{title}() got an unexpected keyword argument {keyword!r}."
+                    f"{nearest(keyword, signature.parameters)}"
+                )
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        common = {name: value for name, value in bound.arguments.items() if name in _COMMON}
+        own = {name: value for name, value in bound.arguments.items() if name not in _COMMON}
+        _check_common(common)
+        _check_own(own, own_parameters)
+        with deep_graphs():
+            return _assemble(title, spec, info, common, own)
+
+    build.__name__ = build.__qualname__ = title
+    build.__module__ = spec.body.__module__
+    build.__doc__ = _documentation(spec, info)
+    build.__signature__ = signature
+    build.info = info
+    return build
+
+
+def _register(title: str, spec: _Spec) -> Callable:
+    builder = _builder(title, spec)
+    if title not in keras_archs.MODULES.get(builder.info.family, ()):
+        raise ValueError(f"`{title}` must stand in the line of its module in keras_archs.MODULES")
+    if builder.info.name in _REGISTRY:
+        raise ValueError(f"`{title}` must be defined once. Received: a second definition")
+    _REGISTRY[builder.info.name] = builder
+    return builder
+
+
+class Family:
+    """A body whose networks are all variants of it, such as the ResNets."""
+
+    def __init__(self, spec: _Spec):
+        self._spec = spec
+
+    def variant(self, title: str, doc: str, **changes) -> Callable:
+        """A public builder of this family.
+
+        Args:
+            title: its name.
+            doc: first line of its docstring.
+            **changes: `head`, `dropout`, `min_size` or fields of `ArchInfo` that differ from the
+                family's, and own arguments of the body: the variant fixes and no longer takes them.
+        """
+        spec = self._spec
+        parts = {k: changes.pop(k) for k in ("head", "dropout", "min_size") if k in changes}
+        facts = {k: changes.pop(k) for k in set(changes) & set(ArchInfo.__annotations__)}
+        if unknown := set(changes) - set(spec.own):
+            raise TypeError(f"`{title}` must fix own arguments of its family. Received: {unknown}")
+        rest = inspect.cleandoc(spec.doc).partition("\n")[2]
+        spec = replace(
+            spec,
+            facts={**spec.facts, **facts},
+            bound={**spec.bound, **changes},
+            doc=f"{doc}\n{rest}",
+            **parts,
+        )
+        return _register(title, spec)
+
+
+def architecture(
+    *,
+    head: Callable,
+    min_size: int | Mapping[str, int] | Callable[..., int],
+    dropout: float | None = 0.0,
+    **facts,
+) -> Callable:
+    """Turn a body into a public builder, or into a `Family` where its name starts with `_`.
+
+    Args:
+        head: the classifier: `gap_dense` or the family's own.
+        min_size: smallest side in pixels, one a stem as a mapping, or a function of own arguments.
+            Tests find the true value by trying.
+        dropout: the paper's rate before the classifier; None where the head knows its own.
+        **facts: the fields of `ArchInfo` that are known by reading: `paper`, `year`, `input_shape`,
+            `classes`, `layout`, `published`.
+    """
+
+    def decorate(body: Callable):
+        spec = _Spec(
+            body=body,
+            head=head,
+            dropout=dropout,
+            min_size=min_size,
+            facts=facts,
+            bound={},
+            doc=body.__doc__ or "",
+        )
+        return Family(spec) if body.__name__.startswith("_") else _register(body.__name__, spec)
+
+    return decorate
+
+
+# ------------------------------------------------------------------------------------- the registry
+
+
+def builder(name: str) -> Callable:
+    """The builder that is registered as `name`; case does not matter.
+
+    Raises:
+        ValueError: no architecture has this name; the message names the nearest one.
+    """
+    return getattr(keras_archs, check_arch(name))
+
+
+def build(name: str, *args, **kwargs) -> keras.Model:
+    """Build the architecture `name`, as `list_archs` spells it, with its builder's arguments."""
+    return builder(name)(*args, **kwargs)
+
+
+def info(name: str) -> ArchInfo:
+    """What is known of the architecture `name` without building it."""
+    return builder(name).info

@@ -1,0 +1,38 @@
+"""Fixtures that every test file may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+SHARED = Path(os.environ.get("KERAS_ARCHS_SHARED", Path(__file__).parents[1] / ".." / "shared"))
+
+
+def _folder(name: str) -> Path:
+    folder = (SHARED / name).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"needs the folder {name}/ of the shared reference material")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """Published counts, cost tables and trained weights to test against."""
+    return _folder("reference")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """MNIST and CIFAR-10 files."""
+    return _folder("data")
+
+
+@pytest.fixture(autouse=True)
+def seeded(request):
+    """Each test that uses Keras starts from the same random state."""
+    import sys
+
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)

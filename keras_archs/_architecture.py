@@ -21,7 +21,7 @@ import math
 import sys
 import textwrap
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any, NamedTuple
@@ -254,7 +254,7 @@ def _is_count(value) -> bool:
 
 
 def _is_rate(value) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < 1
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < 1
 
 
 def _is_activation(value) -> bool:
@@ -291,6 +291,15 @@ def _check_common(common: Mapping[str, Any]):
             "`keras.config.image_data_format()` must be 'channels_last'. "
             f"Received: {keras.config.image_data_format()!r}"
         )
+
+
+def _check_keywords(title: str, given: Iterable[str], known: Collection[str]):
+    for keyword in given:
+        if keyword not in known:
+            did_you_mean = nearest(keyword, known)
+            raise TypeError(
+                f"{title}() got an unexpected keyword argument {keyword!r}.{did_you_mean}"
+            )
 
 
 def _check_own(own: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]):
@@ -345,6 +354,8 @@ class _Spec:
         defaults = {**{name: p.default for name, p in self.own.items()}, **self.bound}
 
         def smallest(**given) -> int:
+            _check_keywords(title, given, self.own)
+            _check_own(given, self.own)
             arguments = {**defaults, **given}
             if callable(self.min_size):
                 named = inspect.signature(self.min_size).parameters
@@ -390,12 +401,6 @@ def _assemble(
     return model
 
 
-def _unknown_keyword(title: str, keyword: str, known) -> TypeError:
-    return TypeError(
-        f"{title}() got an unexpected keyword argument {keyword!r}.{nearest(keyword, known)}"
-    )
-
-
 def _builder(title: str, spec: _Spec) -> Callable:
     """The public function: binds, checks, assembles."""
     info, own_parameters = spec.info(title), spec.own
@@ -404,12 +409,7 @@ def _builder(title: str, spec: _Spec) -> Callable:
     )
 
     def build(*args, **kwargs):
-        for keyword in kwargs:
-            if keyword not in signature.parameters:
-                raise TypeError(
-                    f"{title}() got an unexpected keyword argument {keyword!r}."
-                    f"{nearest(keyword, signature.parameters)}"
-                )
+        _check_keywords(title, kwargs, signature.parameters)
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         common = {name: value for name, value in bound.arguments.items() if name in _COMMON}

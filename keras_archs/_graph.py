@@ -1,6 +1,7 @@
 """Reading a functional model's graph: its calls in order, and the tensors at each total stride."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import keras
 
@@ -11,16 +12,17 @@ class Call(NamedTuple):
     operation: keras.Operation
     inputs: list
     outputs: list
+    arguments: Any  # Keras' record of the whole call; `fill_in` puts other tensors for the inputs
 
 
 def calls(model: keras.Model) -> list[Call]:
     """The calls of a functional model in the (topological) order in which Keras runs them."""
     by_depth = model._nodes_by_depth  # Keras offers no public list of nodes
     nodes = (node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth])
-    return [Call(node.operation, node.input_tensors, node.outputs) for node in nodes]
+    return [Call(n.operation, n.input_tensors, n.outputs, n.arguments) for n in nodes]
 
 
-def last_uses(order: list[Call]) -> dict[int, int]:
+def last_uses(order: Sequence) -> dict[int, int]:
     """For each tensor's `id` the position in `order` of the last call that reads it."""
     return {id(tensor): at for at, call in enumerate(order) for tensor in call.inputs}
 
@@ -41,7 +43,7 @@ def feature_tensors(inputs, outputs, names: list[str]) -> dict:
     """
     order = calls(keras.Model(inputs, outputs))
     uses, stride_of, present, open_until = last_uses(order), {}, {}, 0
-    for at, (operation, read, written) in enumerate(order):
+    for at, (operation, read, written, _) in enumerate(order):
         reached = max((stride_of[id(tensor)] for tensor in read), default=1)
         stride = reached * _stride(operation)
         stride_of |= {id(tensor): stride for tensor in written}

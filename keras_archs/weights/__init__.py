@@ -54,6 +54,8 @@ def _copy_by_name(model: keras.Model, path: Path):
     except Exception as error:  # whatever a damaged or foreign file makes Keras raise
         first_line = str(error).strip().partition("\n")[0]
         raise _unfit(path, f"Keras cannot load the file ({first_line})") from error
+    if not isinstance(saved, keras.Model):
+        raise _unfit(path, f"the file holds a {type(saved).__name__}, not a model")
     sources = {layer.name: layer for layer in saved.layers}
     values = []
     for layer in model.layers:

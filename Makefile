@@ -1,0 +1,52 @@
+# make install | lint | test | test-jax | test-slow | demo | wheel | clean
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+# The first Python of at least 3.11; `make PYTHON=...` takes another.
+PYTHON ?= $(shell for p in python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+STAMP := .venv/installed
+
+# Test files of keras_archs/: they pass on every backend.
+JAX_TESTS := $(wildcard $(addprefix tests/test_,$(addsuffix .py,architectures cost expected parity)))
+
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: install lint format test test-jax test-slow demo wheel clean
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: needs Python 3.11 or newer" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[tensorflow,jax,dev]'
+	@touch $@
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: install
+	$(BIN)/python -m pytest -q --durations=10
+
+test-jax: install
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q --durations=10 $(JAX_TESTS)
+
+test-slow: install
+	$(BIN)/python tests/run_slow.py
+
+demo: install
+	$(BIN)/keras-archs compare --data digits --run-dir runs/demo \
+		--archs lenet5,mobilenet:alpha=0.5,mobilenet,squeezenet,resnet20,simpnet_300k
+
+wheel: install
+	$(BIN)/python -m build --wheel --no-isolation
+
+clean:
+	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,36 @@
+"""What is done with the architectures: train, evaluate, predict and compare them.
+
+Every command of the command line is a function of the same name and arguments here.
+
+>>> import applications
+>>> run = applications.train("mobilenet", alpha=0.5, data="digits")
+
+Importing this package imports neither Keras nor anything else that is heavy: a function's module
+is imported when the function is first used.
+"""
+
+import importlib
+
+_MODULE_OF = {
+    "Run": "runs",
+    "load": "runs",
+    "train": "training",
+    "evaluate": "evaluation",
+    "predict": "evaluation",
+    "compare": "comparison",
+    "dashboard": "dashboards",
+    "recipe": "recipes",
+    "list_recipes": "recipes",
+}
+
+__all__ = list(_MODULE_OF)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name):
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

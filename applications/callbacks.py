@@ -1,0 +1,158 @@
+"""What happens after each epoch of a training: a row of its history, a checkpoint, a line."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from applications import runs
+
+
+class Journal(keras.callbacks.Callback):
+    """Keeps the history and stops a training whose loss is no longer finite.
+
+    Args:
+        schedule: step -> learning rate.
+        steps: steps of an epoch.
+        rows: history of the epochs before this training, one dict an epoch; it is continued.
+    """
+
+    def __init__(self, schedule: Callable, steps: int, rows: list[dict[str, float]]):
+        super().__init__()
+        self.schedule, self.steps, self.rows = schedule, steps, rows
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch, self._started = epoch, time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            done = f"the checkpoint of epoch {self._epoch}" if self._epoch else "no checkpoint"
+            raise ValueError(
+                "the loss must stay finite: try a lower `learning_rate` in a new run (this run's "
+                f"folder keeps {done}). Received: loss={logs['loss']} in epoch {self._epoch + 1}, "
+                f"step {batch + 1}"
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        last_step = (epoch + 1) * self.steps - 1
+        logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.schedule(last_step)))
+        names = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+        values = {name: float(logs[name]) for name in names}
+        seconds = round(time.perf_counter() - self._started, 3)
+        self.rows.append({"epoch": epoch + 1, **values, "seconds": seconds})
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Writes all that a later process needs to go on bit for bit, in one file, after each epoch.
+
+    `model.variables` holds the states of the seed generators, which `model.weights` does not; the
+    schedule follows from the optimizer's step count, order and augmentation from the epoch.
+    """
+
+    def __init__(self, path: Path, rows: list[dict[str, float]]):
+        super().__init__()
+        self.path, self.rows = path, rows
+
+    def on_epoch_end(self, epoch, logs=None):
+        arrays = {name: keras.ops.convert_to_numpy(v) for name, v in _state(self.model).items()}
+        state = json.dumps({"history": self.rows, "backend": keras.backend.backend()})
+        self.path.parent.mkdir(exist_ok=True)
+        runs.write_atomic(self.path, lambda path: np.savez(path, state=state, **arrays))
+
+
+def _state(model: keras.Model) -> dict[str, keras.Variable]:
+    """Every variable that lasts: metrics start anew each epoch."""
+    metrics = {id(variable) for variable in model.metrics_variables}
+    kept = [variable for variable in model.variables if id(variable) not in metrics]
+    named = {f"model/{i}": variable for i, variable in enumerate(kept)}
+    return named | {f"optimizer/{i}": v for i, v in enumerate(model.optimizer.variables)}
+
+
+def restore(path: Path, model: keras.Model) -> list[dict[str, float]]:
+    """Put a checkpoint back into the compiled model, and return the history up to it.
+
+    Raises:
+        ValueError: it is of another network or backend.
+    """
+    variables = _state(model)
+    with np.load(path, allow_pickle=False) as saved:
+        state = json.loads(str(saved["state"]))
+        if state["backend"] != keras.backend.backend():
+            raise ValueError(
+                f"`resume` must use the backend of the run, {state['backend']}. "
+                f"Received: {keras.backend.backend()}"
+            )
+        shapes = {name: saved[name].shape for name in saved.files if name != "state"}
+        if shapes != {name: tuple(v.shape) for name, v in variables.items()}:
+            raise ValueError(
+                f"`resume` must meet the network that was saved. Received: {path}, of another one"
+            )
+        for name, variable in variables.items():
+            variable.assign(saved[name])
+    return state["history"]
+
+
+class ProgressLines(keras.callbacks.Callback):
+    """A line an epoch on stderr and, in a terminal, a bar with the time that is left.
+
+    Args:
+        epochs: of the whole training.
+        steps: of an epoch.
+        rows: the history that `Journal` keeps.
+    """
+
+    def __init__(self, epochs: int, steps: int, rows: list[dict[str, float]]):
+        super().__init__()
+        self.epochs, self.steps, self.rows = epochs, steps, rows
+        self.console = Console(stderr=True, highlight=False)
+        self.bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self._first = len(rows)
+
+    def on_train_begin(self, logs=None):
+        self.bar.start()
+        done = self._first * self.steps
+        fields: dict[str, Any] = {"epoch": self._first + 1, "epochs": self.epochs, "figures": ""}
+        self._task = self.bar.add_task("", total=self.epochs * self.steps, completed=done, **fields)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.bar.update(self._task, epoch=epoch + 1)
+
+    def on_train_batch_end(self, batch, logs=None):
+        figures = f"loss {logs['loss']:.3f}  accuracy {100 * logs['accuracy']:.1f} %"
+        self.bar.update(self._task, advance=1, figures=figures)
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = self.rows[-1]
+        recent = [r["seconds"] for r in self.rows[self._first :]]
+        # The first epoch compiles, so it says little of the next ones.
+        per_epoch = float(np.median(recent[1:] or recent))
+        left = timedelta(seconds=round(per_epoch * (self.epochs - epoch - 1)))
+        self.console.print(
+            f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
+            f"  loss {row['loss']:.4f}  accuracy {100 * row['accuracy']:5.1f} %"
+            f"  validation loss {row['val_loss']:.4f}  accuracy {100 * row['val_accuracy']:5.1f} %"
+            f"  {row['seconds']:.1f} s  ETA {left}",
+            soft_wrap=True,
+        )
+
+    def close(self) -> None:
+        """Takes the bar away. May be called more than once."""
+        self.bar.stop()

@@ -1,0 +1,706 @@
+"""Images to train on: the embedded digits, Keras' data sets, image folders and `.npz` files.
+
+>>> from applications.data import open_source
+>>> source = open_source("digits", seed=0)  # classes, native side and channels are known
+>>> data = source.at(16)  # every image as 16x16
+>>> data.train.batch([0, 1]).shape
+(2, 16, 16, 1)
+
+Pixels are uint8 0..255 throughout. A split that the data do not have is cut from the training
+images, class by class, with the seed: 20 % test, then 10 % of the rest validation, at least one
+image of each class in each; `Dataset.split` records it.
+
+A folder is `train/<class>/*` with, optionally, `val/` (or `validation/`) and `test/` beside it, or
+just `<class>/*`, of which both splits are cut. Files are chosen by `EXTENSIONS`; hidden ones and
+all others are ignored. Only what fits in memory is decoded once, the rest whenever it is asked for.
+
+How an image file becomes pixels: the first frame is taken, EXIF orientation applied, transparency
+laid on black, 16-bit greyscale scaled to 8 bits, colour turned to grey by Pillow's luma, sizes
+changed by Pillow's bilinear filter (which averages when it reduces).
+"""
+
+import difflib
+import importlib
+import math
+import os
+import re
+import sys
+import zipfile
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+EXTENSIONS = ".jpg .jpeg .png .bmp .gif .webp .tif .tiff .ppm .pgm".split()  # or in capitals
+RESIZES = ("stretch", "crop", "pad")
+SPLITS = ("train", "validation", "test")
+FRACTIONS = {"test": 0.2, "validation": 0.1}  # cut in this order, each from what is left
+MEMORY_LIMIT = 2 * 2**30  # bytes of decoded images
+
+_DIGITS = tuple("0123456789")
+_CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck".split()
+_FASHION = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(",")
+_CIFAR100 = """
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly
+    camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile
+    cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp
+    lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain mouse mushroom
+    oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
+    possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake
+    spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor
+    train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+""".split()
+# Name in keras.datasets -> class names, and whether a mirrored image keeps its class.
+KERAS_DATASETS = {
+    "mnist": (_DIGITS, False),
+    "fashion_mnist": (tuple(_FASHION), True),
+    "cifar10": (tuple(_CIFAR10), True),
+    "cifar100": (tuple(_CIFAR100), True),
+}
+NAMES = ("digits", *KERAS_DATASETS)
+
+
+class Subset:
+    """The images of one split, decoded and resized when they are asked for or already in memory.
+
+    Attributes:
+        labels: class indices, int64, (N,).
+        ids: N texts that name the images: the file's path relative to the data folder, or the array
+            and the row (`"train/17"`).
+    """
+
+    labels: np.ndarray
+    ids: Sequence[str]
+
+    def __init__(self, images, labels, ids, shape, resize, in_memory):
+        self.labels, self.ids = labels, ids
+        self._shape, self._resize = shape, resize
+        self._images = _load(images, shape, resize) if in_memory else images
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"<Subset of {len(self):,} images>"
+
+    def batch(self, rows: np.ndarray | Sequence[int]) -> np.ndarray:
+        """Images of the given rows: uint8 0..255, (len(rows), H, W, C).
+
+        Raises:
+            ValueError: an image file cannot be decoded; the message names it.
+        """
+        return _load(self._images[np.asarray(rows, dtype=np.intp)], self._shape, self._resize)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Three splits of images of one shape.
+
+    Attributes:
+        name: short name, fit for a folder's name.
+        labels: class names; a label is an index into them.
+        image_shape: (H, W, C) of every image.
+        train, validation, test: the splits.
+        mirror: whether an image mirrored left to right keeps its class (False if unknown).
+        split: how the splits came about, ready for JSON: `source`, `seed`, `size`, `channels`,
+            `resize`, `cut` (the fractions of the splits that were cut) and for each split `of`
+            (the array or folder), `count` and `rows` (`"all"`, row numbers, or paths of files).
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    train: Subset
+    validation: Subset
+    test: Subset
+    mirror: bool
+    split: dict = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Images as they are stored: an array or a folder, before splits are cut from it."""
+
+    name: str
+    images: np.ndarray  # uint8 (N, H, W, C), or paths (N,) as objects
+    labels: np.ndarray  # int64 (N,)
+    ids: np.ndarray | None = None  # paths relative to the data folder, (N,) as objects
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def id_list(self, rows: np.ndarray) -> list[str]:
+        if self.ids is None:
+            return [f"{self.name}/{row}" for row in rows.tolist()]
+        return self.ids[rows].tolist()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Data whose classes, sizes and splits are known and of which nothing is resized yet.
+
+    Attributes:
+        name: short name, fit for a folder's name.
+        labels: class names; a label is an index into them.
+        side: median of all heights and widths, in pixels.
+        channels: 1 if all images are greyscale, else 3.
+        mirror: whether an image mirrored left to right keeps its class (False if unknown).
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    side: int
+    channels: int
+    mirror: bool
+    _splits: dict[str, tuple[_Part, np.ndarray | None]] = field(repr=False)  # rows, None: all
+    _record: dict = field(repr=False)
+
+    def at(
+        self,
+        size: int | tuple[int, int],
+        channels: int | None = None,
+        resize: str = "stretch",
+        *,
+        keep: Collection[str] = SPLITS,
+        memory_limit: int = MEMORY_LIMIT,
+    ) -> Dataset:
+        """The data at one image size.
+
+        Args:
+            size: side in pixels, or (height, width).
+            channels: 1 or 3; None keeps those of the source.
+            resize: "stretch" ignores the proportions, "crop" scales the short side and crops the
+                centre, "pad" scales the long side and centres the image on zeros.
+            keep: splits to decode now and keep in memory; the others are decoded a batch at a time.
+            memory_limit: bytes; where the decoded images of `keep` exceed it nothing is kept.
+
+        Raises:
+            ValueError: an option is out of range, or an image cannot be decoded (it is named).
+        """
+        height, width = size if isinstance(size, tuple | list) else (size, size)
+        channels = self.channels if channels is None else channels
+        shape = _check_shape_and_resize((height, width, channels), resize)
+        count = {s: len(part if rows is None else rows) for s, (part, rows) in self._splits.items()}
+        fits = sum(count[split] for split in keep) * math.prod(shape) <= memory_limit
+        subsets, record = {}, {}
+        for split, (part, rows) in self._splits.items():
+            every = np.arange(len(part)) if rows is None else rows
+            images = part.images if rows is None else part.images[rows]
+            ids = part.id_list(every)
+            subsets[split] = Subset(
+                images, part.labels[every], ids, shape, resize, fits and split in keep
+            )
+            named = ids if part.ids is not None else every.tolist()
+            record[split] = {
+                "of": part.name,
+                "count": count[split],
+                "rows": "all" if rows is None else named,
+            }
+        split = {
+            **self._record,
+            "size": list(shape[:2]),
+            "channels": shape[2],
+            "resize": resize,
+            **record,
+        }
+        return Dataset(self.name, self.labels, shape, **subsets, mirror=self.mirror, split=split)
+
+
+def open_source(data: str | os.PathLike, *, seed: int = 0) -> Source:
+    """Find the data, check them and cut the splits they lack.
+
+    Args:
+        data: "digits", "mnist", "fashion_mnist", "cifar10", "cifar100", a folder of images or the
+            path of an `.npz` file with `x_train, y_train, x_test, y_test` and optionally
+            `x_val, y_val` (images (N, H, W) or (N, H, W, 1 or 3) of integers 0..255, labels (N,)).
+            A folder called like a data set is written `./digits`.
+        seed: of the cut, 0..2**32 - 1. The same data and seed give the same splits anywhere.
+
+    Raises:
+        ValueError: `data` is unknown, or what it holds cannot be used; the message says what.
+        OSError: a file cannot be read or a data set cannot be downloaded.
+    """
+    data = os.fspath(data)
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"`seed` must be within 0..2**32 - 1. Received: seed={seed}")
+    if data == "digits":
+        return _digits(seed)
+    if data in KERAS_DATASETS:
+        return _keras_dataset(data, seed)
+    path = Path(data).expanduser()
+    if path.is_dir():
+        return _folder(data, path, seed)
+    if path.is_file() and path.suffix.lower() == ".npz":
+        return _npz(data, path, seed)
+    near = difflib.get_close_matches(data.lower(), NAMES, n=1)
+    raise ValueError(
+        f"`data` must be one of {', '.join(NAMES)}, a folder of images or an .npz file. "
+        f"Received: data={data!r}" + (f". Did you mean {near[0]!r}?" if near else "")
+    )
+
+
+def read_images(
+    paths: Iterable[str | os.PathLike], shape: tuple[int, int, int], resize: str = "stretch"
+) -> np.ndarray:
+    """Decode image files of any kind that Pillow reads.
+
+    Args:
+        paths: N files.
+        shape: (H, W, C) of the result, C being 1 or 3.
+        resize: as for `Source.at`.
+
+    Returns:
+        uint8 0..255, (N, H, W, C).
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a file cannot be decoded (it is named), or an option is out of range.
+    """
+    shape = _check_shape_and_resize(shape, resize)
+    return _load(_objects([os.fspath(path) for path in paths]), shape, resize)
+
+
+def resize_images(
+    images: np.ndarray, shape: tuple[int, int, int], resize: str = "stretch"
+) -> np.ndarray:
+    """Bring images in memory to one shape, exactly as image files are.
+
+    Args:
+        images: uint8 0..255, (N, h, w) or (N, h, w, 1 or 3).
+        shape: (H, W, C) of the result, C being 1 or 3.
+        resize: as for `Source.at`.
+
+    Returns:
+        uint8 0..255, (N, H, W, C).
+
+    Raises:
+        ValueError: the images are not as described, or an option is out of range.
+    """
+    shape = _check_shape_and_resize(shape, resize)
+    return _load(_image_array("images", np.asarray(images)), shape, resize)
+
+
+# Where data come from ----------------------------------------------------------------------------
+
+
+def _digits(seed: int) -> Source:
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)  # (1797, 64), 0..16
+    images = np.rint(np.asarray(x) * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
+    part = _Part("images", images, np.asarray(y, np.int64))
+    return _source("digits", "digits", _DIGITS, False, {"train": part}, seed, side=8, channels=1)
+
+
+def _keras_dataset(name: str, seed: int) -> Source:
+    labels, mirror = KERAS_DATASETS[name]
+    module = importlib.import_module(f"keras.datasets.{name}")
+    try:
+        loaded = module.load_data()
+    except Exception as error:  # Keras raises a plain Exception when a download fails
+        raise OSError(
+            f"`data` must be a data set that Keras has in its cache or can download. "
+            f"Received: data={name!r} ({_one_line(error)})"
+        ) from error
+    parts = {
+        split: _Part(split, _image_array(f"x_{split}", x), y.reshape(-1).astype(np.int64))
+        for split, (x, y) in zip(("train", "test"), loaded, strict=True)
+    }
+    _, side, _, channels = parts["train"].images.shape
+    return _source(name, name, labels, mirror, parts, seed, side=side, channels=channels)
+
+
+def _folder(data: str, root: Path, seed: int) -> Source:
+    found = [name for name in ("train", "val", "validation", "test") if (root / name).is_dir()]
+    if found and "train" not in found:
+        raise ValueError(
+            f"`data` must hold a folder train/ beside {found[0]}/. Received: data={data!r}"
+        )
+    if {"val", "validation"} <= set(found):
+        raise ValueError(
+            f"`data` must hold either val/ or validation/, not both. Received: data={data!r}"
+        )
+    folders = {"train": "train" if found else ""}
+    folders |= {"validation" if name == "val" else name: name for name in found}
+    labels = tuple(_class_folders(root / folders["train"]))
+    if len(labels) < 2:
+        raise ValueError(
+            f"`data` must hold a folder of images for each of two or more classes. "
+            f"Received: {len(labels)} in {root / folders['train']}"
+        )
+    parts = {split: _list_images(root, name, labels) for split, name in folders.items()}
+
+    paths = np.concatenate([part.images for part in parts.values()])
+    sizes = np.empty((len(paths), 2), np.int64)
+    grey = np.empty(len(paths), bool)
+
+    def inspect(row: int) -> None:
+        with _image(paths[row]) as image:
+            sizes[row], grey[row] = image.size, _is_grey(image)
+
+    _in_threads(inspect, len(paths), "Inspecting images")
+    side = _half_up(float(np.median(sizes)))
+    channels = 1 if grey.all() else 3
+    return _source(data, root, labels, False, parts, seed, side=side, channels=channels)
+
+
+def _npz(data: str, path: Path, seed: int) -> Source:
+    names = _check_npz(path)
+    with (
+        _naming(path, "`data` must be an .npz file that numpy reads"),
+        np.load(path, allow_pickle=False) as file,
+    ):
+        arrays = {name: file[name] for name in names}
+    values = np.unique(arrays["y_train"])
+    if len(values) < 2:
+        raise ValueError(
+            f"`y_train` must hold two or more classes. Received: {len(values)} in {path}"
+        )
+    parts = {}
+    for name in ("train", "val", "test"):
+        if f"x_{name}" not in arrays:
+            continue
+        x = _image_array(f"x_{name}", arrays[f"x_{name}"])
+        y = _label_array(f"y_{name}", arrays[f"y_{name}"], values)
+        if len(x) != len(y):
+            raise ValueError(
+                f"`x_{name}` and `y_{name}` must be of one length. Received: {len(x)} and {len(y)}"
+            )
+        parts["validation" if name == "val" else name] = _Part(name, x, y)
+    shapes = {part.name: part.images.shape[1:] for part in parts.values()}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"All images in `data` must have one shape. Received: {shapes}")
+    height, width, channels = shapes["train"]
+    labels = tuple(str(value) for value in values)
+    side = _half_up((height + width) / 2)
+    return _source(
+        data, path.with_suffix(""), labels, False, parts, seed, side=side, channels=channels
+    )
+
+
+def _source(
+    data: str,
+    path: str | Path,
+    labels: tuple[str, ...],
+    mirror: bool,
+    parts: dict[str, _Part],
+    seed: int,
+    *,
+    side: int,
+    channels: int,
+) -> Source:
+    """Cut the splits that `parts` lacks from its training images."""
+    missing = {split: share for split, share in FRACTIONS.items() if split not in parts}
+    splits: dict[str, tuple[_Part, np.ndarray | None]]
+    splits = {split: (part, None) for split, part in parts.items()}
+    if missing:
+        cut = _cut(parts["train"].labels, labels, missing, seed)
+        splits |= {split: (parts["train"], rows) for split, rows in cut.items()}
+    base = os.path.basename(os.path.abspath(path))
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", base).strip("-.")
+    return Source(
+        name=name or "data",
+        labels=labels,
+        side=side,
+        channels=channels,
+        mirror=mirror,
+        _splits=splits,
+        _record={"source": data, "seed": seed, "cut": missing},
+    )
+
+
+def _cut(labels, names, fractions: dict[str, float], seed: int) -> dict[str, np.ndarray]:
+    """Rows of each split, ascending. Class by class, so that no class misses in any split."""
+    random = np.random.RandomState(seed)  # its stream is frozen, a Generator's may change
+    splits = {split: [] for split in (*fractions, "train")}
+    for label, name in enumerate(names):
+        rows = random.permutation(np.flatnonzero(labels == label))
+        if len(rows) <= len(fractions):
+            raise ValueError(
+                f"Each class must have {len(fractions) + 1} or more images, so that "
+                f"{' and '.join(fractions)} can be cut. Received: {len(rows)} of class {name!r}"
+            )
+        for split, fraction in fractions.items():
+            count = max(1, _half_up(fraction * len(rows)))
+            splits[split].append(rows[:count])
+            rows = rows[count:]
+        splits["train"].append(rows)
+    return {split: np.sort(np.concatenate(rows)) for split, rows in splits.items()}
+
+
+# Folders -----------------------------------------------------------------------------------------
+
+
+def _class_folders(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+
+
+def _image_files(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(
+            entry.name
+            for entry in entries
+            if os.path.splitext(entry.name)[1].lower() in EXTENSIONS
+            and not entry.name.startswith(".")
+            and entry.is_file()
+        )
+
+
+def _list_images(root: Path, name: str, labels: tuple[str, ...]) -> _Part:
+    """The image files of all classes in the folder `name` of `root` ("" for `root` itself)."""
+    ids, counts = [], np.zeros(len(labels), np.int64)
+    for label in _class_folders(root / name):
+        if label not in labels:
+            raise ValueError(
+                f"Each class in {name}/ must be in train/ as well. Received: {label!r} in {root}"
+            )
+        files = _image_files(root / name / label)
+        if not files:
+            raise ValueError(
+                f"Each class folder must hold images ({' '.join(EXTENSIONS)}). "
+                f"Received: none in {root / name / label}"
+            )
+        ids += [f"{name}/{label}/{file}" if name else f"{label}/{file}" for file in files]
+        counts[labels.index(label)] = len(files)
+    if not ids:
+        raise ValueError(f"{name}/ must hold a folder for each class. Received: none in {root}")
+    paths = _objects([os.path.join(root, i) for i in ids])
+    return _Part(name or ".", paths, np.repeat(np.arange(len(labels)), counts), _objects(ids))
+
+
+# npz files ---------------------------------------------------------------------------------------
+
+
+def _check_npz(path: Path) -> list[str]:
+    """Names of the arrays to read, after a look at nothing but their headers.
+
+    Headers are small and plain text, so that nothing is unpickled, and no memory asked for that the
+    file does not fill.
+    """
+    wanted = ["x_train", "y_train", "x_test", "y_test"]
+    headers = {}
+    with (
+        _naming(path, "`data` must be an .npz file that numpy reads"),
+        zipfile.ZipFile(path) as archive,
+    ):
+        entries = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        if {"x_val", "y_val"} & entries.keys():
+            wanted += ["x_val", "y_val"]
+        for name in entries.keys() & set(wanted):
+            with archive.open(entries[name]) as file:
+                headers[name] = _npy_header(file)
+    missing = [name for name in wanted if name not in entries]
+    if missing:
+        raise ValueError(
+            f"`data` must hold the arrays {', '.join(wanted)}. "
+            f"Received: {path} with {', '.join(sorted(entries)) or 'none'}; "
+            f"missing: {', '.join(missing)}"
+        )
+    for name, (shape, dtype) in headers.items():
+        if dtype.hasobject:
+            raise ValueError(f"`{name}` must not hold pickled objects. Received: dtype={dtype}")
+        if dtype.kind not in "iu":
+            wish = "pixels 0..255, stored as uint8" if name[0] == "x" else "integer labels"
+            raise ValueError(f"`{name}` must hold {wish}. Received: dtype={dtype}")
+        size = math.prod(shape) * dtype.itemsize
+        # Deflate shrinks to no less than a thousandth.
+        if size > min(entries[name].file_size, 1100 * path.stat().st_size):
+            raise ValueError(
+                f"`{name}` must be stored in full. "
+                f"Received: shape={shape} of {dtype} in the file {path}, which holds less"
+            )
+    return wanted
+
+
+def _npy_header(file) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of the `.npy` file."""
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    shape, _, dtype = read[np.lib.format.read_magic(file)](file)
+    return shape, dtype
+
+
+def _image_array(name: str, x: np.ndarray) -> np.ndarray:
+    """Images as uint8 (N, H, W, 1 or 3)."""
+    shape = x.shape if x.ndim == 4 else (*x.shape, 1)
+    if len(shape) != 4 or shape[3] not in (1, 3) or 0 in shape[1:]:
+        raise ValueError(
+            f"`{name}` must be images of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3). "
+            f"Received: shape={x.shape}"
+        )
+    if len(x) == 0:
+        raise ValueError(f"`{name}` must hold one image or more. Received: shape={x.shape}")
+    if x.dtype.kind not in "iu" or x.min() < 0 or x.max() > 255:
+        found = f"{x.min()}..{x.max()} as {x.dtype}" if x.dtype.kind in "iuf" else f"{x.dtype}"
+        raise ValueError(f"`{name}` must hold integer pixels within 0..255. Received: {found}")
+    return x.astype(np.uint8, copy=False).reshape(shape)
+
+
+def _label_array(name: str, y: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Labels (N,) or (N, 1) as indices (int64) into the sorted `values`."""
+    if y.ndim not in (1, 2) or y.shape[1:] not in ((), (1,)):
+        raise ValueError(f"`{name}` must be labels of shape (N,) or (N, 1). Received: {y.shape}")
+    if len(y) and y.min() < 0:
+        raise ValueError(f"`{name}` must hold labels of 0 or more. Received: {y.min()}")
+    unknown = np.setdiff1d(y, values)
+    if len(unknown):
+        raise ValueError(
+            f"`{name}` must hold classes that `y_train` has. Received: {unknown[:5].tolist()}"
+        )
+    return np.searchsorted(values, y.reshape(-1)).astype(np.int64)
+
+
+# Decoding ----------------------------------------------------------------------------------------
+
+
+def _load(images: np.ndarray, shape: tuple[int, int, int], resize: str) -> np.ndarray:
+    """Arrays (N, h, w, c) or paths (N,) -> uint8 (N, H, W, C)."""
+    if images.shape[1:] == shape:
+        return images
+    out = np.empty((len(images), *shape), np.uint8)
+
+    def load(row: int) -> None:
+        item = images[row]
+        if isinstance(item, str):
+            with _image(item) as image:
+                out[row] = _pixels(image, shape, resize)
+        else:
+            flat = item[..., 0] if item.shape[-1] == 1 else item
+            out[row] = _pixels(Image.fromarray(flat), shape, resize)
+
+    _in_threads(load, len(images), "Decoding images")
+    return out
+
+
+def _pixels(image: Image.Image, shape: tuple[int, int, int], resize: str) -> np.ndarray:
+    """One image as uint8 (H, W, C)."""
+    height, width, channels = shape
+    ImageOps.exif_transpose(image, in_place=True)
+    image = _to_8_bits(image, "L" if channels == 1 else "RGB")
+    if image.size != (width, height):
+        size, bilinear = (width, height), Image.Resampling.BILINEAR
+        if resize == "crop":
+            image = ImageOps.fit(image, size, bilinear)
+        elif resize == "pad":
+            image = _pad(image, size, bilinear)
+        else:
+            image = image.resize(size, bilinear)
+    return np.asarray(image).reshape(shape)
+
+
+def _pad(image: Image.Image, size: tuple[int, int], filter: Image.Resampling) -> Image.Image:
+    """The whole image in the middle of `size`. (ImageOps.pad loses images thinner than a pixel.)"""
+    scale = min(size[0] / image.width, size[1] / image.height)
+    inner = (max(1, _half_up(image.width * scale)), max(1, _half_up(image.height * scale)))
+    canvas = Image.new(image.mode, size)
+    canvas.paste(
+        image.resize(inner, filter), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
+    )
+    return canvas
+
+
+def _to_8_bits(image: Image.Image, mode: str) -> Image.Image:
+    """Any image as `mode`, "L" or "RGB"."""
+    if image.mode == "F":
+        raise ValueError("its pixels are floating point numbers")
+    if image.mode.startswith("I"):  # 16 bits, in a 32-bit integer for some formats
+        deep = np.asarray(image).astype(np.int64)
+        if deep.min() < 0 or deep.max() > 65535:
+            raise ValueError("its pixels have more than 16 bits")
+        image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Whether the header says greyscale. An image with a palette counts as colour."""
+    return image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
+
+
+@contextmanager
+def _image(path: str) -> Iterator[Image.Image]:
+    with _naming(path, "Image files must be ones that Pillow decodes"), Image.open(path) as image:
+        yield image
+
+
+@contextmanager
+def _naming(path: str | Path, wanted: str) -> Iterator[None]:
+    """Whatever goes wrong with the file is a ValueError that names it.
+
+    A damaged file makes Pillow, zipfile and numpy raise a dozen types, down to SyntaxError.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else _one_line(error)
+        raise ValueError(f"{wanted}. Received: {path} ({reason})") from error
+
+
+def _in_threads(function, count: int, description: str) -> None:
+    """Call `function(row)` for each row of `range(count)`, with a bar if there are many."""
+    workers = os.cpu_count() or 1
+    step = max(1, min(256, count // (4 * workers)))  # few calls of the pool, even shares
+
+    def run(start: int) -> int:
+        rows = range(start, min(start + step, count))
+        for row in rows:
+            function(row)
+        return len(rows)
+
+    with ThreadPoolExecutor(workers) as pool:
+        done = pool.map(run, range(0, count, step))
+        if count < 5000 or not sys.stderr.isatty():
+            for _ in done:
+                pass
+            return
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task(description, total=count)
+            for rows in done:
+                progress.advance(task, rows)
+
+
+# Small things ------------------------------------------------------------------------------------
+
+
+def _check_shape_and_resize(shape: Sequence[int], resize: str) -> tuple[int, int, int]:
+    if len(shape) != 3 or not all(isinstance(n, int | np.integer) and n > 0 for n in shape):
+        raise ValueError(f"Image shapes must be (H, W, C), integers > 0. Received: {tuple(shape)}")
+    if shape[2] not in (1, 3):
+        raise ValueError(f"`channels` must be 1 or 3. Received: channels={shape[2]}")
+    if resize not in RESIZES:
+        near = difflib.get_close_matches(str(resize), RESIZES, n=1)
+        raise ValueError(
+            f"`resize` must be one of {', '.join(RESIZES)}. Received: resize={resize!r}"
+            + (f". Did you mean {near[0]!r}?" if near else "")
+        )
+    height, width, channels = map(int, shape)
+    return height, width, channels
+
+
+def _objects(texts: list[str]) -> np.ndarray:
+    """An array of texts that takes no more memory than the list."""
+    array = np.empty(len(texts), object)
+    array[:] = texts
+    return array
+
+
+def _half_up(number: float) -> int:
+    return math.floor(number + 0.5)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

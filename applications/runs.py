@@ -1,0 +1,280 @@
+"""Run folders: all that a training produced, and the only thing that applications hand on.
+
+>>> run = applications.load("runs/mobilenet-digits-s0")
+>>> run.metrics["test_accuracy"]
+>>> run.predict(["one.png", "two.png"]).argmax(axis=1)
+"""
+
+import itertools
+import json
+import os
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from keras_archs._checks import nearest
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    import pandas as pd
+
+# What config.yaml holds: every option of `train` but the run folder and `resume`.
+OPTIONS = (
+    *("arch", "alpha", "rho", "size", "data", "epochs", "batch_size", "learning_rate", "weights"),
+    *("seed", "recipe", "resize", "class_weight", "threads", "precision", "args"),
+)
+CHECKPOINT = Path("checkpoint", "state.npz")
+
+
+def write_atomic(path: str | os.PathLike, content: bytes | str | Callable[[Path], Any]) -> None:
+    """Write a file so that, whatever happens, it is there whole, as it was before or not at all.
+
+    Args:
+        path: the file.
+        content: bytes, text, or a function that writes the file at the path it is given.
+    """
+    path = Path(path)
+    # A fixed name: what a killed process left is overwritten. The suffix stays, writers look at it.
+    partial = path.with_name(f".partial-{path.name}")
+    try:
+        if callable(content):
+            content(partial)
+        else:
+            partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def plain_options(**options: Any) -> dict[str, Any]:
+    """The options as they are read back from a config file: tuples have become lists.
+
+    Raises:
+        TypeError: one is no plain value (None, bool, number, text, list, dict).
+    """
+    for name, value in options.items():
+        try:
+            yaml.safe_dump(value)
+        except yaml.representer.RepresenterError:
+            raise TypeError(
+                f"`{name}` must be made of numbers, texts, lists and dicts. "
+                f"Received: {name}={value!r}"
+            ) from None
+    return yaml.safe_load(yaml.safe_dump(options, sort_keys=False))
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Write a value as indented JSON, atomically."""
+    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_config(path: str | os.PathLike, config: dict[str, Any]) -> None:
+    """Write the options of a training as YAML, atomically."""
+    write_atomic(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+
+
+def read_config(path: str | os.PathLike) -> dict[str, Any]:
+    """The options of a training as `write_config` wrote them.
+
+    Raises:
+        ValueError: the file is not YAML, has a tag or holds anything but options of `train`.
+        OSError: it cannot be read.
+    """
+    try:
+        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"`config` must be plain YAML. Received: {path} ({reason})") from None
+    if not isinstance(config, dict):
+        raise ValueError(f"`config` must hold lines `option: value`. Received: {path}")
+    for name in config:
+        if name not in OPTIONS:
+            raise ValueError(
+                f"`config` must hold options of `train`.{nearest(name, OPTIONS)} "
+                f"Received: {name!r} in {path}"
+            )
+    return config
+
+
+class Run:
+    """A finished training.
+
+    Attributes:
+        path: the run folder.
+        config: every option of the training, as resolved.
+        labels: class names; a class index is an index into them.
+        metrics: test accuracy, cost, latency and more, as in metrics.json.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        """Reads the small files; the model is loaded when it is first used.
+
+        Raises:
+            FileNotFoundError: there is no such folder.
+            ValueError: the folder is no run folder, or its run is not finished.
+        """
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise FileNotFoundError(f"`run` must be an existing run folder. Received: run={path}")
+        if not (self.path / "config.yaml").is_file():
+            raise ValueError(
+                f"`run` must be a run folder. Received: run={path}, which has no config.yaml"
+            )
+        if not is_finished(self.path):
+            raise ValueError(
+                "`run` must be finished (`train --resume` with the same options goes on with it). "
+                f"Received: run={path}"
+            )
+        self.config = read_config(self.path / "config.yaml")
+        self.labels: tuple[str, ...] = tuple(self._json("labels.json"))
+        self.metrics: dict[str, Any] = self._json("metrics.json")
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    def _json(self, name: str) -> Any:
+        return json.loads((self.path / name).read_text(encoding="utf-8"))
+
+    @cached_property
+    def history(self) -> "pd.DataFrame":
+        """One row an epoch: epoch, loss, accuracy, val_loss, ..., learning_rate, seconds."""
+        import pandas as pd
+
+        return pd.read_csv(self.path / "history.csv")
+
+    @cached_property
+    def model(self) -> "keras.Model":
+        """The trained model: uint8 images 0..255 (N, H, W, C) -> probabilities (N, classes)."""
+        import keras
+
+        from keras_archs._architecture import deep_graphs
+
+        with deep_graphs():
+            return keras.saving.load_model(self.path / "model.keras", compile=False, safe_mode=True)
+
+    def predict(
+        self, images: "np.ndarray | str | os.PathLike | Sequence[str | os.PathLike]"
+    ) -> "np.ndarray":
+        """Class probabilities.
+
+        Args:
+            images: uint8 0..255 of any size, (N, H, W) or (N, H, W, 1 or 3), or paths of image
+                files. They are resized as the training's were and get its channel count.
+
+        Returns:
+            float32 (N, classes), in the order of `labels`.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the images are not as described, or one cannot be decoded (it is named).
+        """
+        import numpy as np
+
+        from applications.data import read_images, resize_images
+
+        resize = self.config["resize"]
+        shape = self.model.input_shape[1:]
+        if isinstance(images, str | os.PathLike):
+            images = [images]
+        if isinstance(images, np.ndarray):
+            pixels = resize_images(images, shape, resize)
+        else:
+            pixels = read_images(images, shape, resize)
+        return np.asarray(self.model.predict(pixels, batch_size=256, verbose=0), np.float32)
+
+
+def load(path: str | os.PathLike) -> Run:
+    """The finished training in a run folder.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: the folder is no run folder, or its run is not finished.
+    """
+    return Run(path)
+
+
+def is_finished(path: str | os.PathLike) -> bool:
+    """Whether the run folder is complete: metrics.json is the last file that a training writes."""
+    return (Path(path) / "metrics.json").is_file()
+
+
+def find_run(path: str | os.PathLike, config: dict[str, Any]) -> bool:
+    """Whether the folder holds a run with these options that can be gone on with.
+
+    Raises:
+        ValueError: its options are others (the first that differs is named).
+        FileExistsError: there is something that is no run.
+    """
+    path = Path(path)
+    if (path / "config.yaml").is_file():
+        recorded = read_config(path / "config.yaml")
+        for name in OPTIONS:
+            if recorded.get(name) != config[name]:
+                raise ValueError(
+                    f"`{name}` must be as in the run that is resumed, {recorded.get(name)!r}. "
+                    f"Received: {name}={config[name]!r}, run_dir={path}"
+                )
+        return True
+    if path.exists() and not _is_blank(path):
+        raise FileExistsError(
+            f"`run_dir` must be a run folder or new. Received: run_dir={path}, which has no "
+            "config.yaml"
+        )
+    return False
+
+
+def _is_blank(path: Path) -> bool:
+    """Whether a folder is empty but for what a killed process left."""
+    return path.is_dir() and all(p.name.startswith(".partial-") for p in path.iterdir())
+
+
+def default_run_dir(config: dict[str, Any], data_name: str) -> Path:
+    """Where a run goes that has no folder given: `runs/ARCH-DATA-sSEED`."""
+    return Path("runs", f"{config['arch']}-{data_name}-s{config['seed']}")
+
+
+def check_new(path: str | os.PathLike) -> None:
+    """Raise FileExistsError if a named run folder exists."""
+    if Path(path).exists():
+        raise FileExistsError(
+            f"`run_dir` must not exist (`resume` goes on with a run). Received: run_dir={path}"
+        )
+
+
+def new_run_dir(
+    config: dict[str, Any], data_name: str, run_dir: str | os.PathLike | None = None
+) -> Path:
+    """Create a run folder and write the options into it.
+
+    Args:
+        config: every option of the training, as resolved.
+        data_name: short name of the data, for the default name.
+        run_dir: the folder; None takes `runs/ARCH-DATA-sSEED`, with `-2`, `-3`, ... where taken.
+
+    Raises:
+        FileExistsError: `run_dir` exists and is not empty.
+    """
+    if run_dir is not None:
+        path = Path(run_dir)
+        if not _is_blank(path):
+            check_new(path)
+        path.mkdir(parents=True, exist_ok=True)
+    else:
+        base = default_run_dir(config, data_name)
+        base.parent.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            path = base if number == 1 else base.with_name(f"{base.name}-{number}")
+            try:
+                path.mkdir()
+                break
+            except FileExistsError:
+                continue
+    write_config(path / "config.yaml", config)
+    return path

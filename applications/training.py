@@ -1,0 +1,612 @@
+"""Train an architecture on images, and keep all that comes of it in a run folder."""
+
+import math
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+import keras_archs
+from applications import evaluation, recipes, runs
+from applications.batches import balanced_weights, channel_statistics, training_batches
+from applications.callbacks import Checkpoint, Journal, ProgressLines, restore
+from applications.data import RESIZES, Dataset, Source, Subset, open_source
+from applications.tensorboard import TensorBoardLogger
+from keras_archs._architecture import deep_graphs, scaled_side
+from keras_archs._checks import check_alpha, check_arch, check_rho
+
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+SMALL_UP_TO = 64  # side in pixels up to which a family that has stems gets the small one
+_LARGEST_DEFAULT = 224
+_DIGITS_SIDE = 16
+_EVALUATION_BATCH = 256
+
+
+def train(
+    arch: str,
+    *,
+    data: str = "digits",
+    alpha: float = 1.0,
+    rho: float = 1.0,
+    size: int | tuple[int, int] | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    weights: str | None = None,
+    seed: int = 0,
+    run_dir: str | os.PathLike | None = None,
+    resume: bool = False,
+    recipe: str = "default",
+    resize: str = "stretch",
+    class_weight: str | None = None,
+    threads: int | None = None,
+    precision: str | None = None,
+    args: Mapping[str, Any] | None = None,
+    verbose: int = 1,
+) -> runs.Run:
+    """Train an architecture, test it once, and write a run folder.
+
+    Args:
+        arch: its name, as `keras_archs.list_archs` has it.
+        data: "digits", a data set of Keras, a folder of images or an `.npz` file; see
+            `applications.data.open_source`.
+        alpha: width multiplier, > 0.
+        rho: resolution multiplier in (0, 1]; images are resized to what is left of the size.
+        size: side of the images in pixels, or (height, width). None: 16 for the digits, else the
+            data's median side up to 224; more where the recipe or the network needs it.
+        epochs: passes over the training images, >= 1. None: the recipe's.
+        batch_size: images a step, >= 1. None: the recipe's. Never more than there are images.
+        learning_rate: base rate, > 0. None: the recipe's.
+        weights: None for random weights, or a file that the builder takes.
+        seed: of the weights, the order, the augmentation and the splits that the data lack.
+        run_dir: the run's own folder. None: `runs/ARCH-DATA-sSEED`, with -2, ... where taken.
+        resume: go on with the run in that folder after its last finished epoch: the result is that
+            of an uninterrupted run. Starts one where there is none; a finished run is left alone.
+        recipe: "default", or an architecture whose paper's recipe is to be used.
+        resize: "stretch", "crop" or "pad": what becomes of images of other proportions.
+        class_weight: None, or "balanced": rare classes count as much as frequent ones.
+        threads: CPU threads of TensorFlow, >= 1. None leaves it to TensorFlow.
+        precision: "float32", "mixed_float16" or "mixed_bfloat16". None: "float32".
+        args: the architecture's own arguments, by name. A family with stems gets stem="small" for
+            sides up to 64 unless this says otherwise.
+        verbose: 0 prints nothing; 1 a line an epoch, a progress bar and the result.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ValueError, TypeError: an argument is wrong, the data cannot be used, the run to be resumed
+            has other options, or the loss is no longer finite.
+        FileExistsError: `run_dir` exists, and `resume` was not asked for.
+        OSError: a file cannot be read or written.
+    """
+    arch = check_arch(arch).lower()
+    chosen = recipes.recipe(recipe)
+    config = runs.plain_options(
+        arch=arch,
+        alpha=alpha,
+        rho=rho,
+        size=size,
+        data=os.fspath(data),
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weights=None if weights is None else os.fspath(weights),
+        seed=seed,
+        recipe=chosen.name,
+        resize=resize,
+        class_weight=class_weight,
+        threads=threads,
+        precision=precision or "float32",
+        args=dict(args or {}),
+    )
+    _check(config)
+    if run_dir is not None and not resume:
+        runs.check_new(run_dir)
+    _set_threads(threads)
+
+    source = open_source(config["data"], seed=seed)
+    _resolve_input(config, source, chosen)
+    dataset = source.at(_actual_size(config), resize=resize)
+    images = len(dataset.train)
+    config["batch_size"] = min(config["batch_size"] or chosen.batch_size, images)
+    config["epochs"] = config["epochs"] or chosen.epochs_for(images, config["batch_size"])
+
+    keras.utils.set_random_seed(seed)
+    with _precision(config["precision"]), deep_graphs():
+        network = _network(config, dataset)
+        _apply(chosen, network, config)
+        steps = config["epochs"] * _images_an_epoch(config, dataset) // config["batch_size"]
+        model = _compiled(network, chosen, config["learning_rate"], steps)
+
+        path, found = _find_or_create(config, dataset.name, run_dir, resume)
+        if found and runs.is_finished(path):
+            shutil.rmtree(path / runs.CHECKPOINT.parent, ignore_errors=True)
+            run = runs.load(path)
+            if verbose:
+                print(f"finished already: {_last_line(run, dataset.name)}")
+            return run
+        logger = TensorBoardLogger(
+            path, _hyperparameters(config), _images_an_epoch(config, dataset)
+        )
+        try:
+            history = _fit(model, config, chosen, dataset, path, logger, verbose)
+            metrics = _write_results(network, config, dataset, history, path)
+            logger.finish(metrics)
+        finally:
+            logger.close()
+    runs.write_json(path / "metrics.json", metrics)
+    shutil.rmtree(path / runs.CHECKPOINT.parent)
+    run = runs.load(path)
+    if verbose:
+        print(_last_line(run, dataset.name))
+    return run
+
+
+# ------------------------------------------------------------------------------------------ options
+
+
+def _check(config: Mapping[str, Any]) -> None:
+    """Raise ValueError unless every option that was given is in its range."""
+    check_alpha(config["alpha"])
+    check_rho(config["rho"])
+    for name in ("epochs", "batch_size", "threads"):
+        value = config[name]
+        if value is not None and not (_is_integer(value) and value >= 1):
+            raise ValueError(f"`{name}` must be an integer >= 1. Received: {name}={value!r}")
+    size = config["size"]
+    sides = size if isinstance(size, (tuple, list)) and len(size) == 2 else (size,)
+    if size is not None and not all(_is_integer(side) and side >= 1 for side in sides):
+        raise ValueError(
+            f"`size` must be a side in pixels or (height, width), >= 1. Received: size={size!r}"
+        )
+    rate = config["learning_rate"]
+    if rate is not None and not (
+        isinstance(rate, Real) and not isinstance(rate, bool) and math.isfinite(rate) and rate > 0
+    ):
+        raise ValueError(f"`learning_rate` must be > 0. Received: learning_rate={rate!r}")
+    seed = config["seed"]
+    if not (_is_integer(seed) and 0 <= seed < 2**32):
+        raise ValueError(f"`seed` must be an integer in 0..2**32 - 1. Received: seed={seed!r}")
+    for name, choices in (
+        ("resize", RESIZES),
+        ("class_weight", (None, "balanced")),
+        ("precision", PRECISIONS),
+    ):
+        if config[name] not in choices:
+            wanted = ", ".join(repr(choice) for choice in choices)
+            raise ValueError(f"`{name}` must be one of {wanted}. Received: {name}={config[name]!r}")
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _resolve_input(config: dict[str, Any], source: Source, recipe: recipes.Recipe) -> None:
+    """Fill in the size before `rho`, and the stem."""
+    info = keras_archs.info(config["arch"])
+    own, rho = config["args"], config["rho"]
+    if config["size"] is None:
+        native = _DIGITS_SIDE if config["data"] == "digits" else min(source.side, _LARGEST_DEFAULT)
+        side = max(native, recipe.size or recipes.wanted_size(config["arch"]) or 0)
+    elif _is_integer(config["size"]):
+        side = config["size"]
+    else:
+        side = min(config["size"])
+    if "small" in info.stems and "stem" not in own and scaled_side(side, rho) <= SMALL_UP_TO:
+        own["stem"] = "small"
+    if config["size"] is None:
+        while scaled_side(side, rho) < info.min_size_for(**own):
+            side += 1
+        config["size"] = side
+    elif not _is_integer(config["size"]):
+        config["size"] = list(config["size"])  # as it is read back from YAML
+
+
+def _height_width(size: int | list[int]) -> tuple[int, int]:
+    return (size, size) if _is_integer(size) else tuple(size)
+
+
+def _actual_size(config: Mapping[str, Any]) -> tuple[int, int]:
+    """Height and width of the network's input."""
+    return tuple(scaled_side(side, config["rho"]) for side in _height_width(config["size"]))
+
+
+def _images_an_epoch(config: Mapping[str, Any], dataset: Dataset) -> int:
+    """Training images of full batches."""
+    return len(dataset.train) // config["batch_size"] * config["batch_size"]
+
+
+def _set_threads(threads: int | None) -> None:
+    if threads is None:
+        return
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "`threads` must be None on backends other than TensorFlow. "
+            f"Received: threads={threads}, backend={keras.backend.backend()}"
+        )
+    import tensorflow as tf
+
+    settings = tf.config.threading
+    for get, set_ in (
+        (settings.get_intra_op_parallelism_threads, settings.set_intra_op_parallelism_threads),
+        (settings.get_inter_op_parallelism_threads, settings.set_inter_op_parallelism_threads),
+    ):
+        try:
+            if get() != threads:
+                set_(threads)
+        except RuntimeError:
+            raise ValueError(
+                "`threads` must be set before TensorFlow computes anything in this process. "
+                f"Received: threads={threads}"
+            ) from None
+
+
+@contextmanager
+def _precision(name: str) -> Iterator[None]:
+    """Layers made in here compute in this precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as TensorBoard's table shows them: the same names in every run."""
+    left_out = ("threads", "weights")
+    return {name: value for name, value in config.items() if name not in left_out}
+
+
+def _find_or_create(
+    config: dict[str, Any], data_name: str, run_dir: str | os.PathLike | None, resume: bool
+) -> tuple[Path, bool]:
+    """The run folder, and whether it was there before."""
+    if resume:
+        path = Path(run_dir or runs.default_run_dir(config, data_name))
+        if runs.find_run(path, config):
+            return path, True
+        run_dir = path
+    return runs.new_run_dir(config, data_name, run_dir), False
+
+
+# -------------------------------------------------------------------------------------- the network
+
+
+def _network(config: Mapping[str, Any], dataset: Dataset) -> keras.Model:
+    """uint8 images 0..255 -> probabilities: rescaling, normalisation, the architecture's layers."""
+    channels = dataset.image_shape[-1]
+    built = keras_archs.build(
+        config["arch"],
+        input_shape=(*_height_width(config["size"]), channels),
+        classes=len(dataset.labels),
+        alpha=config["alpha"],
+        rho=config["rho"],
+        weights=config["weights"],
+        **config["args"],
+    )
+    mean, variance = channel_statistics(dataset.train)
+    images = keras.Input(dataset.image_shape, dtype="uint8", name="images")
+    x = keras.layers.Rescaling(1 / 255, dtype="float32", name="rescaling")(images)
+    x = keras.layers.Normalization(
+        mean=mean, variance=variance, dtype="float32", name="normalization"
+    )(x)
+
+    def call(layer, *inputs, **options):
+        return layer(
+            *keras.tree.map_structure(lambda t: x if t is images else t, inputs), **options
+        )
+
+    # Not `built(x)`, which would be a model inside a model.
+    network = keras.models.clone_model(built, input_tensors=images, call_function=call)
+    network.set_weights(built.get_weights())
+    return network
+
+
+def _apply(recipe: recipes.Recipe, network: keras.Model, config: dict[str, Any]) -> None:
+    """What the recipe says of the network itself; fills in the learning rate."""
+    norms = [x for x in network.layers if isinstance(x, keras.layers.BatchNormalization)]
+    if recipe.norm_momentum is not None:
+        for layer in norms:
+            layer.momentum = recipe.norm_momentum
+    if recipe.he and config["weights"] is None:
+        _draw_he(network, config["seed"])
+    if config["learning_rate"] is None:
+        plain = None if norms else recipe.plain_learning_rate
+        config["learning_rate"] = plain or recipe.learning_rate
+
+
+def _draw_he(network: keras.Model, seed: int) -> None:
+    """Draw all kernels anew: normal, variance 2 / fan-in."""
+    random = np.random.default_rng(seed)
+    for layer, kernel in _kernels(network):
+        shape = tuple(kernel.shape)
+        inputs = math.prod(shape[:2] if _is_depthwise(layer) else shape[:-1])
+        kernel.assign(random.standard_normal(shape, np.float32) * math.sqrt(2 / inputs))
+
+
+def _kernels(network: keras.Model) -> Iterator[tuple[keras.Layer, keras.Variable]]:
+    for layer in network.layers:
+        for variable in layer.trainable_variables:
+            if variable.name == "kernel":
+                yield layer, variable
+
+
+def _is_depthwise(layer: keras.Layer) -> bool:
+    return isinstance(layer, keras.layers.DepthwiseConv2D)
+
+
+def _schedule(recipe: recipes.Recipe, rate: float, steps: int) -> Any:
+    """The learning rate by step: a Keras schedule."""
+    schedules = keras.optimizers.schedules
+    if recipe.schedule == "cosine":
+        warmup = round(recipe.warmup * steps)
+        return schedules.CosineDecay(
+            0.0 if warmup else rate,
+            max(1, steps - warmup),
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    if recipe.schedule == "linear":
+        return schedules.PolynomialDecay(rate, steps, end_learning_rate=0.0)
+    starts = [(round(start * steps), factor) for start, factor in recipe.schedule]
+    rates = [rate, *(rate * factor for _, factor in starts)]
+    # Keras changes the rate after a boundary, and so one step later.
+    return schedules.PiecewiseConstantDecay([start - 1 for start, _ in starts], rates)
+
+
+def _optimizer(
+    recipe: recipes.Recipe, network: keras.Model, rate: float, steps: int
+) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer; attaches its weight decay to the network."""
+    decayed = {
+        id(kernel): kernel
+        for layer, kernel in _kernels(network)
+        if recipe.decay_depthwise or not _is_depthwise(layer)
+    }
+    decoupled = recipe.optimizer == "AdamW"
+    options: dict[str, Any] = {**recipe.optimizer_options, "clipnorm": recipe.clipnorm}
+    if decoupled:
+        options["weight_decay"] = recipe.weight_decay
+    optimizer = getattr(keras.optimizers, recipe.optimizer)(
+        _schedule(recipe, rate, steps), **options
+    )
+    if decoupled:
+        rest = [v for v in network.trainable_variables if id(v) not in decayed]
+        optimizer.exclude_from_weight_decay(var_list=rest)
+    elif recipe.weight_decay:
+        for kernel in decayed.values():
+            kernel.regularizer = keras.regularizers.L2(recipe.weight_decay / 2)
+    return optimizer
+
+
+# ------------------------------------------------------------------------------------- the training
+
+
+def _compiled(network: keras.Model, recipe: recipes.Recipe, rate: float, steps: int) -> keras.Model:
+    """The network's layers with the recipe's optimizer and loss.
+
+    A model of its own: that of the run folder stays free of optimizer and training.
+    """
+    model = keras.Model(network.inputs, network.outputs, name=network.name)
+    model.compile(
+        _optimizer(recipe, network, rate, steps),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+class _Images(keras.utils.PyDataset):
+    """A split in its own order."""
+
+    def __init__(self, subset: Subset):
+        super().__init__()
+        self.subset = subset
+
+    def __len__(self):
+        return math.ceil(len(self.subset) / _EVALUATION_BATCH)
+
+    def __getitem__(self, index):
+        stop = min(len(self.subset), (index + 1) * _EVALUATION_BATCH)
+        rows = np.arange(index * _EVALUATION_BATCH, stop)
+        return self.subset.batch(rows), self.subset.labels[rows]
+
+
+def _fit(
+    model: keras.Model,
+    config: Mapping[str, Any],
+    recipe: recipes.Recipe,
+    dataset: Dataset,
+    path: Path,
+    logger: TensorBoardLogger,
+    verbose: int,
+) -> list[dict[str, float]]:
+    """Train after the run's last finished epoch, if there is one, up to the end: the history."""
+    checkpoint = path / runs.CHECKPOINT
+    rows = restore(checkpoint, model) if checkpoint.exists() else []
+    epochs, batch_size = config["epochs"], config["batch_size"]
+    steps = _images_an_epoch(config, dataset) // batch_size
+    schedule = _schedule(recipe, config["learning_rate"], epochs * steps)
+    progress = [ProgressLines(epochs, steps, rows)] if verbose else []
+    weights = None
+    if config["class_weight"] == "balanced":
+        weights = balanced_weights(dataset.train.labels, len(dataset.labels))
+    first = logger.epochs = len(rows)
+    batches = training_batches(
+        dataset.train,
+        batch_size=batch_size,
+        seed=config["seed"],
+        first_epoch=first,
+        shift=recipe.shift,
+        mirror=recipe.mirror and dataset.mirror,
+        class_weights=weights,
+    )
+    try:
+        if first < epochs:
+            model.fit(
+                batches,
+                initial_epoch=first,
+                epochs=epochs,
+                steps_per_epoch=steps,
+                validation_data=_Images(dataset.validation),
+                shuffle=False,  # the batches come in their own order
+                verbose=0,
+                # The journal refuses a bad loss before anything is logged or saved; the log is on
+                # disk before the checkpoint that says its epoch is done.
+                callbacks=[
+                    Journal(schedule, steps, rows),
+                    *progress,
+                    logger,
+                    Checkpoint(checkpoint, rows),
+                ],
+            )
+    except KeyboardInterrupt:
+        if verbose:
+            done = f"after epoch {len(rows)} of {epochs}" if rows else "in the first epoch"
+            print(f"interrupted {done}: `--resume` goes on from there ({path})", file=sys.stderr)
+        raise
+    finally:
+        for callback in progress:
+            callback.close()
+    return rows
+
+
+# --------------------------------------------------------------------------------------- the result
+
+
+def _write_results(
+    network: keras.Model,
+    config: Mapping[str, Any],
+    dataset: Dataset,
+    history: list[dict[str, float]],
+    path: Path,
+) -> dict[str, Any]:
+    """Test once, and write every file of the run folder but metrics.json, which is returned."""
+    probabilities = evaluation.score(network, dataset.test, _EVALUATION_BATCH)
+    profile = keras_archs.profile(network)
+    p50, p95 = evaluation.latency(network)
+    seconds = [row["seconds"] for row in history]
+    images = _images_an_epoch(config, dataset)
+    metrics = {
+        **evaluation.metrics(dataset.test.labels, probabilities, dataset.labels),
+        "validation_accuracy": history[-1]["val_accuracy"],
+        "params": profile.params,
+        "trainable_params": profile.trainable_params,
+        "macs": profile.macs,
+        "input_shape": list(dataset.image_shape),
+        "latency_ms_p50": p50,
+        "latency_ms_p95": p95,
+        "epochs": len(history),
+        "train_seconds": round(sum(seconds), 3),
+        "images_per_second": round(images / float(np.median(seconds)), 1),
+        "backend": keras.backend.backend(),
+        "keras": keras.__version__,
+    }
+    runs.write_atomic(path / "model.keras", network.save)
+    runs.write_json(path / "labels.json", list(dataset.labels))
+    runs.write_json(path / "split.json", dataset.split)
+    runs.write_atomic(path / "history.csv", _csv(pd.DataFrame(history)))
+    runs.write_atomic(path / "profile.csv", _csv(profile.to_dataframe()))
+    runs.write_atomic(
+        path / "predictions.npz",
+        lambda file: np.savez_compressed(
+            file,
+            ids=np.array(dataset.test.ids, dtype=np.str_),
+            labels=dataset.test.labels,
+            probabilities=probabilities,
+        ),
+    )
+    runs.write_atomic(path / "card.md", _card(config, dataset, metrics, path))
+    return metrics
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def _card(
+    config: Mapping[str, Any], dataset: Dataset, metrics: Mapping[str, Any], path: Path
+) -> str:
+    """A page about the model: what it is, what it was trained on and how, how good, how to use."""
+    info = keras_archs.info(config["arch"])
+    recipe = recipes.recipe(config["recipe"])
+    height, width, channels = dataset.image_shape
+    classes = len(dataset.labels)
+    shown = ", ".join(dataset.labels[:20]) + (", ..." if classes > 20 else "")
+    p50, p95 = metrics["latency_ms_p50"], metrics["latency_ms_p95"]
+    options = "\n".join(
+        f"- {name}: {value}" for name, value in config.items() if value not in (None, {})
+    )
+    return f"""# {config["arch"]} on {dataset.name}
+
+{info.paper}
+
+## Model
+
+- input: uint8 images 0..255, {height}x{width}, {channels} channel{"s" * (channels > 1)}; rescaling
+  and normalisation are inside
+- output: probabilities of {classes} classes: {shown}
+- {metrics["params"]:,} parameters ({metrics["trainable_params"]:,} trainable),
+  {metrics["macs"]:,} multiply-accumulates
+
+## Data
+
+{dataset.name}: {len(dataset.train):,} training, {len(dataset.validation):,} validation and
+{len(dataset.test):,} test images; split.json names them. The test images were used once, after
+training.
+
+## Training
+
+Recipe "{recipe.name}" ({recipe.source}), {metrics["epochs"]} epochs in
+{metrics["train_seconds"]:.0f} s on {metrics["backend"]} with Keras {metrics["keras"]}.
+
+{options}
+
+## Results
+
+| test accuracy | macro F1 | test loss | validation accuracy | latency p50 | p95 |
+|---|---|---|---|---|---|
+| {100 * metrics["test_accuracy"]:.2f} % | {metrics["macro_f1"]:.4f} | {metrics["test_loss"]:.4f} \
+| {100 * metrics["validation_accuracy"]:.2f} % | {p50:.2f} ms | {p95:.2f} ms |
+
+Latency is that of one image on the machine of the training.
+
+## Use
+
+```python
+import applications
+
+run = applications.load({str(path)!r})
+run.predict(["image.png"])  # probabilities, in the order of run.labels
+```
+
+`keras.saving.load_model("model.keras")` loads the network alone.
+"""
+
+
+def _last_line(run: runs.Run, data_name: str) -> str:
+    metrics = run.metrics
+    return (
+        f"{run.config['arch']} on {data_name}: {100 * metrics['test_accuracy']:.1f} % test "
+        f"accuracy, {_short(metrics['params'])} parameters, {metrics['train_seconds']:.0f} s -> "
+        f"{run.path}"
+    )
+
+
+def _short(count: int) -> str:
+    """1234567 -> "1.2M"."""
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
+        if count >= unit:
+            return f"{count / unit:.1f}{name}"
+    return str(count)

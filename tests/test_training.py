@@ -1,0 +1,405 @@
+"""Training: a flat network that takes raw images, the recipe applied to it, a full run folder."""
+
+import json
+import os
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import keras_archs
+from applications import load, recipes, runs, training
+from applications.data import open_source
+from applications.training import train
+
+FILES = {
+    *("config.yaml", "model.keras", "labels.json", "metrics.json", "history.csv", "split.json"),
+    *("profile.csv", "predictions.npz", "card.md"),
+}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Runs go to a folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_stripes(path):
+    """Three classes that are easy to tell apart: rows, columns, squares. 16x16 grey."""
+    random = np.random.default_rng(0)
+    at = np.arange(16) // 4 % 2
+    patterns = np.stack([np.tile(at[:, None], 16), np.tile(at, (16, 1)), at[:, None] ^ at])
+    y = np.arange(90) % 3
+    x = (patterns[y] * 160 + random.integers(0, 90, (90, 16, 16))).astype(np.uint8)
+    np.savez(path, x_train=x, y_train=y, x_test=x[:30], y_test=y[:30])
+
+
+@pytest.fixture
+def quick(here):
+    """Options of a training that takes a second."""
+    write_stripes(here / "stripes.npz")
+    return {"data": "stripes.npz", "epochs": 2, "batch_size": 16, "size": 16, "verbose": 0}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run that no test changes, and the images it was tested on."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_stripes(folder / "stripes.npz")
+    options = {"epochs": 2, "batch_size": 16, "size": 16, "verbose": 0, "run_dir": folder / "run"}
+    run = train("lenet5", data=folder / "stripes.npz", **options)
+    return run, np.load(folder / "stripes.npz")["x_test"]
+
+
+def config_of(arch, **options):
+    defaults = {
+        "alpha": 1.0,
+        "rho": 1.0,
+        "size": None,
+        "data": "digits",
+        "weights": None,
+        "seed": 0,
+    }
+    return {**defaults, "learning_rate": None, "args": {}, "arch": arch, **options}
+
+
+def resolved(arch, source=None, recipe="default", **options):
+    config = config_of(arch, **options)
+    training._resolve_input(config, source or open_source("digits"), recipes.recipe(recipe))
+    return config
+
+
+# ------------------------------------------------------------------------------------- the input
+
+
+@pytest.mark.parametrize(
+    ("arch", "size", "stem"),
+    [
+        ("lenet5", 32, None),  # asked for by its paper's recipe
+        ("mobilenet", 16, "small"),
+        ("squeezenet", 16, "small"),
+        ("simpnet_300k", 16, None),
+        ("resnet20", 16, None),
+    ],
+)
+def test_digits_are_small_and_families_with_stems_get_the_small_one(arch, size, stem):
+    config = resolved(arch)
+    assert (config["size"], config["args"].get("stem")) == (size, stem)
+
+
+def test_a_stem_that_is_asked_for_stays_and_raises_the_size_to_its_minimum():
+    config = resolved("mobilenet", args={"stem": "imagenet"})
+    assert config["args"] == {"stem": "imagenet"}
+    assert config["size"] == keras_archs.info("mobilenet").min_size
+
+
+def test_images_above_64_pixels_get_the_papers_stem():
+    assert "stem" not in resolved("mobilenet", size=96)["args"]
+    assert resolved("mobilenet", size=96, rho=0.5)["args"] == {"stem": "small"}
+
+
+def test_rho_leaves_the_network_its_smallest_input():
+    config = resolved("lenet5", rho=0.25)
+    assert training._actual_size(config) == (keras_archs.info("lenet5").min_size,) * 2
+
+
+def test_other_data_have_their_median_side_up_to_224():
+    class Source:
+        side = 500
+
+    assert resolved("mobilenet", Source(), data="photos")["size"] == 224
+    Source.side = 48
+    assert resolved("mobilenet", Source(), data="photos")["size"] == 48
+
+
+# ----------------------------------------------------------------------------------- the network
+
+
+@pytest.mark.parametrize(
+    "arch", ["lenet5", "mobilenet", "squeezenet", "resnet20", "resnet18", "simpnet_300k"]
+)
+def test_the_network_is_flat_and_computes_what_the_architecture_does(arch):
+    config = resolved(arch, alpha=0.25)
+    dataset = open_source("digits").at(training._actual_size(config))
+    keras.utils.set_random_seed(3)
+    network = training._network(config, dataset)
+    keras.utils.set_random_seed(3)
+    shape = dataset.image_shape
+    built = keras_archs.build(arch, shape, 10, alpha=0.25, **config["args"])
+
+    assert not any(isinstance(layer, keras.Model) for layer in network.layers)
+    assert network.input_shape == (None, *shape) and network.inputs[0].dtype == "uint8"
+    names = ["images", "rescaling", "normalization", *(x.name for x in built.layers[1:])]
+    assert [layer.name for layer in network.layers] == names
+    assert all(len(layer._inbound_nodes) == 1 for layer in network.layers)
+
+    images = dataset.train.batch(range(4))
+    everything = dataset.train.batch(range(len(dataset.train))) / 255
+    normal = ((images / 255 - everything.mean()) / everything.std()).astype(np.float32)
+    np.testing.assert_allclose(network(images), built(normal), rtol=1e-4, atol=1e-6)
+
+
+def prepared(arch, recipe, **options):
+    config = resolved(arch, recipe=recipe, **options)
+    dataset = open_source("digits").at(training._actual_size(config))
+    network = training._network(config, dataset)
+    training._apply(recipes.recipe(recipe), network, config)
+    return network, config
+
+
+def test_the_default_recipe_draws_he_kernels_from_the_seed():
+    (first, _), (same, _), (other, _) = (
+        prepared("mobilenetshallow", "default", alpha=0.25, seed=seed) for seed in (0, 0, 1)
+    )
+    for layer, inputs in (("conv_pw_7", 128), ("conv_dw_7", 9)):
+        kernels = [
+            keras.ops.convert_to_numpy(model.get_layer(layer).kernel)
+            for model in (first, same, other)
+        ]
+        assert kernels[0].std() == pytest.approx((2 / inputs) ** 0.5, rel=0.1)
+        np.testing.assert_array_equal(kernels[0], kernels[1])
+        assert (kernels[0] != kernels[2]).any()
+
+
+def test_weights_from_a_file_are_where_training_starts(here):
+    given = keras_archs.LeNet5((32, 32, 1), 10)
+    given.save(here / "given.keras")
+    network, _ = prepared("lenet5", "default", weights="given.keras")
+    for ours, theirs in zip(network.get_weights(), given.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_default_recipe_follows_short_trainings_with_its_statistics():
+    network, _ = prepared("resnet20", "default")
+    norms = [x for x in network.layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert norms and all(layer.momentum == 0.9 for layer in norms)
+
+
+def test_networks_without_batchnorm_get_the_lower_rate():
+    default = recipes.recipe("default")
+    assert prepared("squeezenet", "default")[1]["learning_rate"] == default.plain_learning_rate
+    assert prepared("resnet20", "default")[1]["learning_rate"] == default.learning_rate
+    assert prepared("resnet20", "default", learning_rate=0.5)[1]["learning_rate"] == 0.5
+
+
+def test_weight_decay_of_adamw_leaves_out_biases_norms_and_depthwise_kernels():
+    network, _ = prepared("mobilenet", "default", alpha=0.25)
+    optimizer = training._optimizer(recipes.recipe("default"), network, 1e-3, 100)
+    decayed = [v.path for v in network.trainable_variables if optimizer._use_weight_decay(v)]
+    assert "conv1/kernel" in decayed and "conv_pw_1/kernel" in decayed
+    assert all(path.endswith("kernel") and "_dw_" not in path for path in decayed)
+
+
+def test_weight_decay_of_sgd_is_a_penalty_with_the_papers_gradient():
+    network, _ = prepared("resnet20", "resnet20")
+    training._optimizer(recipes.recipe("resnet20"), network, 0.1, 100)
+    kernels = [
+        keras.ops.convert_to_numpy(v) for v in network.trainable_variables if v.name == "kernel"
+    ]
+    penalty = float(sum(network.losses))
+    assert penalty == pytest.approx(sum(1e-4 / 2 * (k**2).sum() for k in kernels), rel=1e-4)
+
+
+def rates(recipe, steps, at):
+    schedule = training._schedule(recipes.recipe(recipe), 1.0, steps)
+    return [float(schedule(step)) for step in at]
+
+
+def test_schedules_are_those_of_the_recipes():
+    assert rates("resnet20", 64_000, [0, 31_999, 32_000, 47_999, 48_000]) == pytest.approx(
+        [1, 1, 0.1, 0.1, 0.01]
+    )
+    assert rates("resnet110", 64_000, [0, 399, 400, 32_000]) == pytest.approx([0.1, 0.1, 1, 0.1])
+    assert rates("squeezenet", 100, [0, 50, 100]) == pytest.approx([1, 0.5, 0])
+    assert rates("default", 100, [0, 5, 10, 55, 100]) == pytest.approx(
+        [0, 0.5, 1, 0.5, 0], abs=1e-6
+    )
+
+
+# ---------------------------------------------------------------------------------- the run folder
+
+
+def test_a_run_folder_is_complete_and_tells_all(trained):
+    run, _ = trained
+    files = {name for name in os.listdir(run.path) if not name.startswith("events.")}
+    assert files == FILES and len(os.listdir(run.path)) == len(FILES) + 1
+
+    assert tuple(run.config) == runs.OPTIONS
+    assert run.config["size"] == 16 and run.config["learning_rate"] == 1e-3
+    assert run.config["precision"] == "float32" and run.config["recipe"] == "default"
+    assert run.labels == ("0", "1", "2")
+    columns = "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds".split(",")
+    assert list(run.history) == columns and list(run.history["epoch"]) == [1, 2]
+
+    profile = keras_archs.profile(run.model)
+    metrics = run.metrics
+    assert (metrics["params"], metrics["macs"]) == (profile.params, profile.macs)
+    assert metrics["input_shape"] == [16, 16, 1] and metrics["epochs"] == 2
+    assert metrics["validation_accuracy"] == run.history["val_accuracy"].iloc[-1]
+    assert 0 < metrics["latency_ms_p50"] <= metrics["latency_ms_p95"]
+    assert {"test_accuracy", "macro_f1", "test_loss", "confusion_matrix", "per_class"} < set(
+        metrics
+    )
+    assert len(pd.read_csv(run.path / "profile.csv")) == len(profile.rows)
+    assert json.loads((run.path / "split.json").read_text())["test"]["count"] == 30
+    card = (run.path / "card.md").read_text()
+    assert "lenet5 on stripes" in card and "30 test images" in card and str(run.path) in card
+
+
+def test_predictions_are_those_of_the_saved_model(trained):
+    run, images = trained
+    saved = np.load(run.path / "predictions.npz", allow_pickle=False)
+    assert list(saved["ids"][:2]) == ["test/0", "test/1"]
+    assert saved["probabilities"].dtype == np.float32
+    np.testing.assert_allclose(run.predict(images), saved["probabilities"], atol=1e-5)
+    accuracy = (saved["probabilities"].argmax(axis=1) == saved["labels"]).mean()
+    assert run.metrics["test_accuracy"] == pytest.approx(accuracy)
+
+
+def test_predict_takes_files_and_arrays_of_any_size_and_colour(trained, here):
+    run, _ = trained
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    Image.fromarray(pixels).save(here / "a.png")
+    from_file, from_array = run.predict("a.png"), run.predict(pixels[None])
+    assert from_file.shape == (1, 3) and from_file.dtype == np.float32
+    np.testing.assert_array_equal(from_file, from_array)
+    np.testing.assert_allclose(run.predict(["a.png", here / "a.png"])[1:], from_file, rtol=1e-5)
+
+
+def test_the_saved_network_is_plain_keras_without_an_optimizer(trained):
+    model = keras.saving.load_model(trained[0].path / "model.keras", safe_mode=True)
+    assert not model.compiled
+    assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+
+
+def test_rows_of_the_profile_and_the_saved_model_agree(trained):
+    run, _ = trained
+    assert load(run.path).model.count_params() == run.metrics["params"]
+
+
+def test_a_training_learns_and_repeats_with_its_seed(quick):
+    options = {**quick, "epochs": 6}
+    first, again = (train("lenet5", **options) for _ in range(2))
+    other = train("lenet5", seed=1, **{**options, "epochs": 1})
+    assert [str(run.path) for run in (first, again, other)] == [
+        *("runs/lenet5-stripes-s0", "runs/lenet5-stripes-s0-2", "runs/lenet5-stripes-s1")
+    ]
+    assert first.metrics["test_accuracy"] > 0.9
+    drop = {"columns": "seconds"}
+    pd.testing.assert_frame_equal(first.history.drop(**drop), again.history.drop(**drop))
+    for ours, same in zip(first.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, same)
+    assert first.history["loss"][0] != other.history["loss"][0]
+
+
+def test_a_config_repeats_its_run_in_a_new_folder(quick):
+    options = {**quick, "alpha": 0.5, "rho": 0.5, "size": (40, 32), "args": {"dropout": 0.1}}
+    run = train("lenet5", **options)
+    assert run.config["size"] == [40, 32] and run.metrics["input_shape"] == [20, 16, 1]
+    again = train(**run.config, verbose=0)
+    assert again.path != run.path and again.config == run.config
+    assert again.history["loss"].equals(run.history["loss"])
+
+
+def test_mixed_precision_is_the_runs_own(quick):
+    run = train("lenet5", precision="mixed_bfloat16", **quick)
+    assert run.model.get_layer("c1").compute_dtype == "bfloat16"
+    assert run.model.get_layer("normalization").compute_dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_balanced_classes_change_the_loss(quick, here):
+    data = dict(np.load(quick["data"]))
+    rows = np.flatnonzero((data["y_train"] == 0) | (np.arange(90) < 30))
+    np.savez(
+        "rare.npz", **{**data, "x_train": data["x_train"][rows], "y_train": data["y_train"][rows]}
+    )
+    plain, balanced = (
+        train("lenet5", **{**quick, "data": "rare.npz"}, class_weight=weight)
+        for weight in (None, "balanced")
+    )
+    assert plain.history["loss"][0] != balanced.history["loss"][0]
+
+
+def test_a_batch_is_never_larger_than_the_data(quick):
+    run = train("lenet5", **{**quick, "batch_size": 1000})
+    assert run.config["batch_size"] == 81  # 90 less 10 % for validation
+
+
+def test_verbose_says_how_it_went_and_where_it_is(quick, capfd):
+    train("lenet5", **{**quick, "verbose": 1})
+    out, err = capfd.readouterr()
+    lines = [line for line in err.splitlines() if line.startswith("epoch")]
+    assert len(lines) == 2 and "loss" in lines[0] and "ETA 0:00:00" in lines[1]
+    assert out.startswith("lenet5 on stripes: ") and out.endswith("-> runs/lenet5-stripes-s0\n")
+    assert "15.0K parameters" in out and out.count("\n") == 1
+
+
+def test_silence(quick, capfd):
+    train("lenet5", **quick)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_with_advice(quick):
+    options = {**quick, "recipe": "resnet20", "learning_rate": 1e20, "run_dir": "x"}
+    with pytest.raises(ValueError, match="lower `learning_rate`.*Received: loss=.*in epoch 1") as e:
+        train("lenet5", **options)
+    assert "\n" not in str(e.value)
+    assert (os.path.exists("x/config.yaml"), os.path.exists("x/metrics.json")) == (True, False)
+
+
+# ----------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"arch": "lenet"}, "Did you mean 'lenet5'.*Received: arch='lenet'"),
+        ({"alpha": 0}, "`alpha` must be > 0. Received: alpha=0"),
+        ({"alpha": float("nan")}, "`alpha` must be > 0"),
+        ({"rho": 1.5}, "`rho` must be in"),
+        ({"epochs": 0}, "`epochs` must be an integer >= 1. Received: epochs=0"),
+        ({"epochs": 1.5}, "`epochs` must be an integer"),
+        ({"batch_size": -1}, "`batch_size` must be an integer >= 1"),
+        ({"learning_rate": 0}, "`learning_rate` must be > 0. Received: learning_rate=0"),
+        ({"learning_rate": "1e-3"}, "`learning_rate` must be > 0. Received: learning_rate='1e-3'"),
+        ({"seed": -1}, "`seed` must be an integer in"),
+        ({"size": 0}, "`size` must be a side"),
+        ({"size": (16, 16, 1)}, "`size` must be a side"),
+        ({"size": 8}, "at least 16x16"),
+        ({"recipe": "defualt"}, "Did you mean 'default'"),
+        ({"resize": "squash"}, "`resize` must be one of 'stretch'"),
+        ({"class_weight": "even"}, "`class_weight` must be one of None, 'balanced'"),
+        ({"precision": "float8"}, "`precision` must be one of"),
+        ({"weights": "none.keras"}, "none.keras"),
+        ({"data": "digit"}, "Did you mean 'digits'"),
+        ({"threads": 0}, "`threads` must be an integer >= 1"),
+    ],
+)
+def test_wrong_arguments_leave_nothing_behind(options, message, here):
+    with pytest.raises((ValueError, OSError), match=message) as error:
+        train(**{"arch": "lenet5", **options})
+    assert "\n" not in str(error.value)
+    assert os.listdir(here) == []
+
+
+def test_an_unknown_argument_of_the_family_is_a_type_error(here):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'stemm'"):
+        train("mobilenet", args={"stemm": "small"})
+    assert os.listdir(here) == []
+
+
+def test_a_folder_that_exists_is_left_alone(here, quick):
+    (here / "mine").mkdir()
+    with pytest.raises(FileExistsError, match="`run_dir` must not exist"):
+        train("lenet5", run_dir="mine", **quick)
+    assert os.listdir("mine") == []
+
+
+def test_threads_are_set_before_tensorflow_starts_or_not_at_all(quick):
+    keras.ops.zeros(1)
+    with pytest.raises(ValueError, match="`threads` must be .*Received: threads=3"):
+        train("lenet5", threads=3, **quick)

@@ -1,0 +1,1 @@
+"""Search spaces, budgets and searches over the architectures of `keras_archs`."""

@@ -1,6 +1,7 @@
 """What is done with the architectures: train, evaluate, predict and compare them.
 
-Every command of the command line is a function of the same name and arguments here.
+Every command of the command line is a function of the same name and arguments here; `list` is
+`keras_archs.list_archs`.
 
 >>> import applications
 >>> run = applications.train("mobilenet", alpha=0.5, data="digits")
@@ -14,6 +15,7 @@ import importlib
 _MODULE_OF = {
     "Run": "runs",
     "load": "runs",
+    "summary": "inspection",
     "train": "training",
     "evaluate": "evaluation",
     "predict": "evaluation",

@@ -79,7 +79,7 @@ def channel_statistics(subset: Subset) -> tuple[list[float], list[float]]:
     """Mean and variance of each channel, pixels scaled to 0..1, read a chunk at a time."""
     count = min(len(subset), _STATISTICS_FROM)
     rows = np.linspace(0, len(subset) - 1, count).astype(np.int64)
-    total = squares = 0.0
+    total = squares = np.zeros(subset.batch(rows[:1]).shape[-1])
     pixels = 0
     for start in range(0, count, _CHUNK):
         images = subset.batch(rows[start : start + _CHUNK])

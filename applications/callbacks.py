@@ -29,10 +29,10 @@ class Journal(keras.callbacks.Callback):
         super().__init__()
         self.schedule, self.steps, self.rows = schedule, steps, rows
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch, logs: Any = None):
         self._epoch, self._started = epoch, time.perf_counter()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch, logs: Any = None):
         if not math.isfinite(logs["loss"]):
             done = f"the checkpoint of epoch {self._epoch}" if self._epoch else "no checkpoint"
             raise ValueError(
@@ -41,9 +41,10 @@ class Journal(keras.callbacks.Callback):
                 f"step {batch + 1}"
             )
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch, logs: Any = None):
         last_step = (epoch + 1) * self.steps - 1
-        logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.schedule(last_step)))
+        rate: Any = keras.ops.convert_to_numpy(self.schedule(last_step))
+        logs["learning_rate"] = float(rate)
         names = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
         values = {name: float(logs[name]) for name in names}
         seconds = round(time.perf_counter() - self._started, 3)
@@ -61,14 +62,16 @@ class Checkpoint(keras.callbacks.Callback):
         super().__init__()
         self.path, self.rows = path, rows
 
-    def on_epoch_end(self, epoch, logs=None):
-        arrays = {name: keras.ops.convert_to_numpy(v) for name, v in _state(self.model).items()}
+    def on_epoch_end(self, epoch, logs: Any = None):
+        arrays: dict[str, Any] = {
+            name: keras.ops.convert_to_numpy(v) for name, v in _state(self.model).items()
+        }
         state = json.dumps({"history": self.rows, "backend": keras.backend.backend()})
         self.path.parent.mkdir(exist_ok=True)
         runs.write_atomic(self.path, lambda path: np.savez(path, state=state, **arrays))
 
 
-def _state(model: keras.Model) -> dict[str, keras.Variable]:
+def _state(model: Any) -> dict[str, keras.Variable]:
     """Every variable that lasts: metrics start anew each epoch."""
     metrics = {id(variable) for variable in model.metrics_variables}
     kept = [variable for variable in model.variables if id(variable) not in metrics]
@@ -126,20 +129,20 @@ class ProgressLines(keras.callbacks.Callback):
         )
         self._first = len(rows)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None):
         self.bar.start()
         done = self._first * self.steps
         fields: dict[str, Any] = {"epoch": self._first + 1, "epochs": self.epochs, "figures": ""}
         self._task = self.bar.add_task("", total=self.epochs * self.steps, completed=done, **fields)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch, logs: Any = None):
         self.bar.update(self._task, epoch=epoch + 1)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch, logs: Any = None):
         figures = f"loss {logs['loss']:.3f}  accuracy {100 * logs['accuracy']:.1f} %"
         self.bar.update(self._task, advance=1, figures=figures)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch, logs: Any = None):
         row = self.rows[-1]
         recent = [r["seconds"] for r in self.rows[self._first :]]
         # The first epoch compiles, so it says little of the next ones.

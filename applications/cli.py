@@ -450,16 +450,8 @@ def summary(
     debug: Debug = False,
 ):
     """Print the layers of an architecture with their parameters and multiply-adds."""
-    known = keras_archs.info(arch)
-    own = _arguments(ctx)
-    height, width, depth = known.input_shape
-    if own["size"] is not None:
-        height, width = own["size"] if isinstance(own["size"], tuple) else [own["size"]] * 2
-    shape = (height, width, channels or depth)
-    profile = keras_archs.profile(
-        arch, input_shape=shape, classes=classes, alpha=alpha, rho=rho, **(own["args"] or {})
-    )
-    print(f"{known.name}: {known.paper}")
+    profile = applications.summary(**_arguments(ctx))
+    print(f"{arch}: {keras_archs.info(arch).paper}")
     print(profile)
 
 

@@ -157,7 +157,12 @@ class Run:
         from keras_archs._architecture import deep_graphs
 
         with deep_graphs():
-            return keras.saving.load_model(self.path / "model.keras", compile=False, safe_mode=True)
+            model = keras.saving.load_model(
+                self.path / "model.keras", compile=False, safe_mode=True
+            )
+        if not isinstance(model, keras.Model):
+            raise ValueError(f"`run` must hold a model. Received: {self.path / 'model.keras'}")
+        return model
 
     def predict(
         self, images: "np.ndarray | str | os.PathLike | Sequence[str | os.PathLike]"
@@ -187,7 +192,12 @@ class Run:
             pixels = resize_images(images, shape, resize)
         else:
             pixels = read_images(images, shape, resize)
-        return np.asarray(self.model.predict(pixels, batch_size=256, verbose=0), np.float32)
+        probabilities = self.model.predict(
+            pixels,
+            batch_size=256,
+            verbose=0,  # pyright: ignore[reportArgumentType]
+        )
+        return np.asarray(probabilities, np.float32)
 
 
 def load(path: str | os.PathLike) -> Run:
@@ -267,14 +277,13 @@ def new_run_dir(
             check_new(path)
         path.mkdir(parents=True, exist_ok=True)
     else:
-        base = default_run_dir(config, data_name)
+        path = base = default_run_dir(config, data_name)
         base.parent.mkdir(parents=True, exist_ok=True)
-        for number in itertools.count(1):
-            path = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        for number in itertools.count(2):
             try:
                 path.mkdir()
                 break
             except FileExistsError:
-                continue
+                path = base.with_name(f"{base.name}-{number}")
     write_config(path / "config.yaml", config)
     return path

@@ -3,12 +3,11 @@
 import math
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import keras
 import numpy as np
@@ -170,7 +169,7 @@ def _check(config: Mapping[str, Any]) -> None:
         )
     rate = config["learning_rate"]
     if rate is not None and not (
-        isinstance(rate, Real) and not isinstance(rate, bool) and math.isfinite(rate) and rate > 0
+        isinstance(rate, int | float) and not isinstance(rate, bool) and 0 < rate < math.inf
     ):
         raise ValueError(f"`learning_rate` must be > 0. Received: learning_rate={rate!r}")
     seed = config["seed"]
@@ -186,7 +185,7 @@ def _check(config: Mapping[str, Any]) -> None:
             raise ValueError(f"`{name}` must be one of {wanted}. Received: {name}={config[name]!r}")
 
 
-def _is_integer(value: Any) -> bool:
+def _is_integer(value: Any) -> TypeGuard[int]:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
@@ -207,17 +206,17 @@ def _resolve_input(config: dict[str, Any], source: Source, recipe: recipes.Recip
         while scaled_side(side, rho) < info.min_size_for(**own):
             side += 1
         config["size"] = side
-    elif not _is_integer(config["size"]):
-        config["size"] = list(config["size"])  # as it is read back from YAML
 
 
 def _height_width(size: int | list[int]) -> tuple[int, int]:
-    return (size, size) if _is_integer(size) else tuple(size)
+    height, width = size if isinstance(size, list) else (size, size)
+    return height, width
 
 
 def _actual_size(config: Mapping[str, Any]) -> tuple[int, int]:
     """Height and width of the network's input."""
-    return tuple(scaled_side(side, config["rho"]) for side in _height_width(config["size"]))
+    height, width = _height_width(config["size"])
+    return scaled_side(height, config["rho"]), scaled_side(width, config["rho"])
 
 
 def _images_an_epoch(config: Mapping[str, Any], dataset: Dataset) -> int:
@@ -302,9 +301,8 @@ def _network(config: Mapping[str, Any], dataset: Dataset) -> keras.Model:
     )(x)
 
     def call(layer, *inputs, **options):
-        return layer(
-            *keras.tree.map_structure(lambda t: x if t is images else t, inputs), **options
-        )
+        normalised: Any = keras.tree.map_structure(lambda t: x if t is images else t, inputs)
+        return layer(*normalised, **options)
 
     # Not `built(x)`, which would be a model inside a model.
     network = keras.models.clone_model(built, input_tensors=images, call_function=call)
@@ -461,7 +459,7 @@ def _fit(
                 steps_per_epoch=steps,
                 validation_data=_Images(dataset.validation),
                 shuffle=False,  # the batches come in their own order
-                verbose=0,
+                verbose=0,  # pyright: ignore[reportArgumentType]
                 # The journal refuses a bad loss before anything is logged or saved; the log is on
                 # disk before the checkpoint that says its epoch is done.
                 callbacks=[
@@ -472,10 +470,10 @@ def _fit(
                 ],
             )
     except KeyboardInterrupt:
-        if verbose:
-            done = f"after epoch {len(rows)} of {epochs}" if rows else "in the first epoch"
-            print(f"interrupted {done}: `--resume` goes on from there ({path})", file=sys.stderr)
-        raise
+        done = f"after epoch {len(rows)} of {epochs}" if rows else "in the first epoch"
+        raise KeyboardInterrupt(
+            f"interrupted {done}: `--resume` goes on from there ({path})"
+        ) from None
     finally:
         for callback in progress:
             callback.close()

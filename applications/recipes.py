@@ -45,7 +45,7 @@ class Recipe:
         decay_depthwise: whether depthwise kernels decay too.
         clipnorm: largest norm of a variable's gradient.
         norm_momentum: momentum of BatchNorm's running statistics; None keeps the network's.
-        he: whether the kernels are drawn anew, normal with variance 2 / fan-in.
+        he: whether all but depthwise kernels are drawn anew: normal, variance 2 / fan-in.
         shift: largest random shift of an image, as a fraction of its sides.
         mirror: whether images are mirrored at random, where the data allow it.
         size: smallest side in pixels that images are enlarged to unless a size is given.

@@ -74,8 +74,8 @@ def train(
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
         threads: CPU threads of TensorFlow, >= 1. None leaves it to TensorFlow.
         precision: "float32", "mixed_float16" or "mixed_bfloat16". None: "float32".
-        args: the architecture's own arguments, by name. A family with stems gets stem="small" for
-            sides up to 64 unless this says otherwise.
+        args: the architecture's own arguments and `dropout`, by name. A family with stems gets
+            stem="small" for sides up to 64 unless this says otherwise.
         verbose: 0 prints nothing; 1 a line an epoch, a progress bar and the result.
 
     Returns:
@@ -202,8 +202,11 @@ def _resolve_input(config: dict[str, Any], source: Source, recipe: recipes.Recip
         side = min(config["size"])
     if "small" in info.stems and "stem" not in own and scaled_side(side, rho) <= SMALL_UP_TO:
         own["stem"] = "small"
+    # Of the arguments that all families share only the dropout has no option of `train`. What is
+    # not the family's own is an error here.
+    smallest = info.min_size_for(**{k: v for k, v in own.items() if k != "dropout"})
     if config["size"] is None:
-        while scaled_side(side, rho) < info.min_size_for(**own):
+        while scaled_side(side, rho) < smallest:
             side += 1
         config["size"] = side
 
@@ -324,12 +327,16 @@ def _apply(recipe: recipes.Recipe, network: keras.Model, config: dict[str, Any])
 
 
 def _draw_he(network: keras.Model, seed: int) -> None:
-    """Draw all kernels anew: normal, variance 2 / fan-in."""
+    """Draw the kernels anew: normal, variance 2 / fan-in.
+
+    Depthwise kernels stay: with a fan-in of 9 they would start so large that MobileNet overfits.
+    """
     random = np.random.default_rng(seed)
     for layer, kernel in _kernels(network):
-        shape = tuple(kernel.shape)
-        inputs = math.prod(shape[:2] if _is_depthwise(layer) else shape[:-1])
-        kernel.assign(random.standard_normal(shape, np.float32) * math.sqrt(2 / inputs))
+        if not _is_depthwise(layer):
+            shape = tuple(kernel.shape)
+            scale = math.sqrt(2 / math.prod(shape[:-1]))
+            kernel.assign(random.standard_normal(shape, np.float32) * scale)
 
 
 def _kernels(network: keras.Model) -> Iterator[tuple[keras.Layer, keras.Variable]]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import pytest
+from running import run
 
 import keras_archs
 
@@ -47,7 +48,7 @@ def _pair(name, shape, alpha):
     ours = keras_archs.build(name, **options)
     _copy(twin, ours)
     images = rng.normal(size=(2, *shape)).astype("float32")
-    return Pair(ours, images, _outputs(twin, images))
+    return Pair(ours, images, run(twin, images))
 
 
 def _random(rng, layer, weight):
@@ -70,10 +71,6 @@ def _copy(source, target):
         target.get_layer(name).set_weights(source.get_layer(name).get_weights())
 
 
-def _outputs(model, images):
-    return keras.ops.convert_to_numpy(model(images, training=False))
-
-
 def _equal(found, wanted):
     """Within 1e-5 of the largest value."""
     assert np.isfinite(found).all()
@@ -84,7 +81,7 @@ def _equal(found, wanted):
 @pytest.mark.parametrize("name, shape, alpha", CASES)
 def test_outputs_equal_those_of_the_twin(name, shape, alpha, pair):
     ours, images, wanted = pair(name, shape, alpha)
-    assert _equal(_outputs(ours, images), wanted)
+    assert _equal(run(ours, images), wanted)
     apart = np.abs(wanted[0] - wanted[1]).max()
     assert apart > 0.01 * np.abs(wanted).max(), "the images must matter"
 
@@ -134,7 +131,7 @@ def _rebuilt(model, change):
 )
 def test_a_changed_layer_shows(name, alpha, change, equal, pair):
     ours, images, wanted = pair(name, SMALL, alpha)
-    assert _equal(_outputs(_rebuilt(ours, change), images), wanted) == equal
+    assert _equal(run(_rebuilt(ours, change), images), wanted) == equal
 
 
 @pytest.mark.parametrize("name, alpha", [("resnet50", None), ("mobilenet", 1.0)])
@@ -145,4 +142,4 @@ def test_swapped_statistics_show(name, alpha, pair):
         if isinstance(layer, keras.layers.BatchNormalization):
             gamma, beta, mean, variance = layer.get_weights()
             layer.set_weights([gamma, beta, variance, mean])
-    assert not _equal(_outputs(mutant, images), wanted)
+    assert not _equal(run(mutant, images), wanted)

@@ -148,7 +148,7 @@ def _imagenet(
     alpha,
     repeats,
     block,
-    shortcut: Callable | None = projection,
+    shortcut: Callable | None,
     stem: Stem = "imagenet",
     layout: Literal["keras", "torch"] = "keras",
 ):

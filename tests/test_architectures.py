@@ -362,6 +362,17 @@ def test_features_take_any_selection_and_order():
     assert "conv_pw_13_relu" in names and "conv_preds" not in names
 
 
+@pytest.mark.parametrize("layout", ["keras", "torch"])
+def test_features_lie_where_every_path_leads(layout):
+    """With torch's layout the first 1x1 of a block still has the stride before: a side path."""
+    names = [f"P{k}" for k in range(1, 6)]
+    model = shape_only("resnet50", layout=layout, features=names)
+    layer_of = {id(layer.output): layer.name for layer in model.layers}
+    found = [layer_of[id(model.output[name])] for name in names]
+    blocks = ["conv2_block3", "conv3_block4", "conv4_block6", "conv5_block3"]
+    assert found == ["conv1_relu", *(f"{block}_out" for block in blocks)]
+
+
 @every_name
 def test_the_small_stem_keeps_maps_four_times_as_large(name):
     if not keras_archs.info(name).stems:

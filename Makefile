@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 
 # Test files of keras_archs/: they pass on every backend.
-JAX_TESTS := $(wildcard $(addprefix tests/test_,$(addsuffix .py,architectures cost expected parity)))
+JAX_TESTS := $(wildcard $(addprefix tests/test_,$(addsuffix .py,architectures cost cost_tables expected parity)))
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 

@@ -19,6 +19,7 @@ COLUMNS = (
     *("run", "arch", "alpha", "rho", "input", "params", "macs"),
     *("test_accuracy", "macro_f1", "latency_ms_p50", "latency_ms_p95", "train_seconds"),
 )
+TABLE = "comparison.csv"
 CHECKS = {"alpha": check_alpha, "rho": check_rho}
 
 
@@ -78,7 +79,7 @@ def compare(
     run, into `run_dir`.
 
     Args:
-        runs: folders of finished runs.
+        runs: folders of finished runs. A `comparison.csv` among them is passed over.
         archs: architectures to train, each with every seed: names separated by commas or a list,
             an entry with multipliers of its own as in `"mobilenet:alpha=0.5:rho=0.75"`.
         data: as for `train`; what `archs` are trained on.
@@ -101,6 +102,8 @@ def compare(
 
     from applications.runs import load, write_atomic
 
+    # A pattern such as runs/* names the last comparison too.
+    runs = [run for run in runs or () if not str(run).endswith(TABLE)]
     entries = parse_archs(archs) if archs is not None else []
     entries = [_with_defaults(entry, options) for entry in entries]
     if not runs and not entries:
@@ -109,7 +112,7 @@ def compare(
     _check_distinct("seeds", seeds)
     if not seeds:
         raise ValueError("`seeds` must hold at least one. Received: seeds=()")
-    known = [load(run) if isinstance(run, str | os.PathLike) else run for run in runs or ()]
+    known = [load(run) if isinstance(run, str | os.PathLike) else run for run in runs]
     folders = [run.path.resolve() for run in known]
     _check_distinct("runs", folders)
 
@@ -128,8 +131,8 @@ def compare(
     table = pd.DataFrame([_row(run) for run in known], columns=list(COLUMNS))
     _print(table.groupby([_without_seed(run) for run in known], sort=False))
     run_dir.mkdir(parents=True, exist_ok=True)
-    write_atomic(run_dir / "comparison.csv", table.to_csv(index=False))
-    print(f"{run_dir / 'comparison.csv'} has the table. Curves: keras-archs dashboard {run_dir}")
+    write_atomic(run_dir / TABLE, table.to_csv(index=False))
+    print(f"{run_dir / TABLE} has the table. Curves: keras-archs dashboard {run_dir}")
     return table
 
 

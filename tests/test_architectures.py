@@ -27,7 +27,10 @@ COMMON = """input_shape classes alpha rho include_top pooling features dropout
     classifier_activation weights adapt name""".split()
 FLATTENING = {"lenet5"}  # need fixed sides; the others pool globally
 TOO_DEEP = {"resnet1202"}  # minutes a step: never trained or saved here
-DEEP = TOO_DEEP | {"resnet101", "resnet152", "resnet44", "resnet56", "resnet110", "plainnet56"}
+DEEP = TOO_DEEP | {
+    *("resnet34", "resnet101", "resnet152", "plainnet34"),
+    *("resnet44", "resnet56", "resnet110", "plainnet56"),
+}
 ONE_A_FAMILY = ["lenet5", "mobilenet", "resnet20", "simpnet_300k", "squeezenet"]
 
 
@@ -539,7 +542,7 @@ def test_weights_with_a_classifier_serve_a_network_without(tmp_path):
         "mobilenet", **smallest("mobilenet", include_top=False, weights=tmp_path / "model.keras")
     )
     images = images_for(model)
-    maps = keras.Model(model.inputs, model.get_layer("conv_pw_13_relu").output)
+    maps = keras.Model(model.input, model.get_layer("conv_pw_13_relu").output)
     np.testing.assert_allclose(run(body, images), run(maps, images), rtol=1e-6)
 
 
@@ -569,8 +572,8 @@ def test_a_truncated_file_is_refused(suffix, kept, tmp_path):
 def test_weights_that_are_no_file_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="`weights` must be the path of a file that exists"):
         keras_archs.LeNet5(weights=tmp_path / "absent.keras")
-    for source in ("imagenet", "hf://timm/x", "model.h5"):
-        wanted = rf"None or the path of a .keras or .weights.h5 file. Received: weights='{source}'"
+    for source in ("imagenet", "hf://timm/x", "model.h5", 5):
+        wanted = rf"None or the path of a .keras or .weights.h5 file. Received: weights={source!r}"
         with pytest.raises(ValueError, match=wanted):
             keras_archs.LeNet5(weights=source)
 
@@ -722,7 +725,7 @@ def test_a_shortcut_of_option_a_is_subsampled_and_filled_with_zeros_behind():
         name: model.get_layer(name).output
         for name in ("conv2_block3_out", "conv3_block1_0_swap_back")
     }
-    maps = run(keras.Model(model.inputs, inside), images_for(model))
+    maps = run(keras.Model(model.input, inside), images_for(model))
     before, shortcut = maps["conv2_block3_out"], maps["conv3_block1_0_swap_back"]
     assert shortcut.shape == (2, 5, 6, 32)
     np.testing.assert_array_equal(shortcut[..., :16], before[:, ::2, ::2])

@@ -106,6 +106,13 @@ def test_the_csv_has_one_row_a_run(tmp_path):
     assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "comparison.csv"]
 
 
+def test_a_pattern_that_names_the_last_comparison_too_is_understood(tmp_path):
+    write_run(tmp_path / "a", arch="lenet5")
+    first = compare(sorted(tmp_path.iterdir()))
+    assert (tmp_path / "comparison.csv").is_file()
+    assert compare(sorted(tmp_path.iterdir())).equals(first)
+
+
 def test_architectures_are_trained_into_folders_named_after_them(tmp_path, trainings):
     archs = "lenet5,mobilenet:alpha=0.5,mobilenet:alpha=1.0:rho=0.5"
     table = compare(archs=archs, run_dir=tmp_path, seeds=(0, 1))

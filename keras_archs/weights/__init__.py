@@ -26,11 +26,11 @@ def load_weights(model: keras.Model, source: str | os.PathLike):
         ValueError: another kind of source, a damaged file, or one whose layers or shapes differ.
         FileNotFoundError: there is no such file.
     """
-    path = Path(source)
-    if not path.name.endswith(SUFFIXES):
+    path = Path(source) if isinstance(source, str | os.PathLike) else None
+    if path is None or not path.name.endswith(SUFFIXES):
         raise ValueError(
             f"`weights` must be None or the path of a {' or '.join(SUFFIXES)} file. "
-            f"Received: weights={str(source)!r}"
+            f"Received: weights={source!r}"
         )
     if not path.is_file():
         raise FileNotFoundError(

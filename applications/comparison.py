@@ -169,13 +169,16 @@ def _train(entries, data, run_dir, seeds, options) -> "list[Run]":
     import keras
 
     from applications.data import open_source
-    from applications.training import train
+    from applications.training import check_network, train
 
-    name = open_source(data).name
+    source = open_source(data)
+    network = {key: options[key] for key in ("size", "recipe", "args") if key in options}
+    for entry in entries:  # all of them before the first is trained
+        check_network(source=source, data=data, **entry._asdict(), **network)
     options = {key: value for key, value in options.items() if key not in ("alpha", "rho")}
     runs = []
     for number, (entry, seed) in enumerate(((e, s) for e in entries for s in seeds), start=1):
-        folder = run_dir / f"{_label(entry)}-{name}-s{seed}"
+        folder = run_dir / f"{_label(entry)}-{source.name}-s{seed}"
         print(f"[{number}/{len(entries) * len(seeds)}] {folder}", flush=True)
         keras.backend.clear_session()  # the networks before this one need not stay in memory
         trained = train(

@@ -150,6 +150,28 @@ def train(
     return run
 
 
+def check_network(
+    arch: str,
+    source: Source,
+    *,
+    data: str = "digits",
+    alpha: float = 1.0,
+    rho: float = 1.0,
+    size: int | tuple[int, int] | None = None,
+    recipe: str = "default",
+    args: Mapping[str, Any] | None = None,
+) -> None:
+    """Raise the error of `train` where these options name no network; decodes and writes nothing.
+
+    All arguments are those of `train`, but for `source`: `data`, opened.
+    """
+    _check_size(size)
+    options = {"data": data, "alpha": alpha, "rho": rho, "size": size, "args": dict(args or {})}
+    config = {"arch": arch, **options}
+    _resolve_input(config, source, recipes.recipe(recipe))
+    keras_archs.profile(arch, **_build_arguments(config, source.channels, len(source.labels)))
+
+
 # ------------------------------------------------------------------------------------------ options
 
 
@@ -161,12 +183,7 @@ def _check(config: Mapping[str, Any]) -> None:
         value = config[name]
         if value is not None and not (_is_integer(value) and value >= 1):
             raise ValueError(f"`{name}` must be an integer >= 1. Received: {name}={value!r}")
-    size = config["size"]
-    sides = size if isinstance(size, (tuple, list)) and len(size) == 2 else (size,)
-    if size is not None and not all(_is_integer(side) and side >= 1 for side in sides):
-        raise ValueError(
-            f"`size` must be a side in pixels or (height, width), >= 1. Received: size={size!r}"
-        )
+    _check_size(config["size"])
     rate = config["learning_rate"]
     if rate is not None and not (
         isinstance(rate, int | float) and not isinstance(rate, bool) and 0 < rate < math.inf
@@ -183,6 +200,14 @@ def _check(config: Mapping[str, Any]) -> None:
         if config[name] not in choices:
             wanted = ", ".join(repr(choice) for choice in choices)
             raise ValueError(f"`{name}` must be one of {wanted}. Received: {name}={config[name]!r}")
+
+
+def _check_size(size: Any) -> None:
+    sides = size if isinstance(size, (tuple, list)) and len(size) == 2 else (size,)
+    if size is not None and not all(_is_integer(side) and side >= 1 for side in sides):
+        raise ValueError(
+            f"`size` must be a side in pixels or (height, width), >= 1. Received: size={size!r}"
+        )
 
 
 def _is_integer(value: Any) -> TypeGuard[int]:
@@ -211,8 +236,8 @@ def _resolve_input(config: dict[str, Any], source: Source, recipe: recipes.Recip
         config["size"] = side
 
 
-def _height_width(size: int | list[int]) -> tuple[int, int]:
-    height, width = size if isinstance(size, list) else (size, size)
+def _height_width(size: Any) -> tuple[int, int]:
+    height, width = (size, size) if _is_integer(size) else size
     return height, width
 
 
@@ -284,18 +309,21 @@ def _find_or_create(
 # -------------------------------------------------------------------------------------- the network
 
 
+def _build_arguments(config: Mapping[str, Any], channels: int, classes: int) -> dict[str, Any]:
+    """The builder's arguments but for the weights, the input resolved."""
+    return {
+        "input_shape": (*_height_width(config["size"]), channels),
+        "classes": classes,
+        "alpha": config["alpha"],
+        "rho": config["rho"],
+        **config["args"],
+    }
+
+
 def _network(config: Mapping[str, Any], dataset: Dataset) -> keras.Model:
     """uint8 images 0..255 -> probabilities: rescaling, normalisation, the architecture's layers."""
-    channels = dataset.image_shape[-1]
-    built = keras_archs.build(
-        config["arch"],
-        input_shape=(*_height_width(config["size"]), channels),
-        classes=len(dataset.labels),
-        alpha=config["alpha"],
-        rho=config["rho"],
-        weights=config["weights"],
-        **config["args"],
-    )
+    arguments = _build_arguments(config, dataset.image_shape[-1], len(dataset.labels))
+    built = keras_archs.build(config["arch"], weights=config["weights"], **arguments)
     mean, variance = channel_statistics(dataset.train)
     images = keras.Input(dataset.image_shape, dtype="uint8", name="images")
     x = keras.layers.Rescaling(1 / 255, dtype="float32", name="rescaling")(images)

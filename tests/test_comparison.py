@@ -1,13 +1,12 @@
 """Comparing: what is trained, what is only read, and the table that comes out."""
 
 import json
-import sys
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import yaml
 
+from applications import training
 from applications.comparison import COLUMNS, Entry, compare, parse_archs
 from applications.runs import OPTIONS, load
 
@@ -47,7 +46,7 @@ def trainings(monkeypatch):
         return load(run_dir if run_dir.exists() else write_run(run_dir, **options))
 
     calls = []
-    monkeypatch.setitem(sys.modules, "applications.training", SimpleNamespace(train=train))
+    monkeypatch.setattr(training, "train", train)
     return calls
 
 
@@ -179,10 +178,12 @@ def test_different_data_are_a_warning(tmp_path, capsys):
         ({"archs": "lenet5", "seeds": ()}, "`seeds` must hold at least one"),
         ({"archs": "lenet5", "data": "digit"}, "digits"),
         ({"archs": "lenet5", "alpha": -1}, "`alpha` must be > 0"),
+        ({"archs": "simpnet_300k,mobilenet", "size": 4}, "must be at least 8x8 for MobileNet"),
+        ({"archs": "mobilenet,lenet5", "args": {"stem": "small"}}, "unexpected keyword argument"),
     ],
 )
 def test_bad_input_is_refused_before_any_training(tmp_path, trainings, arguments, message):
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         compare(run_dir=tmp_path / "runs", **arguments)
     assert not trainings
     assert not (tmp_path / "runs").exists()

@@ -79,7 +79,7 @@ def test_nothing_to_run_is_fine_and_a_file_that_does_not_import_is_not(project):
 def test_what_still_runs_at_the_limit_is_stopped_and_listed_and_fails_nothing(project):
     add(project, "test_a.py", "def test_hang(): time.sleep(1e6)")
     add(project, "test_b.py", "def test_other(): time.sleep(1e6)")
-    result = run(project, "--stop-at", "0.4", minutes_ago=0)
+    result = run(project, "--stop-at", "1", minutes_ago=0)
     assert result.returncode == 0, result.stdout
     lines = result.stdout.splitlines()
     assert sum(line.startswith("not finished: tests/test_") for line in lines) == 1
@@ -91,7 +91,7 @@ def test_what_still_runs_at_the_limit_is_stopped_and_listed_and_fails_nothing(pr
 def test_no_item_starts_once_it_is_too_late_not_even_in_a_file_that_runs(project):
     late = "time.sleep(max(0, float(os.environ['KERAS_ARCHS_SLOW_START_BY']) - time.time()))"
     add(project, "test_a.py", f"def test_one(): {late}\ndef test_two(): {late}")
-    result = run(project, "--start-by", "0.4", minutes_ago=0)
+    result = run(project, "--start-by", "1", minutes_ago=0)
     assert result.returncode == 0, result.stdout
     assert "not run: tests/test_a.py::test_" in result.stdout
     assert result.stdout.splitlines()[-1] == "1 passed, 0 failed, 0 skipped"

@@ -629,11 +629,12 @@ run.predict(["image.png"])  # probabilities, in the order of run.labels
 
 
 def _last_line(run: runs.Run, data_name: str) -> str:
-    metrics = run.metrics
+    config, metrics = run.config, run.metrics
+    multipliers = [f" {name} {config[name]:g}" for name in ("alpha", "rho") if config[name] != 1]
     return (
-        f"{run.config['arch']} on {data_name}: {100 * metrics['test_accuracy']:.1f} % test "
-        f"accuracy, {_short(metrics['params'])} parameters, {metrics['train_seconds']:.0f} s -> "
-        f"{run.path}"
+        f"{config['arch']}{''.join(multipliers)} on {data_name}: "
+        f"{100 * metrics['test_accuracy']:.1f} % test accuracy, {_short(metrics['params'])} "
+        f"parameters, {metrics['train_seconds']:.0f} s -> {run.path}"
     )
 
 

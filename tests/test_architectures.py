@@ -31,6 +31,8 @@ DEEP = TOO_DEEP | {
     *("resnet34", "resnet101", "resnet152", "plainnet34"),
     *("resnet44", "resnet56", "resnet110", "plainnet56"),
 }
+WITH_STEMS = [n for n in keras_archs.list_archs() if keras_archs.info(n).stems]
+RESNETS = [n for n in keras_archs.list_archs() if keras_archs.info(n).family == "resnet"]
 ONE_A_FAMILY = ["lenet5", "mobilenet", "resnet20", "simpnet_300k", "squeezenet"]
 
 
@@ -215,10 +217,8 @@ def test_sides_may_be_none_where_the_head_pools(name):
         assert shape_only(name, (None, None, 3), 5).output_shape == (None, 5)
 
 
-@one_a_family
+@pytest.mark.parametrize("name", [n for n in ONE_A_FAMILY if n not in FLATTENING])
 def test_one_network_takes_images_of_several_sizes(name):
-    if name in FLATTENING:
-        pytest.skip("flattens")
     side = smallest(name)["input_shape"][0]
     model = keras_archs.build(name, **smallest(name, input_shape=(None, None, 3)))
     for shape in ((1, side, side, 3), (1, side + 1, side + 6, 3)):
@@ -376,10 +376,8 @@ def test_features_lie_where_every_path_leads(layout):
     assert found == ["conv1_relu", *(f"{block}_out" for block in blocks)]
 
 
-@every_name
+@pytest.mark.parametrize("name", _names(WITH_STEMS, slow=DEEP))
 def test_the_small_stem_keeps_maps_four_times_as_large(name):
-    if not keras_archs.info(name).stems:
-        pytest.skip("has no stem argument")
     paper, little = (
         shape_only(name, (128, 128, 3), include_top=False, stem=stem)
         for stem in ("imagenet", "small")
@@ -664,10 +662,8 @@ def test_numpy_numbers_are_numbers():
 # --------------------------------------------------------------------------- what a family promises
 
 
-@pytest.mark.parametrize("name", _names(keras_archs.list_archs("*net[0-9]*"), slow=TOO_DEEP))
+@pytest.mark.parametrize("name", _names(RESNETS, slow=TOO_DEEP))
 def test_resnets_have_as_many_layers_as_their_name_says(name):
-    if keras_archs.info(name).family != "resnet":
-        pytest.skip("no ResNet")
     model = shape_only(name)
     weighted = [
         layer.name

@@ -13,6 +13,9 @@ JAX_TESTS := $(wildcard $(addprefix tests/test_,$(addsuffix .py,architectures co
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
+# A file's tests stay together: they share what its fixtures build.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10
+
 .PHONY: install lint format test test-jax test-slow demo wheel clean
 install: $(STAMP)
 
@@ -32,10 +35,10 @@ format: install
 	$(BIN)/ruff format .
 
 test: install
-	$(BIN)/python -m pytest -q --durations=10
+	$(PYTEST)
 
 test-jax: install
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q --durations=10 $(JAX_TESTS)
+	KERAS_BACKEND=jax $(PYTEST) $(JAX_TESTS)
 
 test-slow: install
 	$(BIN)/python tests/run_slow.py

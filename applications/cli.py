@@ -24,6 +24,7 @@ from typer.exceptions import TyperException
 
 import applications
 import keras_archs
+from applications.recipes import check_available
 from applications.runs import check_new
 from keras_archs._checks import check_alpha, check_arch, check_rho, nearest
 
@@ -144,7 +145,7 @@ def _check_learning_rate(rate: float):
 
 
 def _check_recipe(name: str):
-    applications.recipe(name)
+    check_available(applications.recipe(name))
 
 
 def _parse_arch(name: str) -> str:

@@ -154,6 +154,7 @@ class Run:
         """The trained model: uint8 images 0..255 (N, H, W, C) -> probabilities (N, classes)."""
         import keras
 
+        import keras_archs._layers  # noqa: F401  registers the layer that Keras does not know
         from keras_archs._architecture import deep_graphs
 
         with deep_graphs():

@@ -21,12 +21,15 @@ from applications.data import RESIZES, Dataset, Source, Subset, open_source
 from applications.tensorboard import TensorBoardLogger
 from keras_archs._architecture import deep_graphs, scaled_side
 from keras_archs._checks import check_alpha, check_arch, check_rho
+from keras_archs._layers import LocalResponseNormalization
+from keras_archs.weights import load_weights
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 SMALL_UP_TO = 64  # side in pixels up to which a family that has stems gets the small one
 _LARGEST_DEFAULT = 224
 _DIGITS_SIDE = 16
 _EVALUATION_BATCH = 256
+AUXILIARY_WEIGHT = 0.3  # of an auxiliary classifier's loss: Szegedy et al. 2014, section 5
 
 
 def train(
@@ -64,12 +67,15 @@ def train(
         epochs: passes over the training images, >= 1. None: the recipe's.
         batch_size: images a step, >= 1. None: the recipe's. Never more than there are images.
         learning_rate: base rate, > 0. None: the recipe's.
-        weights: None for random weights, or a file that the builder takes.
+        weights: None for random weights, or a file that the builder takes. With a recipe that
+            starts from layers of another network: that network's `.keras` file, of which nothing
+            else is read.
         seed: of the weights, the order, the augmentation and the splits that the data lack.
         run_dir: the run's own folder. None: `runs/ARCH-DATA-sSEED`, with -2, ... where taken.
         resume: go on with the run in that folder after its last finished epoch: the result is that
             of an uninterrupted run. Starts one where there is none; a finished run is left alone.
-        recipe: "default", or an architecture whose paper's recipe is to be used.
+        recipe: "default", or an architecture whose paper's recipe is to be used, where nothing that
+            it needs is missing yet.
         resize: "stretch", "crop" or "pad": what becomes of images of other proportions.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
         threads: CPU threads of TensorFlow, >= 1. None leaves it to TensorFlow.
@@ -89,6 +95,7 @@ def train(
     """
     arch = check_arch(arch).lower()
     chosen = recipes.recipe(recipe)
+    recipes.check_available(chosen)
     config = runs.plain_options(
         arch=arch,
         alpha=alpha,
@@ -108,6 +115,7 @@ def train(
         args=dict(args or {}),
     )
     _check(config)
+    recipes.check_weights(chosen, config["weights"])
     if run_dir is not None and not resume:
         runs.check_new(run_dir)
     _set_threads(threads)
@@ -121,7 +129,8 @@ def train(
 
     keras.utils.set_random_seed(seed)
     with _precision(config["precision"]), deep_graphs():
-        network = _network(config, dataset)
+        whole = {**config, "weights": None} if chosen.pretrained_from else config
+        network = _network(whole, dataset)
         _apply(chosen, network, config)
         steps = config["epochs"] * _images_an_epoch(config, dataset) // config["batch_size"]
         model = _compiled(network, chosen, config["learning_rate"], steps)
@@ -138,6 +147,7 @@ def train(
         )
         try:
             history = _fit(model, config, chosen, dataset, path, logger, verbose)
+            network = _without_auxiliary(network)
             metrics = _write_results(network, config, dataset, history, path)
             logger.finish(metrics)
         finally:
@@ -166,9 +176,11 @@ def check_network(
     All arguments are those of `train`, but for `source`: `data`, opened.
     """
     _check_size(size)
+    chosen = recipes.recipe(recipe)
+    recipes.check_available(chosen)
     options = {"data": data, "alpha": alpha, "rho": rho, "size": size, "args": dict(args or {})}
     config = {"arch": arch, **options}
-    _resolve_input(config, source, recipes.recipe(recipe))
+    _resolve_input(config, source, chosen)
     keras_archs.profile(arch, **_build_arguments(config, source.channels, len(source.labels)))
 
 
@@ -321,7 +333,10 @@ def _build_arguments(config: Mapping[str, Any], channels: int, classes: int) -> 
 
 
 def _network(config: Mapping[str, Any], dataset: Dataset) -> keras.Model:
-    """uint8 images 0..255 -> probabilities: rescaling, normalisation, the architecture's layers."""
+    """uint8 images 0..255 -> probabilities: rescaling, normalisation, the architecture's layers.
+
+    A dict of probabilities where the architecture has auxiliary classifiers.
+    """
     arguments = _build_arguments(config, dataset.image_shape[-1], len(dataset.labels))
     built = keras_archs.build(config["arch"], weights=config["weights"], **arguments)
     mean, variance = channel_statistics(dataset.train)
@@ -341,30 +356,52 @@ def _network(config: Mapping[str, Any], dataset: Dataset) -> keras.Model:
     return network
 
 
+def _without_auxiliary(network: keras.Model) -> keras.Model:
+    """The network as it is used: its own predictions alone."""
+    if not isinstance(network.output, dict):
+        return network
+    return keras.Model(network.inputs, network.output["predictions"], name=network.name)
+
+
 def _apply(recipe: recipes.Recipe, network: keras.Model, config: dict[str, Any]) -> None:
     """What the recipe says of the network itself; fills in the learning rate."""
     norms = [x for x in network.layers if isinstance(x, keras.layers.BatchNormalization)]
     if recipe.norm_momentum is not None:
         for layer in norms:
             layer.momentum = recipe.norm_momentum
-    if recipe.he and config["weights"] is None:
-        _draw_he(network, config["seed"])
+    if recipe.pretrained_from:
+        _draw(network, recipe, config["seed"])
+        load_weights(network, config["weights"], recipe.pretrained_layers)
+    elif config["weights"] is None:
+        _draw(network, recipe, config["seed"])
     if config["learning_rate"] is None:
         plain = None if norms else recipe.plain_learning_rate
         config["learning_rate"] = plain or recipe.learning_rate
 
 
-def _draw_he(network: keras.Model, seed: int) -> None:
-    """Draw the kernels anew: normal, variance 2 / fan-in.
-
-    Depthwise kernels stay: with a fan-in of 9 they would start so large that MobileNet overfits.
-    """
+def _draw(network: keras.Model, recipe: recipes.Recipe, seed: int) -> None:
+    """Draw the kernels anew, as the recipe's initializers say."""
     random = np.random.default_rng(seed)
-    for layer, kernel in _kernels(network):
-        if not _is_depthwise(layer):
-            shape = tuple(kernel.shape)
-            scale = math.sqrt(2 / math.prod(shape[:-1]))
-            kernel.assign(random.standard_normal(shape, np.float32) * scale)
+    kernels = list(_kernels(network))
+    for layer, kernel in kernels:
+        initializer = recipe.initializer
+        if kernel is kernels[-1][1]:
+            initializer = recipe.last_initializer or initializer
+        if initializer is None or (initializer.power and _is_depthwise(layer)):
+            continue
+        shape = tuple(kernel.shape)
+        width = initializer.scale / math.prod(shape[:-1]) ** initializer.power
+        kernel.assign(_standard(random, initializer.distribution, shape) * width)
+
+
+def _standard(random: np.random.Generator, distribution: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Normal of deviation 1, the same without what is beyond 2, or uniform in [-1, 1): float32."""
+    if distribution == "uniform":
+        return random.uniform(-1, 1, shape).astype(np.float32)
+    values = random.standard_normal(shape, np.float32)
+    while distribution == "truncated" and (far := np.abs(values) > 2).any():
+        values[far] = random.standard_normal(np.count_nonzero(far), np.float32)
+    return values
 
 
 def _kernels(network: keras.Model) -> Iterator[tuple[keras.Layer, keras.Variable]]:
@@ -391,10 +428,11 @@ def _schedule(recipe: recipes.Recipe, rate: float, steps: int) -> Any:
         )
     if recipe.schedule == "linear":
         return schedules.PolynomialDecay(rate, steps, end_learning_rate=0.0)
-    starts = [(round(start * steps), factor) for start, factor in recipe.schedule]
-    rates = [rate, *(rate * factor for _, factor in starts)]
+    # Of steps that a short training begins at once the last one counts.
+    factors = {round(start * steps): factor for start, factor in recipe.schedule}
+    rates = [rate, *(rate * factor for factor in factors.values())]
     # Keras changes the rate after a boundary, and so one step later.
-    return schedules.PiecewiseConstantDecay([start - 1 for start, _ in starts], rates)
+    return schedules.PiecewiseConstantDecay([start - 1 for start in factors], rates)
 
 
 def _optimizer(
@@ -425,12 +463,33 @@ def _optimizer(
 # ------------------------------------------------------------------------------------- the training
 
 
+class _WithAuxiliary(keras.Model):
+    """A model that learns from its auxiliary predictions too; its metrics are of its own alone."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        predictions: Any = y_pred
+        loss: Any = super().compute_loss(x, y, predictions["predictions"], sample_weight, training)
+        if training:
+            loss_of: Any = keras.losses.get(self.loss)
+            for name in sorted(predictions.keys() - {"predictions"}):
+                each: Any = loss_of(y, predictions[name])
+                if sample_weight is not None:
+                    each = each * keras.ops.cast(sample_weight, each.dtype)
+                mean: Any = keras.ops.mean(each)
+                loss += AUXILIARY_WEIGHT * mean
+        return loss
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, y, y_pred["predictions"], sample_weight)
+
+
 def _compiled(network: keras.Model, recipe: recipes.Recipe, rate: float, steps: int) -> keras.Model:
     """The network's layers with the recipe's optimizer and loss.
 
     A model of its own: that of the run folder stays free of optimizer and training.
     """
-    model = keras.Model(network.inputs, network.outputs, name=network.name)
+    kind = _WithAuxiliary if isinstance(network.output, dict) else keras.Model
+    model = kind(network.inputs, network.output, name=network.name)
     model.compile(
         _optimizer(recipe, network, rate, steps),
         loss="sparse_categorical_crossentropy",
@@ -560,7 +619,7 @@ def _write_results(
             probabilities=probabilities,
         ),
     )
-    runs.write_atomic(path / "card.md", _card(config, dataset, metrics, path))
+    runs.write_atomic(path / "card.md", _card(network, config, dataset, metrics, path))
     return metrics
 
 
@@ -569,7 +628,11 @@ def _csv(frame: pd.DataFrame) -> str:
 
 
 def _card(
-    config: Mapping[str, Any], dataset: Dataset, metrics: Mapping[str, Any], path: Path
+    network: keras.Model,
+    config: Mapping[str, Any],
+    dataset: Dataset,
+    metrics: Mapping[str, Any],
+    path: Path,
 ) -> str:
     """A page about the model: what it is, what it was trained on and how, how good, how to use."""
     info = keras_archs.info(config["arch"])
@@ -578,6 +641,8 @@ def _card(
     classes = len(dataset.labels)
     shown = ", ".join(dataset.labels[:20]) + (", ..." if classes > 20 else "")
     p50, p95 = metrics["latency_ms_p50"], metrics["latency_ms_p95"]
+    normalises = any(isinstance(x, LocalResponseNormalization) for x in network.layers)
+    after = " after `from keras_archs import LocalResponseNormalization`" if normalises else ""
     options = "\n".join(
         f"- {name}: {value}" for name, value in config.items() if value not in (None, {})
     )
@@ -624,7 +689,7 @@ run = applications.load({str(path)!r})
 run.predict(["image.png"])  # probabilities, in the order of run.labels
 ```
 
-`keras.saving.load_model("model.keras")` loads the network alone.
+`keras.saving.load_model("model.keras")` loads the network alone{after}.
 """
 
 

@@ -15,14 +15,41 @@ __version__ = "0.1.0"
 # refuses a builder that is not in its module's line.
 MODULES = {
     "lenet": ("LeNet5",),
-    "mobilenet": ("MobileNet", "MobileNetConv", "MobileNetShallow"),
+    "alexnet": ("AlexNet", "AlexNetOneTower"),
+    "nin": ("NiN", "NiNCifar"),
+    "vgg": ("VGG11", "VGG11LRN", "VGG13", "VGG16", "VGG16C", "VGG19"),
+    "googlenet": ("GoogLeNet", "BNInception"),
+    "inception_v3": ("InceptionV3",),
+    "inception_v4": ("InceptionV4", "InceptionResNetV2"),
     "resnet": (
-        *("ResNet18", "ResNet34", "ResNet50", "ResNet101", "ResNet152", "PlainNet18", "PlainNet34"),
+        *("ResNet18", "ResNet34", "ResNet50", "ResNet101", "ResNet152"),
+        *("PlainNet18", "PlainNet34"),
+    ),
+    "resnet_v2": (
+        *("ResNet18V2", "ResNet34V2", "ResNet50V2", "ResNet101V2", "ResNet152V2", "ResNet200V2"),
+    ),
+    "resnet_cifar": (
         *("ResNet20", "ResNet32", "ResNet44", "ResNet56", "ResNet110", "ResNet1202"),
+        *("ResNet20V2", "ResNet32V2", "ResNet44V2", "ResNet56V2", "ResNet110V2", "ResNet1202V2"),
         *("PlainNet20", "PlainNet56"),
     ),
-    "simpnet": ("SimpNet", "SimpNet_9M", "SimpNet_1M", "SimpNet_600K", "SimpNet_300K"),
+    "wide_resnet": (
+        *("WideResNet", "WRN_16_4", "WRN_16_8", "WRN_28_10", "WRN_40_4"),
+        *("WideResNet50_2", "WideResNet101_2"),
+    ),
+    "resnext": ("ResNeXt50_32x4d", "ResNeXt101_32x8d", "ResNeXt29_8x64d"),
+    "densenet": (
+        *("DenseNet121", "DenseNet161", "DenseNet169", "DenseNet201", "DenseNet264"),
+        *("DenseNet40_12", "DenseNetBC_100_12", "DenseNetBC_250_24", "DenseNetBC_190_40"),
+    ),
+    "mobilenet": ("MobileNet", "MobileNetConv", "MobileNetShallow"),
+    "mobilenet_v2": ("MobileNetV2",),
     "squeezenet": ("SqueezeNet", "SqueezeNet1_1"),
+    "allcnn": ("AllCNN_A", "AllCNN_B", "AllCNN_C"),
+    "simplenet": ("SimpleNet", "SimpleNet_310K", "SimpleNet_460K"),
+    "simpnet": ("SimpNet", "SimpNet_9M", "SimpNet_1M", "SimpNet_600K", "SimpNet_300K"),
+    "highway": ("Highway19", "Highway32"),
+    "fitnet": ("FitNet19",),
 }
 _MODULE_OF = {name: module for module, names in MODULES.items() for name in names}
 _EXPORTS = {
@@ -32,6 +59,7 @@ _EXPORTS = {
     "profile": "cost",
     "Profile": "cost",
     "LayerCost": "cost",
+    "LocalResponseNormalization": "_layers",
 }
 
 __all__ = ["__version__", "list_archs", *_EXPORTS, *_MODULE_OF]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -11,13 +11,17 @@ function that you call.
 
 A body maps the input tensor to the last feature tensor. It takes `alpha`, those of the common
 arguments that it names, and its own arguments, which become the builder's. A head maps the features
-to predictions under the same rule. An own argument that is annotated `Literal[...]` or `bool` is
-checked against that annotation.
+to predictions under the same rule. An own argument that is annotated `Literal[...]`, `bool` or
+`int` is checked against that annotation.
+
+A body with auxiliary classifiers returns `(features, taps)`: `taps` are the tensors that they start
+from, and its head, which names `taps`, returns a dict of outputs where `aux=True` asks for them.
 """
 
 import contextlib
 import inspect
 import math
+import re
 import sys
 import textwrap
 import typing
@@ -103,13 +107,13 @@ def flatten(x, name="flatten"):
     return layers.Flatten(name=name)(x)
 
 
-def classifier(x, classes, dropout, activation):
+def classifier(x, classes, dropout, activation, prefix=""):
     """(B, C) -> (B, classes): dropout, a dense layer `logits`, the activation `predictions`."""
-    x = dropped(x, dropout)
-    x = layers.Dense(classes, name="logits", dtype="float32")(x)
+    x = dropped(x, dropout, name=f"{prefix}dropout")
+    x = layers.Dense(classes, name=f"{prefix}logits", dtype="float32")(x)
     if activation is None:
         return x
-    return layers.Activation(activation, name="predictions", dtype="float32")(x)
+    return layers.Activation(activation, name=f"{prefix}predictions", dtype="float32")(x)
 
 
 def gap_dense(x, *, classes, dropout, classifier_activation):
@@ -146,6 +150,8 @@ _COMMON_DOCS = {
     "stem": '"imagenet", or "small" for images such as 32x32: the first two reductions get stride '
     "1, and one that is a pooling layer standing alone is left out.",
     "layout": "whose conventions are followed where they differ: {layouts}; the module says how.",
+    "batch_norm": "whether BatchNorm follows each convolution.",
+    "aux": "whether the auxiliary classifiers are built: the output is then a dict of {aux}.",
 }
 
 _RETURNS = """
@@ -186,7 +192,7 @@ def _own_parameters(function: Callable) -> dict[str, inspect.Parameter]:
     return {
         name: parameter.replace(annotation=hints.get(name, inspect.Parameter.empty))
         for name, parameter in parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and name not in _COMMON
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in {*_COMMON, "taps"}
     }
 
 
@@ -204,6 +210,7 @@ def _documentation(spec: "_Spec", info: ArchInfo) -> str:
     if "layout" in spec.own:
         layouts = typing.get_args(spec.own["layout"].annotation)
         facts["layouts"] = ", ".join(f'"{layout}"' for layout in layouts)
+    facts["aux"] = "predictions and the auxiliary ones, all after the activation"
     arguments = [
         textwrap.fill(
             f"{name}: {_COMMON_DOCS[name].format(**facts)}",
@@ -214,8 +221,9 @@ def _documentation(spec: "_Spec", info: ArchInfo) -> str:
         for name in (*_COMMON, *spec.own)
         if name in _COMMON_DOCS
     ]
-    if own_docs:
-        arguments.append(textwrap.indent(textwrap.dedent(own_docs).strip(), " " * 4))
+    for own in re.split(r"\n(?=\S)", textwrap.dedent(own_docs).strip()):
+        if own.partition(":")[0] in spec.own:
+            arguments.append(textwrap.indent(own, " " * 4))
     joined = "\n".join(arguments)
     return f"{text.strip()}\n\nPaper: {info.paper}\n\nArgs:\n{joined}\n{_RETURNS}"
 
@@ -223,10 +231,10 @@ def _documentation(spec: "_Spec", info: ArchInfo) -> str:
 # --------------------------------------------------------------------------------------- checking
 
 
-def _check_input_shape(shape, title: str, info: ArchInfo, rho: float, smallest: int):
+def _check_input_shape(shape, title: str, paper_shape, rho: float, smallest: int):
     """The (height, width, channels) to build, `rho` applied."""
     wanted = "(height, width, channels) of positive integers, None allowed for the sides"
-    given = info.input_shape if shape is None else shape
+    given = paper_shape if shape is None else shape
     if (
         not isinstance(given, (tuple, list))
         or len(given) != 3
@@ -310,6 +318,8 @@ def _check_own(own: Mapping[str, Any], parameters: Mapping[str, inspect.Paramete
         if literal and not any(type(value) is type(c) and value == c for c in choices):
             wanted = ", ".join(repr(c) for c in choices)
             raise ValueError(f"`{name}` must be one of {wanted}. Received: {name}={value!r}")
+        if hint is int and not _is_count(value):
+            raise ValueError(f"`{name}` must be an integer >= 1. Received: {name}={value!r}")
 
 
 # --------------------------------------------------------------------------------------- building
@@ -326,10 +336,10 @@ def deep_graphs():
         sys.setrecursionlimit(limit)
 
 
-def _call(function: Callable, x, available: Mapping[str, Any]):
-    """Call a body or head with those of the `available` arguments that it names."""
+def _call(function: Callable, available: Mapping[str, Any], *tensors):
+    """Call with those of the `available` arguments that the function names."""
     named = inspect.signature(function).parameters
-    return function(x, **{name: value for name, value in available.items() if name in named})
+    return function(*tensors, **{name: available[name] for name in available if name in named})
 
 
 @dataclass(frozen=True)
@@ -343,6 +353,7 @@ class _Spec:
     facts: Mapping[str, Any]  # fields of ArchInfo
     bound: Mapping[str, Any]  # own arguments that a variant fixes
     doc: str
+    paper_input: Callable[..., tuple[tuple[int, int, int], int]] | None = None
 
     @property
     def own(self) -> dict[str, inspect.Parameter]:
@@ -350,16 +361,17 @@ class _Spec:
         parameters = {**_own_parameters(self.body), **_own_parameters(self.head)}
         return {name: p for name, p in parameters.items() if name not in self.bound}
 
-    def info(self, title: str) -> ArchInfo:
-        defaults = {**{name: p.default for name, p in self.own.items()}, **self.bound}
+    def with_own(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All arguments of the family's own: those given, those fixed and the defaults."""
+        return {**{name: p.default for name, p in self.own.items()}, **self.bound, **given}
 
+    def info(self, title: str) -> ArchInfo:
         def smallest(**given) -> int:
             _check_keywords(title, given, self.own)
             _check_own(given, self.own)
-            arguments = {**defaults, **given}
+            arguments = self.with_own(given)
             if callable(self.min_size):
-                named = inspect.signature(self.min_size).parameters
-                return self.min_size(**{name: arguments[name] for name in named})
+                return _call(self.min_size, arguments)
             if isinstance(self.min_size, Mapping):
                 return self.min_size[arguments["stem"]]
             return self.min_size
@@ -378,17 +390,23 @@ def _assemble(
     title: str, spec: _Spec, info: ArchInfo, common: Mapping[str, Any], own: Mapping[str, Any]
 ) -> keras.Model:
     smallest = info.min_size_for(**own)
-    shape = _check_input_shape(common["input_shape"], title, info, common["rho"], smallest)
+    paper_shape, paper_classes = info.input_shape, info.classes
+    if spec.paper_input:
+        paper_shape, paper_classes = _call(spec.paper_input, spec.with_own(own))
+    shape = _check_input_shape(common["input_shape"], title, paper_shape, common["rho"], smallest)
     dropout = common["dropout"]
     available = {**common, **spec.bound, **own}
     inputs = keras.Input(shape, name="input")
-    x = _call(spec.body, inputs, available)
+    x = _call(spec.body, available, inputs)
+    if isinstance(x, tuple):
+        x, available["taps"] = x
     if common["features"] is not None:
         outputs = feature_tensors(inputs, x, common["features"])
     elif common["include_top"]:
-        available["classes"] = info.classes if common["classes"] is None else int(common["classes"])
+        classes = paper_classes if common["classes"] is None else common["classes"]
+        available["classes"] = int(classes)
         available["dropout"] = spec.dropout if dropout is None else dropout
-        outputs = _call(spec.head, x, available)
+        outputs = _call(spec.head, available, x)
     elif common["pooling"]:
         kind = common["pooling"]
         pool = layers.GlobalAveragePooling2D if kind == "avg" else layers.GlobalMaxPooling2D
@@ -416,6 +434,8 @@ def _builder(title: str, spec: _Spec) -> Callable:
         own = {name: value for name, value in bound.arguments.items() if name not in _COMMON}
         _check_common(common)
         _check_own(own, own_parameters)
+        if own.get("aux") and (not common["include_top"] or common["features"] is not None):
+            raise ValueError("`aux` must be False without the classifier. Received: aux=True")
         with deep_graphs():
             return _assemble(title, spec, info, common, own)
 
@@ -423,7 +443,7 @@ def _builder(title: str, spec: _Spec) -> Callable:
     build.__module__ = spec.body.__module__
     build.__doc__ = _documentation(spec, info)
     build.__signature__ = signature
-    build.info = info
+    build.info, build.spec = info, spec
     return build
 
 
@@ -473,6 +493,7 @@ def architecture(
     head: Callable,
     min_size: int | Mapping[str, int] | Callable[..., int],
     dropout: float | None = 0.0,
+    paper_input: Callable[..., tuple[tuple[int, int, int], int]] | None = None,
     **facts,
 ) -> Callable:
     """Turn a body into a public builder, or into a `Family` where its name starts with `_`.
@@ -482,6 +503,8 @@ def architecture(
         min_size: smallest side in pixels, one a stem as a mapping, or a function of own arguments.
             Tests find the true value by trying.
         dropout: the paper's rate before the classifier; None where the head knows its own.
+        paper_input: where they depend on own arguments, a function of these: the input shape and
+            the number of classes that are built by default.
         **facts: the fields of `ArchInfo` that are known by reading: `paper`, `year`, `input_shape`,
             `classes`, `layout`, `published`.
     """
@@ -495,6 +518,7 @@ def architecture(
             facts=facts,
             bound={},
             doc=body.__doc__ or "",
+            paper_input=paper_input,
         )
         return Family(spec) if body.__name__.startswith("_") else _register(body.__name__, spec)
 

@@ -1,7 +1,10 @@
 """What two or more families share in their bodies."""
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple
+
+import keras
+from keras import layers, ops
 
 Stem = Literal["imagenet", "small"]
 
@@ -22,3 +25,109 @@ def reducer(stem: Stem) -> Callable[[int], int]:
         return paper_stride
 
     return stride
+
+
+def padded(x, kernel: int, stride: int, name: str):
+    """The map and the padding mode of a layer that is padded by kernel // 2 on all sides.
+
+    So do Torch and Caffe. Keras' "same" is that at stride 1; at stride 2 it depends on the side.
+    """
+    if stride == 1 or kernel == 1:
+        return x, "same"
+    return layers.ZeroPadding2D(kernel // 2, name=name)(x), "valid"
+
+
+class Conventions(NamedTuple):
+    """What the sources of residual networks do in different ways."""
+
+    bias: bool  # whether convolutions have one
+    strided: int  # which convolution of a block has the stride
+    epsilon: float  # of batch normalisation
+    pools: bool = False  # whether max pooling stands for a stride
+
+
+def conv(x, filters, kernel, stride, conventions: Conventions, name: str, groups=1):
+    """(B, H, W, C) -> (B, H/stride, W/stride, filters), sides rounded up."""
+    pools = conventions.pools and stride > 1
+    strides = 1 if pools else stride
+    x, padding = padded(x, kernel, strides, f"{name}_pad")
+    x = layers.Conv2D(
+        filters,
+        kernel,
+        strides,
+        padding=padding,
+        groups=groups,
+        use_bias=conventions.bias,
+        name=f"{name}_conv",
+    )(x)
+    return layers.MaxPooling2D(stride, padding="same", name=f"{name}_pool")(x) if pools else x
+
+
+class Unit(NamedTuple):
+    """A residual unit, its widths at alpha=1."""
+
+    name: str
+    filters: int  # as its stage's row of the table has it
+    widest: int  # of its output
+    stride: int
+    widens: bool  # whether its output has more channels than its input
+
+
+def residual_units(stages, repeats, stem: int, expansion=1, strided="first") -> Iterator[Unit]:
+    """The units of stages `(filters, stride)`, of so many units each, after so many channels.
+
+    `strided` says which unit of a stage has its stride: the "first" or the "last".
+    """
+    previous = stem
+    for stage, ((filters, stride), repeat) in enumerate(zip(stages, repeats, strict=True), start=2):
+        widest = filters * expansion
+        for index in range(1, repeat + 1):
+            strides = stride if index == (1 if strided == "first" else repeat) else 1
+            yield Unit(f"conv{stage}_block{index}", filters, widest, strides, widest != previous)
+            previous = widest
+
+
+def ceil_max_pool(x, kernel: int, stride: int, name: str):
+    """Max pooling of a map without negative values that rounds its sides up, as Caffe does.
+
+    (B, H, W, C) -> (B, ceil((H - kernel) / stride) + 1, ..., C). The zeros that are put behind the
+    map are never the largest, and are left over where the side comes out even.
+    """
+    x = layers.ZeroPadding2D(((0, stride - 1), (0, stride - 1)), name=f"{name}_pad")(x)
+    return layers.MaxPooling2D(kernel, stride, name=name)(x)
+
+
+@keras.saving.register_keras_serializable("keras_archs")
+class LocalResponseNormalization(layers.Layer):
+    """Normalisation across neighbouring channels. Krizhevsky et al. 2012, section 3.3.
+
+        b[i] = a[i] / (k + alpha * sum(a[j]^2)) ^ beta,    |j - i| <= size // 2
+
+    Caffe and Torch write alpha / size for this alpha. Squares and sums in float32, where float16
+    would overflow.
+
+    Args:
+        size: number of channels in the sum, odd.
+        alpha, beta, k: of the equation.
+    """
+
+    def __init__(self, size=5, alpha=1e-4, beta=0.75, k=2.0, **kwargs):
+        super().__init__(**kwargs)
+        if not (isinstance(size, int) and size >= 1 and size % 2):
+            raise ValueError(f"`size` must be an odd integer >= 1. Received: size={size!r}")
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def call(self, inputs):
+        channels, reach = inputs.shape[-1], self.size // 2
+        squares: Any = ops.square(ops.cast(inputs, "float32"))
+        squares = ops.pad(squares, [(0, 0)] * (len(inputs.shape) - 1) + [(reach, reach)])
+        total = sum(squares[..., at : at + channels] for at in range(self.size))
+        scale: Any = ops.power(self.k + self.alpha * total, -self.beta)
+        return ops.cast(ops.cast(inputs, "float32") * scale, inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        own = {"size": self.size, "alpha": self.alpha, "beta": self.beta, "k": self.k}
+        return {**super().get_config(), **own}

@@ -38,6 +38,7 @@ from rich.table import Table
 
 from keras_archs._architecture import builder as registered_builder
 from keras_archs._graph import Call, calls, last_uses
+from keras_archs._layers import LocalResponseNormalization
 
 if TYPE_CHECKING:
     import pandas
@@ -486,6 +487,16 @@ def _pooling(layer, inputs, outputs):
     return 0, math.prod(layer.pool_size) * math.prod(outputs[0])
 
 
+@register(layers.AdaptiveAveragePooling2D, layers.AdaptiveMaxPooling2D)
+def _adaptive_pooling(layer, inputs, outputs):
+    """Windows from floor(i * side / new) to ceil((i + 1) * side / new), which may overlap."""
+    sides = zip(inputs[0], outputs[0], strict=True)
+    return 0, math.prod(
+        sum(-(-(at + 1) * side // new) - at * side // new for at in range(new))
+        for side, new in sides
+    )
+
+
 @register(
     *(layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D),
     *(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D),
@@ -507,6 +518,7 @@ def _global_pooling(layer, inputs, outputs):
     *(layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D),
     *(layers.Concatenate, layers.Add, layers.Subtract, layers.Multiply, layers.Average),
     *(layers.Maximum, layers.Minimum),
+    LocalResponseNormalization,
     *(layers.Rescaling, layers.Normalization, layers.Resizing, layers.CenterCrop),
     *(layers.RandomFlip, layers.RandomCrop, layers.RandomTranslation, layers.RandomRotation),
     *(layers.RandomZoom, layers.RandomContrast, layers.RandomBrightness),

@@ -5,11 +5,29 @@ Thirteen 3x3 convolutions, each with a bias, BatchNorm and ReLU; two poolings; g
 "SAF pooling" is max pooling followed by dropout. The widths are those of the released CIFAR-10
 files (CIFAR-100's file of SimpNet_9M has 450 filters in layer 11, CIFAR-10's 455). Departure:
 BatchNorm's momentum is Keras' own.
+
+`experiments.json` holds the 99 chains of layers that the authors of SimpNet and of SimpleNet
+published, one a line; `where` is the path in github.com/Coderx7/SimpNet (SimpNetV2/...) or
+github.com/Coderx7/SimpleNet (SimpNet_V1/...), `accuracy` what they state, in %. Its rows, and the
+tables here once they are spelled out, read
+
+    60 3/1/1 bn relu max2/2/0 drop0.1    a convolution of 60 filters, kernel/stride/padding, and
+                                         what follows it in this order: BatchNorm, ReLU, max pooling
+                                         (kernel/stride/padding; sides rounded up), dropout
+    gmp drop0.2 dense                    the last row: global max (gap: average) pooling, dropout,
+                                         the dense layer to the classes
+    dense                                or the dense layer on all that is left of the map
+    conv 3/1/1 bn relu gap               or a convolution to the classes, pooled globally
 """
 
-from keras import layers
+import functools
+import json
+from pathlib import Path
 
-from keras_archs._architecture import Figure, architecture, classifier, dropped, width
+from keras_archs._architecture import Figure, architecture
+from keras_archs._chains import chain, chain_min_size, chain_top
+
+EXPERIMENTS = Path(__file__).with_name("experiments.json")
 
 # filters, repeat, max pooling after the last of them, dropout (of the last row: after the global
 # pooling). The map is 32 x 32 until the first pooling, then 16 x 16, then 8 x 8.
@@ -67,11 +85,48 @@ SIMPNET_300K = (
 )
 
 
-def _gmp_dense(x, *, table, classes, dropout, classifier_activation):
-    """Global SAF pooling and a dense layer. (B, H, W, C) -> (B, classes)."""
-    x = layers.GlobalMaxPooling2D(name="max_pool")(x)
-    rate = table[-1][-1] if dropout is None else dropout
-    return classifier(x, classes, rate, classifier_activation)
+@functools.cache
+def experiments() -> dict[int, dict]:
+    """The lines of `experiments.json` by id."""
+    return {row["id"]: row for row in json.loads(EXPERIMENTS.read_text(encoding="utf-8"))}
+
+
+def _experiment(experiment):
+    whole = hasattr(experiment, "__index__") and not isinstance(experiment, bool)
+    if not whole or int(experiment) not in experiments():
+        raise ValueError(
+            "`experiment` must be None or the id of a chain in keras_archs/experiments.json, such "
+            f"as 0, 1, 2. Received: experiment={experiment!r}"
+        )
+    return experiments()[int(experiment)]
+
+
+def _rows(table, experiment):
+    """The rows of an experiment, or of a table."""
+    if experiment is not None:
+        return _experiment(experiment)["rows"]
+    *rows, last = [
+        f"{filters} 3/1/1 bn relu {'max2/2/0 ' * (pool and at == repeat)}drop{rate}"
+        for filters, repeat, pool, rate in table
+        for at in range(1, repeat + 1)
+    ]
+    last, _, drop = last.rpartition(" ")
+    return [*rows, last, f"gmp {drop} dense"]
+
+
+def _paper_input(experiment):
+    if experiment is None:
+        return (32, 32, 3), 10
+    row = _experiment(experiment)
+    return tuple(row["input_shape"]), row["classes"]
+
+
+def _min_size(table, experiment):
+    return chain_min_size(_rows(table, experiment), min(_paper_input(experiment)[0][:2]))
+
+
+def _top(x, *, table, classes, dropout, classifier_activation, experiment: int | None = None):
+    return chain_top(x, _rows(table, experiment), classes, dropout, classifier_activation)
 
 
 @architecture(
@@ -79,30 +134,14 @@ def _gmp_dense(x, *, table, classes, dropout, classifier_activation):
     year=2018,
     input_shape=(32, 32, 3),
     classes=10,
-    min_size=3,
-    head=_gmp_dense,
+    min_size=_min_size,
+    head=_top,
     dropout=None,
+    paper_input=_paper_input,
 )
-def _simpnet(x, *, alpha, table, dropout):
-    """13 convolutions of 3x3.
-
-    `dropout` is the rate after every layer, pooled or not; None leaves each layer its own.
-    """
-    rows = [
-        (filters, pool and last, rate)
-        for filters, repeat, pool, rate in table
-        for last in [False] * (repeat - 1) + [True]
-    ]
-    for index, (filters, pool, rate) in enumerate(rows, start=1):
-        name = f"conv{index}"
-        x = layers.Conv2D(width(filters, alpha), 3, padding="same", name=name)(x)
-        x = layers.BatchNormalization(epsilon=1e-5, name=f"{name}_bn")(x)
-        x = layers.ReLU(name=f"{name}_relu")(x)
-        if pool:
-            x = layers.MaxPooling2D(2, padding="same", name=f"pool{index}")(x)
-        if index < len(rows):
-            x = dropped(x, rate if dropout is None else dropout, f"drop{index}")
-    return x
+def _simpnet(x, *, alpha, table, experiment: int | None = None, dropout):
+    """`dropout` is the rate of every dropout layer; None leaves each its own."""
+    return chain(x, _rows(table, experiment), alpha, dropout)
 
 
 def _published(params, top1, source):
@@ -111,7 +150,12 @@ def _published(params, top1, source):
 
 SimpNet = _simpnet.variant(
     "SimpNet",
-    "13 convolutions of 3x3, 5.5 million parameters: the paper's main network.",
+    """13 convolutions of 3x3, 5.5 million parameters: the paper's main network.
+
+    Args:
+        experiment: None, or the id of one of the 99 published networks in experiments.json, which
+            is built instead; `input_shape`, `classes` and the minimum size are then its own.
+    """,
     table=SIMPNET_5M,
     published=_published(5_480_000, 95.69, "authors' README; their training log reaches 95.49"),
 )
@@ -119,23 +163,27 @@ SimpNet_9M = _simpnet.variant(
     "SimpNet_9M",
     "SimpNet with 8.9 million parameters.",
     table=SIMPNET_9M,
+    experiment=None,
     published=_published(8_900_000, 96.12, "authors' README; their training log reaches 95.89"),
 )
 SimpNet_1M = _simpnet.variant(
     "SimpNet_1M",
     "SimpNet with one million parameters; dropout after the poolings only.",
     table=SIMPNET_1M,
+    experiment=None,
     published=_published(1_000_000, 94.76, "authors' released slim networks, CIFAR-10"),
 )
 SimpNet_600K = _simpnet.variant(
     "SimpNet_600K",
     "SimpNet with 600 thousand parameters.",
     table=SIMPNET_600K,
+    experiment=None,
     published=_published(600_000, 94.03, "authors' released slim networks, CIFAR-10"),
 )
 SimpNet_300K = _simpnet.variant(
     "SimpNet_300K",
     "SimpNet with 300 thousand parameters, without dropout.",
     table=SIMPNET_300K,
+    experiment=None,
     published=_published(300_000, 93.25, "authors' released slim networks, CIFAR-10"),
 )

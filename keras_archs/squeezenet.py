@@ -4,8 +4,10 @@ Version 1.1 is the authors' later release, https://github.com/forresti/SqueezeNe
 convolution and earlier pooling, for about half the multiply-adds.
 
 Only the 3x3 convolutions of the fire modules are padded, which at 227x227 gives the sizes of Table
-1. The authors' Caffe files differ: `conv10` is padded by 1 (its last maps are 15x15), and pooling
-rounds sides up, which makes 28x28 and 14x14 of the last maps of version 1.1 at 227x227.
+1. `layout="caffe"` is what the authors' Caffe files of both versions do: pooling rounds sides up,
+which makes 28x28 and 14x14 of the last maps of version 1.1 at 227x227, and version 1.0 pads
+`conv10` by 1 (15x15 maps of classes). They have no bypass; with `bypass="complex"`, whose sums may
+be negative, the rows that rounding up adds hold zeros.
 """
 
 from typing import Literal
@@ -13,9 +15,13 @@ from typing import Literal
 from keras import layers
 
 from keras_archs._architecture import Figure, architecture, dropped, width
-from keras_archs._layers import Stem, reducer
+from keras_archs._layers import Stem, ceil_max_pool, reducer
+
+Layout = Literal["paper", "caffe"]
 
 POOL = "3x3 max pooling, stride 2"
+
+CONV10_PAD_V1_0, CONV10_PAD_V1_1 = 1, 0  # in the Caffe files
 
 CONV1_V1_0 = 96, 7  # filters, kernel; stride 2     111 x 111
 TABLE_V1_0 = (
@@ -68,9 +74,20 @@ def _bypassed(x, fired, bypass, widens, name):
     return layers.Add(name=f"{name}_add")([x, fired])
 
 
-def _conv10_gap(x, *, classes, dropout, classifier_activation):
+def _max_pool(x, layout, name):
+    """3x3, stride 2. (B, H, W, C) -> (B, (H - 1) // 2, ..., C), or H // 2 where Caffe rounds up."""
+    if layout == "caffe":
+        return ceil_max_pool(x, 3, 2, name)
+    return layers.MaxPooling2D(3, 2, name=name)(x)
+
+
+def _conv10_gap(
+    x, *, classes, dropout, classifier_activation, conv10_pad, layout: Layout = "paper"
+):
     """A 1x1 convolution to the classes, averaged over the map. (B, H, W, C) -> (B, classes)."""
     x = dropped(x, dropout, name="drop9")
+    if layout == "caffe" and conv10_pad:
+        x = layers.ZeroPadding2D(conv10_pad, name="conv10_pad")(x)
     x = layers.Conv2D(classes, 1, activation="relu", name="conv10", dtype="float32")(x)
     x = layers.GlobalAveragePooling2D(name="avgpool10", dtype="float32")(x)
     if classifier_activation is None:
@@ -78,12 +95,17 @@ def _conv10_gap(x, *, classes, dropout, classifier_activation):
     return layers.Activation(classifier_activation, name="predictions", dtype="float32")(x)
 
 
+def _min_size(stem, layout, conv1):
+    """The kernel of the first convolution, and what the layers behind it need."""
+    return conv1[1] + {"paper": (28, 6), "caffe": (14, 3)}[layout][stem == "small"]
+
+
 @architecture(
     paper="Iandola et al. 2016, arXiv:1602.07360, Table 1",
     year=2016,
     input_shape=(227, 227, 3),
     classes=1000,
-    min_size={"imagenet": 35, "small": 13},
+    min_size=_min_size,
     head=_conv10_gap,
     dropout=0.5,
 )
@@ -94,6 +116,7 @@ def _squeezenet(
     conv1,
     table,
     stem: Stem = "imagenet",
+    layout: Layout = "paper",
     bypass: Literal[None, "simple", "complex"] = None,
 ):
     """One convolution, then eight fire modules.
@@ -109,7 +132,7 @@ def _squeezenet(
     for row in table:
         if row == POOL:
             if stride_of(2) > 1:
-                x = layers.MaxPooling2D(3, 2, name=f"maxpool{index}")(x)
+                x = _max_pool(x, layout, f"maxpool{index}")
             continue
         index += 1
         fired = fire(x, *(width(filters, alpha) for filters in row), name=f"fire{index}")
@@ -123,6 +146,7 @@ SqueezeNet = _squeezenet.variant(
     "One 7x7 convolution, then eight fire modules (version 1.0).",
     conv1=CONV1_V1_0,
     table=TABLE_V1_0,
+    conv10_pad=CONV10_PAD_V1_0,
     published={
         "params": Figure(1_248_424, "Table 1"),
         "imagenet_top1": Figure(57.5, "Table 2"),
@@ -133,9 +157,9 @@ SqueezeNet1_1 = _squeezenet.variant(
     "SqueezeNet1_1",
     "One 3x3 convolution, then eight fire modules, pooled earlier (version 1.1).",
     paper="Iandola et al. 2016, github.com/forresti/SqueezeNet, SqueezeNet_v1.1",
-    min_size={"imagenet": 31, "small": 9},
     conv1=CONV1_V1_1,
     table=TABLE_V1_1,
+    conv10_pad=CONV10_PAD_V1_1,
     bypass=None,
     published={},
 )

@@ -16,6 +16,7 @@ import typing
 import keras
 import numpy as np
 import pytest
+from expected import EXPECTED
 from keras import layers
 from running import run
 
@@ -25,38 +26,71 @@ from keras_archs.cost import _traceless as without_values
 
 COMMON = """input_shape classes alpha rho include_top pooling features dropout
     classifier_activation weights adapt name""".split()
-FLATTENING = {"lenet5"}  # need fixed sides; the others pool globally
-TOO_DEEP = {"resnet1202"}  # minutes a step: never trained or saved here
-DEEP = TOO_DEEP | {
-    *("resnet34", "resnet101", "resnet152", "plainnet34"),
-    *("resnet44", "resnet56", "resnet110", "plainnet56"),
+TOO_DEEP = {"resnet1202", "resnet1202v2"}  # minutes a step: never run or saved here
+LONG_TO_BUILD = TOO_DEEP | {  # seconds each
+    *("inceptionv3", "inceptionv4", "inceptionresnetv2", "bninception", "resnet50v2"),
+    *("densenet121", "densenetbc_100_12", "resnext50_32x4d", "wideresnet50_2", "resnet200v2"),
 }
-WITH_STEMS = [n for n in keras_archs.list_archs() if keras_archs.info(n).stems]
-RESNETS = [n for n in keras_archs.list_archs() if keras_archs.info(n).family == "resnet"]
-ONE_A_FAMILY = ["lenet5", "mobilenet", "resnet20", "simpnet_300k", "squeezenet"]
+ONE_A_FAMILY = [
+    *("lenet5", "alexnetonetower", "nincifar", "vgg11", "googlenet", "inceptionv3", "inceptionv4"),
+    *("resnet18", "resnet18v2", "resnet20", "wrn_16_4", "resnext29_8x64d", "densenet40_12"),
+    *("mobilenet", "mobilenetv2", "squeezenet", "allcnn_c", "simplenet_310k", "simpnet_300k"),
+    *("highway19", "fitnet19"),
+]
+FLATTENING = {  # need fixed sides; the others pool globally
+    *("lenet5", "alexnet", "alexnetonetower"),
+    *(*keras_archs.list_archs("vgg*"), *keras_archs.list_archs("simplenet*")),
+}
+
+
+def title(name) -> str:
+    return next(t for titles in keras_archs.MODULES.values() for t in titles if t.lower() == name)
+
+
+def _kind(name) -> tuple:
+    """What networks share that differ in their numbers of layers and filters alone."""
+    spec = getattr(keras_archs, title(name)).spec
+    parts = {k: v for k, v in spec.bound.items() if callable(v) or isinstance(v, (str, bool))}
+    return spec.body, spec.head, *spec.own, *sorted(map(str, parts.items()))
+
+
+def _smallest_of_each_kind() -> list[str]:
+    counts = {row.title.lower(): row.macs for row in reversed(EXPECTED)}
+    smallest = {}
+    for name in sorted(keras_archs.list_archs(), key=counts.__getitem__):
+        smallest.setdefault(_kind(name), name)
+    return sorted(smallest.values())
+
+
+KINDS = _smallest_of_each_kind()
+WITH_STEMS = [name for name in KINDS if keras_archs.info(name).stems]
 
 
 def _names(names, slow):
     return [pytest.param(n, marks=[pytest.mark.slow] * (n in slow)) for n in names]
 
 
-every_name = pytest.mark.parametrize("name", _names(keras_archs.list_archs(), slow=DEEP))
-if keras.backend.backend() == "tensorflow":
-    _run = sorted(set(keras_archs.list_archs()) - TOO_DEEP)
-else:
-    _run = ONE_A_FAMILY
-every_name_that_runs = pytest.mark.parametrize("name", _names(_run, slow=DEEP))
-one_a_family = pytest.mark.parametrize("name", ONE_A_FAMILY)
+_SLOW = LONG_TO_BUILD | (set(keras_archs.list_archs()) - set(ONE_A_FAMILY))
+every_name = pytest.mark.parametrize("name", _names(keras_archs.list_archs(), slow=_SLOW))
+every_kind = pytest.mark.parametrize("name", _names(KINDS, slow=_SLOW))
+_compiles_for_long = keras.backend.backend() != "tensorflow"
+_run = ONE_A_FAMILY if _compiles_for_long else sorted(set(keras_archs.list_archs()) - TOO_DEEP)
+every_name_that_runs = pytest.mark.parametrize("name", _names(_run, slow=_SLOW))
+one_a_family = pytest.mark.parametrize("name", _names(ONE_A_FAMILY, slow=LONG_TO_BUILD))
 
 
 def own_arguments(name) -> dict[str, tuple]:
-    """The values that each argument of the family's own takes."""
+    """The values that each argument of the family's own takes; of a number its default alone."""
+
+    def values(parameter):
+        if parameter.annotation is bool:
+            return True, False
+        if typing.get_origin(parameter.annotation) is typing.Literal:
+            return typing.get_args(parameter.annotation)
+        return (parameter.default,)
+
     parameters = inspect.signature(getattr(keras_archs, title(name))).parameters.values()
-    return {p.name: typing.get_args(p.annotation) for p in parameters if p.name not in COMMON}
-
-
-def title(name) -> str:
-    return next(t for titles in keras_archs.MODULES.values() for t in titles if t.lower() == name)
+    return {p.name: values(p) for p in parameters if p.name not in COMMON}
 
 
 def shape_only(name, *args, **kwargs) -> keras.Model:
@@ -69,7 +103,13 @@ def smallest(name, **kwargs):
     """`input_shape` and the other arguments of a network that is quick to run."""
     stem = {"stem": "small"} if keras_archs.info(name).stems else {}
     side = keras_archs.info(name).min_size_for(**stem) + 3
-    return {"input_shape": (side, side, 3), "classes": 3, "alpha": 0.25, **stem, **kwargs}
+    return {"input_shape": (side, side, 3), "classes": 3, "alpha": 1 / 8, **stem, **kwargs}
+
+
+@functools.cache
+def paper(name) -> keras.Model:
+    """The network as its builder makes it, without values; tests leave it as it is."""
+    return shape_only(name)
 
 
 @functools.cache
@@ -79,7 +119,7 @@ def small(name) -> keras.Model:
     return keras_archs.build(name, **smallest(name))
 
 
-def images_for(model, count=2, seed=0):
+def images_for(model: keras.Model, count=2, seed=0):
     shape = (count, *model.input_shape[1:])
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype("float32")
 
@@ -152,8 +192,8 @@ def test_info_says_what_is_built_by_default(name):
         assert info.min_size_for(stem="small") < info.min_size
     if "layout" in own:
         assert info.layout in own["layout"]
-    if name not in TOO_DEEP:
-        model = shape_only(name)
+    if name in KINDS:
+        model = paper(name)
         assert model.name == name
         assert model.input_shape == (None, *info.input_shape)
         assert model.output_shape == (None, info.classes)
@@ -172,7 +212,7 @@ def test_help_explains_every_argument(name):
     assert f"Defaults to {info.input_shape}" in builder.__doc__
     assert f"Sides of at least {info.min_size}" in builder.__doc__
     for value in itertools.chain(*own_arguments(name).values()):
-        assert value is None or f'"{value}"' in builder.__doc__
+        assert not isinstance(value, str) or f'"{value}"' in builder.__doc__
     assert not re.search(r"\{\w\w", builder.__doc__), "a placeholder"
     assert max(map(len, builder.__doc__.splitlines())) <= 100
 
@@ -183,7 +223,7 @@ def test_help_explains_every_argument(name):
 @every_name
 def test_layers_have_names_of_their_own(name):
     with without_values():  # Keras' automatic names would count on in the second build
-        first, second = keras_archs.build(name), keras_archs.build(name)
+        first, second = paper(name), keras_archs.build(name)
     names = [layer.name for layer in first.layers]
     assert len(set(names)) == len(names)
     assert names == [layer.name for layer in second.layers]
@@ -191,13 +231,14 @@ def test_layers_have_names_of_their_own(name):
 
 @every_name
 def test_layers_are_those_of_keras(name):
-    """So that a saved network loads without this package."""
-    for layer in shape_only(name).layers:
-        assert type(layer).__module__.startswith("keras."), layer.name
+    """So that a saved network loads without this package; local normalisation is the exception."""
+    for layer in paper(name).layers:
+        if not isinstance(layer, keras_archs.LocalResponseNormalization):
+            assert type(layer).__module__.startswith("keras.src.layers."), layer.name
         assert "Lambda" not in type(layer).__name__
 
 
-@every_name
+@every_kind
 def test_any_number_of_channels_and_sides_that_differ(name):
     info = keras_archs.info(name)
     for channels in (1, 3, 7):
@@ -207,7 +248,7 @@ def test_any_number_of_channels_and_sides_that_differ(name):
         assert model.output_shape == (None, 5)
 
 
-@every_name
+@every_kind
 def test_sides_may_be_none_where_the_head_pools(name):
     if name in FLATTENING:
         with pytest.raises(ValueError, match="fixed sides: layer `flatten`"):
@@ -217,7 +258,9 @@ def test_sides_may_be_none_where_the_head_pools(name):
         assert shape_only(name, (None, None, 3), 5).output_shape == (None, 5)
 
 
-@pytest.mark.parametrize("name", [n for n in ONE_A_FAMILY if n not in FLATTENING])
+@pytest.mark.parametrize(
+    "name", _names([n for n in ONE_A_FAMILY if n not in FLATTENING], slow=LONG_TO_BUILD)
+)
 def test_one_network_takes_images_of_several_sizes(name):
     side = smallest(name)["input_shape"][0]
     model = keras_archs.build(name, **smallest(name, input_shape=(None, None, 3)))
@@ -226,7 +269,7 @@ def test_one_network_takes_images_of_several_sizes(name):
 
 
 def shrinks_everywhere(model) -> bool:
-    """Whether every strided layer makes its map smaller and the last map is not empty."""
+    """Whether every strided layer makes its map smaller and no map is empty."""
     written_by = {id(layer.output): layer for layer in model.layers}
     for layer in model.layers:
         strides = getattr(layer, "strides", 1)
@@ -238,7 +281,8 @@ def shrinks_everywhere(model) -> bool:
         pairs = zip(layer.output.shape[1:3], before.shape[1:3], strict=True)
         if any(after >= side for after, side in pairs):
             return False
-    return min(model.output_shape[1:3]) >= 1
+    maps = [layer.output.shape for layer in model.layers if len(layer.output.shape) == 4]
+    return min(min(shape[1:3]) for shape in maps) >= 1
 
 
 @every_name
@@ -247,7 +291,8 @@ def test_the_minimum_size_is_the_smallest_that_works(name, monkeypatch):
     for values in itertools.product(*own.values()):
         given = dict(zip(own, values, strict=True))
         least = keras_archs.info(name).min_size_for(**given)
-        model = shape_only(name, (least, least, 3), include_top=False, **given)
+        given["include_top"] = given.get("aux", False)
+        model = shape_only(name, (least, least, 3), **given)
         assert shrinks_everywhere(model), given
         less = least - 1
         for shape in ((less, less, 3), (less, 2 * least, 3), (2 * least, less, 3)):
@@ -256,7 +301,7 @@ def test_the_minimum_size_is_the_smallest_that_works(name, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(_architecture, "_check_input_shape", lambda shape, *_: shape)
             try:
-                model = shape_only(name, (less, less, 3), include_top=False, **given)
+                model = shape_only(name, (less, less, 3), **given)
                 works = shrinks_everywhere(model)
             except ValueError:  # Keras: a map would have no or less than no pixels
                 works = False
@@ -266,19 +311,24 @@ def test_the_minimum_size_is_the_smallest_that_works(name, monkeypatch):
 # ------------------------------------------------------------------------------------ the arguments
 
 
+# What alpha scales otherwise than width by width is tested with the family.
+OWN_WIDTHS = {"alexnet", "mobilenet_v2", "densenet", "resnext", "inception_v4"}
+ORDINARY_WIDTHS = [n for n in KINDS if keras_archs.info(n).family not in OWN_WIDTHS]
+
+
 def _rounded(name, filters, alpha):
     scaled = filters * alpha
     down = keras_archs.info(name).family == "mobilenet"  # as keras.applications
     return max(1, math.floor(scaled if down else scaled + 0.5))
 
 
-@every_name
+@pytest.mark.parametrize("name", _names(ORDINARY_WIDTHS, slow=_SLOW))
 @pytest.mark.parametrize("alpha", [1e-6, 0.3])
 def test_alpha_scales_every_width_but_the_classes(name, alpha):
-    paper = shape_only(name, classes=1001)
+    whole = shape_only(name, classes=1001)
     scaled = shape_only(name, classes=1001, alpha=alpha)
     widths = 0
-    for before, after in zip(paper.layers, scaled.layers, strict=True):
+    for before, after in zip(whole.layers, scaled.layers, strict=True):
         assert before.name == after.name
         for attribute in ("filters", "units"):
             wide = getattr(before, attribute, None)
@@ -293,20 +343,21 @@ def test_alpha_scales_every_width_but_the_classes(name, alpha):
 @every_name
 def test_alpha_cuts_parameters_and_multiply_adds(name):
     """Towards alpha squared: the first and last layers shrink by alpha alone."""
-    paper, half = keras_archs.profile(name), keras_archs.profile(name, alpha=0.5)
-    assert 0.24 < half.params / paper.params < 0.5
-    assert 0.24 < half.macs / paper.macs < 0.5
+    whole, half = keras_archs.profile(paper(name)), keras_archs.profile(name, alpha=0.5)
+    most = 0.6 if name == "mobilenetv2" else 0.5  # its last convolution does not shrink
+    assert 0.24 < half.params / whole.params < most
+    assert 0.24 < half.macs / whole.macs < 0.5
 
 
 @every_name
 def test_rho_scales_the_input_and_nothing_else(name):
     info = keras_archs.info(name)
-    paper, scaled = keras_archs.profile(name), keras_archs.profile(name, rho=0.75)
+    whole, scaled = keras_archs.profile(paper(name)), keras_archs.profile(name, rho=0.75)
     side = math.floor(0.75 * info.input_shape[0] + 0.5)
     assert scaled.rows[0].output_shape == (side, side, info.input_shape[2])
     if name not in FLATTENING:
-        assert scaled.params == paper.params
-    assert 0.4 < scaled.macs / paper.macs < 0.65
+        assert scaled.params == whole.params
+    assert 0.4 < scaled.macs / whole.macs < 0.65
 
 
 def test_rho_scales_the_given_shape_and_rounds_half_up():
@@ -315,7 +366,7 @@ def test_rho_scales_the_given_shape_and_rounds_half_up():
         shape_only("resnet20", (4, 32, 3), rho=0.5)
 
 
-@every_name
+@every_kind
 def test_without_top_the_output_is_the_last_map(name):
     features = shape_only(name, include_top=False)
     channels = features.output_shape[-1]
@@ -343,15 +394,20 @@ def _features_of(name, **kwargs):
     return re.findall(r"P\d+", str(e.value).partition("Received")[0])
 
 
-@every_name
+FOURFOLD = {"alexnet", "alexnetonetower", "nin"}  # their first convolution has stride 4
+
+
+@every_kind
 def test_features_are_the_last_maps_at_their_strides(name):
     """An error lists those that are there; at side 256 unpadded edges hide no stride."""
     shape = (256, 256, 3)
     present = _features_of(name, input_shape=shape)
-    assert present == [f"P{k}" for k in range(1, len(present) + 1)]
+    first = 2 if name in FOURFOLD else 1
+    powers = range(first, first + len(present))
+    assert present == [f"P{k}" for k in powers]
     model = shape_only(name, shape, features=present)
     assert list(model.output) == present
-    for k, feature in enumerate(model.output.values(), start=1):
+    for k, feature in zip(powers, model.output.values(), strict=True):
         assert {round(math.log2(256 / side)) for side in feature.shape[1:3]} == {k}
     last = shape_only(name, shape, include_top=False).output_shape
     assert model.output[present[-1]].shape == last
@@ -376,24 +432,40 @@ def test_features_lie_where_every_path_leads(layout):
     assert found == ["conv1_relu", *(f"{block}_out" for block in blocks)]
 
 
-@pytest.mark.parametrize("name", _names(WITH_STEMS, slow=DEEP))
+@pytest.mark.parametrize("name", _names(WITH_STEMS, slow=_SLOW))
 def test_the_small_stem_keeps_maps_four_times_as_large(name):
-    paper, little = (
+    whole, little = (
         shape_only(name, (128, 128, 3), include_top=False, stem=stem)
         for stem in ("imagenet", "small")
     )
-    ratio = little.output_shape[1] / paper.output_shape[1]
-    assert 3.5 <= ratio <= 5
+    ratio = little.output_shape[1] / whole.output_shape[1]
+    unpadded = "inception" in keras_archs.info(name).family  # loses pixels at every layer
+    assert 3.5 <= ratio <= (10 if unpadded or name in FOURFOLD else 5)
     with_weights = [
         {layer.name: [w.shape for w in layer.weights] for layer in m.layers if layer.weights}
-        for m in (paper, little)
+        for m in (whole, little)
     ]
     assert with_weights[0] == with_weights[1]
-    assert 4 <= shape_only(name, (32, 32, 3), include_top=False, stem="small").output_shape[1] <= 6
+    at_32 = shape_only(name, (32, 32, 3), include_top=False, stem="small").output_shape[1]
+    assert at_32 == 2 if unpadded else 4 <= at_32 <= 6
     assert len(_features_of(name, stem="small")) == len(_features_of(name)) - 2
 
 
-@every_name
+PAPERS_DROPOUT = {
+    **dict.fromkeys(("lenet5", "resnet18", "resnet20", "resnet18v2", "fitnet19"), []),
+    "mobilenet": [1e-3],
+    "squeezenet": [0.5],
+    "alexnetonetower": [0.5, 0.5],
+    "vgg11": [0.5, 0.5],
+    "nincifar": [0.5, 0.5],
+    "googlenet": [0.4],
+    "inceptionv4": [0.2],
+    "allcnn_c": [0.2, 0.5, 0.5],
+    "highway19": [0.2] * 4,
+}
+
+
+@every_kind
 def test_dropout_sets_the_rate_of_every_dropout_layer(name):
     def rates(**kwargs):
         model = shape_only(name, **kwargs)
@@ -401,10 +473,8 @@ def test_dropout_sets_the_rate_of_every_dropout_layer(name):
 
     assert rates(dropout=0) == []
     assert set(rates(dropout=0.3)) == {0.3}
-    family = keras_archs.info(name).family
-    paper = {"lenet": [], "resnet": [], "mobilenet": [1e-3], "squeezenet": [0.5]}
-    if family in paper:
-        assert rates() == paper[family]
+    if name in PAPERS_DROPOUT:
+        assert rates() == PAPERS_DROPOUT[name]
 
 
 @one_a_family
@@ -476,10 +546,26 @@ def gradients(model, images, labels):
     return jax.jit(jax.grad(loss_of_values))([variable.value for variable in variables])
 
 
+def wake(model):
+    """Weights with which no ReLU is dead, however few filters: each layer averages its inputs."""
+    for layer in model.layers:
+        axes = (0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (0, 1, 2)
+        for variable in layer.trainable_variables:
+            value = np.abs(keras.ops.convert_to_numpy(variable))
+            if value.ndim == 1:
+                value[:] = 0.5 if variable.name == "gamma" else 0.1
+            else:
+                value /= value.sum(axis=axes[: value.ndim - 1], keepdims=True)
+            variable.assign(value)
+
+
 @every_name_that_runs
 def test_every_trainable_variable_has_a_gradient(name):
     model = small(name)
+    initial = model.get_weights()
+    wake(model)
     found = gradients(model, images_for(model, count=4), np.array([0, 1, 2, 0]))
+    model.set_weights(initial)
     for variable, gradient in zip(model.trainable_variables, found, strict=True):
         assert gradient is not None, variable.path
         assert np.isfinite(gradient).all(), variable.path
@@ -496,7 +582,7 @@ def mixed_precision():
 
 @every_name
 def test_in_mixed_precision_predictions_are_float32(name, mixed_precision):
-    for activation in ("softmax", None):
+    for activation in ("softmax", None) if name in KINDS else ("softmax",):
         model = shape_only(name, classifier_activation=activation)
         assert model.output.dtype == "float32"
         computed = {layer.compute_dtype for layer in model.layers if layer.weights}
@@ -513,7 +599,7 @@ def test_in_mixed_precision_networks_run(name, mixed_precision):
 # ------------------------------------------------------------------------------------------ weights
 
 
-@pytest.mark.parametrize("name", _names(_run, slow=set(_run) - set(ONE_A_FAMILY)))
+@every_name_that_runs
 def test_a_saved_network_loads_by_itself(name, tmp_path):
     model = small(name)
     images = images_for(model)
@@ -626,8 +712,10 @@ def test_a_bad_argument_is_named_with_what_is_wanted(kwargs, message):
 @pytest.mark.parametrize("name", keras_archs.list_archs())
 def test_arguments_of_a_family_take_their_values_alone(name):
     for argument, values in own_arguments(name).items():
-        wanted = re.escape(", ".join(map(repr, values)))
-        message = f"`{argument}` must be one of {wanted}. Received: {argument}='nothing'"
+        message = f"`{argument}` must be .*Received: {argument}='nothing'"
+        if len(values) > 1:
+            wanted = re.escape(", ".join(map(repr, values)))
+            message = f"`{argument}` must be one of {wanted}. Received: {argument}='nothing'"
         with pytest.raises(ValueError, match=message):
             keras_archs.build(name, **{argument: "nothing"})
 
@@ -662,86 +750,6 @@ def test_numpy_numbers_are_numbers():
 # --------------------------------------------------------------------------- what a family promises
 
 
-@pytest.mark.parametrize("name", _names(RESNETS, slow=TOO_DEEP))
-def test_resnets_have_as_many_layers_as_their_name_says(name):
-    model = shape_only(name)
-    weighted = [
-        layer.name
-        for layer in model.layers
-        if isinstance(layer, (layers.Conv2D, layers.Dense)) and not layer.name.endswith("_0_conv")
-    ]
-    assert len(weighted) == int(re.sub(r"\D", "", name))
-    in_block = 3 if name in ("resnet50", "resnet101", "resnet152") else 2
-    sums = sum(isinstance(layer, layers.Add) for layer in model.layers)
-    assert sums == (0 if name.startswith("plain") else (len(weighted) - 2) // in_block)
-
-
-def test_only_bottlenecks_have_biases_and_only_in_the_keras_layout():
-    def biased(name, **kwargs):
-        model = shape_only(name, **kwargs)
-        return {layer.use_bias for layer in model.layers if isinstance(layer, layers.Conv2D)}
-
-    assert biased("resnet50") == {True}
-    assert biased("resnet50", layout="torch") == biased("resnet18") == biased("resnet20") == {False}
-
-
-@pytest.mark.parametrize(
-    "layout, strided, epsilon", [("keras", "1", 1.001e-5), ("torch", "2", 1e-5)]
-)
-def test_the_layout_of_a_bottleneck(layout, strided, epsilon):
-    model = shape_only("resnet50", layout=layout)
-    found = {layer.name for layer in model.layers if getattr(layer, "strides", 1) == (2, 2)}
-    blocks = [f"conv{stage}_block1" for stage in (3, 4, 5)]
-    convolutions = {f"{block}_{index}_conv" for block in blocks for index in ("0", strided)}
-    assert found == {"conv1_conv", "pool1_pool", *convolutions}
-    epsilons = {
-        layer.epsilon for layer in model.layers if isinstance(layer, layers.BatchNormalization)
-    }
-    assert epsilons == {epsilon}
-
-
-@pytest.mark.parametrize("name", ["resnet18", "plainnet34", "resnet20"])
-def test_strided_convolutions_of_a_resnet_are_padded_evenly(name):
-    model = shape_only(name)
-    written_by = {id(layer.output): layer for layer in model.layers}
-    for layer in model.layers:
-        if (
-            isinstance(layer, layers.Conv2D)
-            and layer.strides != (1, 1)
-            and layer.kernel_size[0] > 1
-        ):
-            pad, before = layer.kernel_size[0] // 2, written_by[id(layer.input)]
-            assert layer.padding == "valid"
-            assert before.padding == ((pad, pad), (pad, pad))
-
-
-def test_a_shortcut_of_option_a_is_subsampled_and_filled_with_zeros_behind():
-    model = keras_archs.ResNet20((9, 12, 3), 3)
-    inside = {
-        name: model.get_layer(name).output
-        for name in ("conv2_block3_out", "conv3_block1_0_swap_back")
-    }
-    maps = run(keras.Model(model.input, inside), images_for(model))
-    before, shortcut = maps["conv2_block3_out"], maps["conv3_block1_0_swap_back"]
-    assert shortcut.shape == (2, 5, 6, 32)
-    np.testing.assert_array_equal(shortcut[..., :16], before[:, ::2, ::2])
-    assert not shortcut[..., 16:].any()
-
-
-@pytest.mark.parametrize("name", ["resnet20", "plainnet20"])
-def test_max_pooling_can_stand_for_strides(name):
-    strided, pooled = (shape_only(name, downsample=d) for d in ("stride", "maxpool"))
-    assert strided.count_params() == pooled.count_params()
-    assert strided.output_shape == pooled.output_shape
-    for stage in (3, 4):
-        conv = pooled.get_layer(f"conv{stage}_block1_1_conv")
-        pool = pooled.get_layer(f"conv{stage}_block1_1_pool")
-        assert conv.strides == (1, 1) and pool.input is conv.output
-        assert pool.pool_size == pool.strides == (2, 2)
-    convolutions = [layer for layer in pooled.layers if isinstance(layer, layers.Conv2D)]
-    assert {layer.strides for layer in convolutions} == {(1, 1)}
-
-
 @pytest.mark.parametrize(
     "bypass, added, convolved",
     [(None, "", ""), ("simple", "3579", ""), ("complex", "23456789", "2468")],
@@ -757,8 +765,3 @@ def test_building_leaves_the_recursion_limit():
     before = sys.getrecursionlimit()
     shape_only("resnet20")
     assert sys.getrecursionlimit() == before
-
-
-@pytest.mark.slow
-def test_resnet1202_builds():
-    assert keras_archs.ResNet1202().count_params() == 19_510_906

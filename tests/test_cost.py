@@ -83,6 +83,7 @@ def test_channels_first_has_the_same_cost():
         (layers.MaxPooling1D(2), (6, 4), 2 * 3 * 4),
         (layers.GlobalAveragePooling2D(), (6, 6, 4), 6 * 6 * 4),
         (layers.GlobalMaxPooling2D(keepdims=True), (6, 6, 4), 6 * 6 * 4),
+        (layers.AdaptiveAveragePooling2D(4), (7, 7, 2), (2 + 3 + 3 + 2) ** 2 * 2),
     ],
     ids=lambda value: value.name if isinstance(value, keras.Operation) else str(value),
 )

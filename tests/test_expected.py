@@ -41,7 +41,15 @@ def _label(row):
     return "-".join([row.title, *(f"{name}={value}" for name, value in row.kwargs.items())])
 
 
-@pytest.mark.parametrize("row", EXPECTED, ids=_label)
+def _rows():
+    """A network of 1202 layers takes as long as all the others of its file."""
+    return [
+        pytest.param(row, id=_label(row), marks=[pytest.mark.slow] * ("1202" in row.title))
+        for row in EXPECTED
+    ]
+
+
+@pytest.mark.parametrize("row", _rows())
 def test_cost_is_exactly_what_its_source_counts(row, profiles):
     profile = profiles(row.title, **row.kwargs)
     assert (profile.params, profile.trainable_params, profile.macs) == row[2:5], row.source
@@ -75,7 +83,13 @@ def _hashable(kwargs):
     return frozenset((name, value(name, given)) for name, given in kwargs.items())
 
 
-@pytest.mark.parametrize("name", keras_archs.list_archs())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * ("1202" in name))
+        for name in keras_archs.list_archs()
+    ],
+)
 def test_published_counts_agree_within_two_percent(name, profiles):
     published = keras_archs.info(name).published
     counted = {"params": "trainable_params", "macs": "macs"}

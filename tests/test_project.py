@@ -11,6 +11,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import keras_archs
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = "keras_archs", "applications", "tuning"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -68,7 +70,7 @@ def test_no_file_names_a_folder_of_this_machine_or_where_packages_are_fetched_fr
         rf"{here}|/root/\w|/home/\w|file://\w*/|(?:index|extra-index)-url|find-links"
     )
     kinds = {".py", ".md", ".toml", ".txt", ".yaml", ".yml", ".json", ".ipynb", ".csv"}
-    folders = [*PACKAGES, "tests", "benchmarks", "notebooks", ".ci"]
+    folders = [*PACKAGES, "tests", "benchmarks", "docs", "notebooks", ".ci"]
     files = [file for folder in folders for file in (ROOT / folder).rglob("*")]
     files += [file for file in ROOT.iterdir() if file.is_file()]
     for file in files:
@@ -76,3 +78,31 @@ def test_no_file_names_a_folder_of_this_machine_or_where_packages_are_fetched_fr
         if known and file != Path(__file__):
             found = forbidden.search(file.read_text())
             assert not found, f"{file.relative_to(ROOT)} contains {found and found[0]}"
+
+
+# ------------------------------------------------------------------------------- files of families
+
+FAMILIES = [ROOT / "keras_archs" / f"{module}.py" for module in keras_archs.MODULES]
+
+
+@pytest.mark.parametrize("file", FAMILIES, ids=lambda file: file.stem)
+def test_a_family_is_read_at_a_glance(file):
+    """160 lines are the aim; beyond 220 the docstring gives a reason."""
+    text = file.read_text()
+    reason = "longer than 220 lines" in (ast.get_docstring(ast.parse(text)) or "")
+    assert len(text.splitlines()) <= 220 or reason
+
+
+def test_no_block_of_six_lines_stands_in_two_families():
+    seen = {}
+    for file in FAMILIES:
+        tree = ast.parse(file.read_text())
+        imports = [n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))]
+        skipped = {line for n in imports for line in range(n.lineno, n.end_lineno + 1)}
+        numbered = enumerate(file.read_text().splitlines(), start=1)
+        code = [text.strip() for line, text in numbered if line not in skipped]
+        code = [text for text in code if text and not text.startswith("#")]
+        for at in range(len(code) - 5):
+            block = "\n".join(code[at : at + 6])
+            other = seen.setdefault(block, file)
+            assert other == file, f"{file.name}, {other.name}:\n{block}"

@@ -1,5 +1,6 @@
 """Training: a flat network that takes raw images, the recipe applied to it, a full run folder."""
 
+import dataclasses
 import json
 import os
 
@@ -163,6 +164,84 @@ def test_the_default_recipe_draws_he_kernels_from_the_seed():
     assert (kernels[0] != kernels[2]).any()
 
 
+def kernel_of(network, layer):
+    return keras.ops.convert_to_numpy(network.get_layer(layer).kernel)
+
+
+def test_initializers_draw_what_they_say():
+    network, _ = prepared("squeezenet", "squeezenet", alpha=0.5)
+    squeeze = kernel_of(network, "fire9_expand3x3")
+    limit = (3 / (9 * squeeze.shape[2])) ** 0.5
+    assert 0.95 * limit < abs(squeeze).max() <= limit
+    assert squeeze.std() == pytest.approx(limit / 3**0.5, rel=0.05)
+    assert kernel_of(network, "conv10").std() == pytest.approx(0.01, rel=0.1)
+    network, _ = prepared("mobilenet", "mobilenet", alpha=0.25)
+    for layer in ("conv_dw_13", "conv_pw_13"):  # this one does not look at the fan-in
+        kernel = kernel_of(network, layer)
+        assert 0.15 < abs(kernel).max() <= 0.18 + 1e-6
+        assert kernel.std() == pytest.approx(0.88 * 0.09, rel=0.1)
+
+
+def test_he_leaves_depthwise_kernels_alone():
+    keras.utils.set_random_seed(0)
+    network, config = prepared("mobilenet", "mobilenet", alpha=0.25)
+    before = kernel_of(network, "conv_dw_13"), kernel_of(network, "conv_pw_13")
+    training._apply(recipes.recipe("default"), network, config)
+    np.testing.assert_array_equal(kernel_of(network, "conv_dw_13"), before[0])
+    assert (kernel_of(network, "conv_pw_13") != before[1]).any()
+
+
+def small_vgg(arch, **options):
+    return keras_archs.build(arch, (16, 16, 1), 10, alpha=1 / 16, stem="small", **options)
+
+
+@pytest.mark.parametrize("arch", ["vgg13", "vgg16c", "vgg19"])
+def test_deep_vggs_start_from_layers_of_vgg11(arch, here):
+    shallow = small_vgg("vgg11")
+    shallow.save(here / "vgg11.keras")
+    recipe = recipes.recipe(arch)
+    config = resolved(arch, alpha=1 / 16, weights="vgg11.keras", size=16)
+    deep = small_vgg(arch)
+    training._apply(recipe, deep, config)
+    for layer in recipe.pretrained_layers:
+        theirs = shallow.get_layer(layer).get_weights()
+        for ours, given in zip(deep.get_layer(layer).get_weights(), theirs, strict=True):
+            np.testing.assert_array_equal(ours, given)
+    rest = [
+        x
+        for x in deep.layers
+        if isinstance(x, keras.layers.Conv2D) and x.name not in recipe.pretrained_layers
+    ]
+    drawn = np.concatenate([kernel_of(deep, layer.name).ravel() for layer in rest])
+    assert drawn.std() == pytest.approx(0.01, rel=0.05) and abs(drawn.mean()) < 1e-3
+
+
+def test_a_vgg_of_another_width_does_not_fit(here):
+    small_vgg("vgg11").save(here / "vgg11.keras")
+    config = resolved("vgg16", weights="vgg11.keras", size=16)
+    wider = keras_archs.VGG16((16, 16, 1), 10, alpha=1 / 8, stem="small")
+    with pytest.raises(ValueError, match="layer `block1_conv1` has weights"):
+        training._apply(recipes.recipe("vgg16"), wider, config)
+
+
+def test_a_vgg_is_trained_from_the_run_of_another(quick, here, monkeypatch):
+    """What else the recipe needs is taken to be there."""
+    for name in ("vgg11", "vgg16"):
+        there = dataclasses.replace(recipes.recipe(name), needs=())
+        monkeypatch.setitem(recipes._RECIPES, name, there)
+    options = {**quick, "alpha": 1 / 16, "epochs": 1}
+    with pytest.raises(ValueError, match="`weights` must be the file of a trained vgg11"):
+        train("vgg13", recipe="vgg13", **options)
+    assert os.listdir(here) == ["stripes.npz"]
+    shallow = train("vgg11", recipe="vgg11", run_dir="a", **options)
+    weights = shallow.path / "model.keras"
+    run = train("vgg13", recipe="vgg13", weights=weights, learning_rate=1e-9, **options)
+    for layer in ("block3_conv2", "predictions"):
+        np.testing.assert_allclose(
+            kernel_of(run.model, layer), kernel_of(shallow.model, layer), rtol=1e-4, atol=1e-7
+        )
+
+
 def test_weights_from_a_file_are_where_training_starts(here):
     given = keras_archs.LeNet5((32, 32, 1), 10)
     given.save(here / "given.keras")
@@ -213,6 +292,8 @@ def test_schedules_are_those_of_the_recipes():
     )
     assert rates("resnet110", 64_000, [0, 399, 400, 32_000]) == pytest.approx([0.1, 0.1, 1, 0.1])
     assert rates("squeezenet", 100, [0, 50, 100]) == pytest.approx([1, 0.5, 0])
+    # Many steps in a short training: the last of those that begin at once counts.
+    assert rates("mobilenetv2", 2, [0, 1]) == pytest.approx([0.98**102, 0.98**308], rel=0.05)
     assert rates("default", 100, [0, 5, 10, 55, 100]) == pytest.approx(
         [0, 0.5, 1, 0.5, 0], abs=1e-6
     )
@@ -370,6 +451,8 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_advice(quick):
         ({"size": (16, 16, 1)}, "`size` must be a side"),
         ({"size": 8}, "at least 16x16"),
         ({"recipe": "defualt"}, "Did you mean 'default'"),
+        ({"recipe": "alexnet"}, "principal components .* is not available yet.*recipe='alexnet'"),
+        ({"recipe": "resnet50"}, "random scale.*are not available yet.*recipe='resnet50'"),
         ({"resize": "squash"}, "`resize` must be one of 'stretch'"),
         ({"class_weight": "even"}, "`class_weight` must be one of None, 'balanced'"),
         ({"precision": "float8"}, "`precision` must be one of"),

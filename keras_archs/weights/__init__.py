@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 import h5py
@@ -11,8 +12,10 @@ import numpy as np
 SUFFIXES = (".keras", ".weights.h5")
 
 
-def load_weights(model: keras.Model, source: str | os.PathLike):
-    """Set all weights of `model` from a file.
+def load_weights(
+    model: keras.Model, source: str | os.PathLike, layers: Collection[str] | None = None
+):
+    """Set the weights of `model` from a file.
 
     A `.keras` file is matched by layer name: it may hold more layers than the model (a classifier
     where the model has none, preprocessing in front), which are left alone. A `.weights.h5` file
@@ -21,15 +24,17 @@ def load_weights(model: keras.Model, source: str | os.PathLike):
     Args:
         model: a built model.
         source: path of a `.keras` or `.weights.h5` file.
+        layers: names of the layers whose weights are set, from a `.keras` file. None: all of them.
 
     Raises:
         ValueError: another kind of source, a damaged file, or one whose layers or shapes differ.
         FileNotFoundError: there is no such file.
     """
     path = Path(source) if isinstance(source, str | os.PathLike) else None
-    if path is None or not path.name.endswith(SUFFIXES):
+    suffixes = SUFFIXES if layers is None else SUFFIXES[:1]
+    if path is None or not path.name.endswith(suffixes):
         raise ValueError(
-            f"`weights` must be None or the path of a {' or '.join(SUFFIXES)} file. "
+            f"`weights` must be None or the path of a {' or '.join(suffixes)} file. "
             f"Received: weights={source!r}"
         )
     if not path.is_file():
@@ -37,7 +42,7 @@ def load_weights(model: keras.Model, source: str | os.PathLike):
             f"`weights` must be the path of a file that exists. Received: weights={str(source)!r}"
         )
     if path.suffix == ".keras":
-        _copy_by_name(model, path)
+        _copy_by_name(model, path, layers)
     else:
         _load_by_position(model, path)
 
@@ -46,7 +51,7 @@ def _unfit(path: Path, why: str) -> ValueError:
     return ValueError(f"`weights` must fit the network: {why}. Received: weights={str(path)!r}")
 
 
-def _copy_by_name(model: keras.Model, path: Path):
+def _copy_by_name(model: keras.Model, path: Path, layers: Collection[str] | None):
     if not zipfile.is_zipfile(path):
         raise _unfit(path, "the file is not a .keras archive")
     try:
@@ -58,7 +63,7 @@ def _copy_by_name(model: keras.Model, path: Path):
         raise _unfit(path, f"the file holds a {type(saved).__name__}, not a model")
     sources = {layer.name: layer for layer in saved.layers}
     values = []
-    for layer in model.layers:
+    for layer in model.layers if layers is None else map(model.get_layer, layers):
         if not layer.weights:
             continue
         if layer.name not in sources:

@@ -1,0 +1,96 @@
+"""The tables of architectures in README.md and docs/, made from the code.
+
+    python docs/tables.py           # writes them anew
+    python docs/tables.py --check   # exit 1 where one is not current
+
+A table stands between `<!-- networks: NAME NAME ... -->` and `<!-- networks: end -->`; names are
+those of `list_archs`, with shell patterns, and come in the order of the papers.
+"""
+
+import argparse
+import re
+import sys
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import keras_archs
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCK = re.compile(r"(<!-- networks: (?!end)(.+?) -->\n).*?(<!-- networks: end -->)", re.DOTALL)
+DATA = {"imagenet": "ImageNet", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "mnist": "MNIST"}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing, say what is old")
+    check = parser.parse_args().check
+    old = []
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = path.read_text()
+        current = with_tables(text)
+        if current != text:
+            old.append(path.name)
+            if not check:
+                path.write_text(current)
+    print(f"{'not current' if check else 'written'}: {', '.join(old) or 'none'}")
+    sys.exit(bool(check and old))
+
+
+def with_tables(text: str) -> str:
+    """`text` with every table made anew."""
+    return BLOCK.sub(
+        lambda found: found[1] + "\n" + table(found[2].split()) + "\n" + found[3], text
+    )
+
+
+def table(patterns: list[str]) -> str:
+    """Markdown, one row an architecture."""
+    titles = [
+        title
+        for titles in keras_archs.MODULES.values()
+        for title in titles
+        if any(fnmatchcase(title.lower(), pattern) for pattern in patterns)
+    ]
+    titles.sort(key=lambda title: keras_archs.info(title).year)
+    lines = [
+        "| network | paper | input | parameters | MACs | published top-1 | smallest input |",
+        "|---|---|---|--:|--:|---|--:|",
+        *(f"| {' | '.join(cells(title))} |" for title in titles),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def cells(title: str) -> list[str]:
+    info, profile = keras_archs.info(title), keras_archs.profile(title.lower())
+    side = str(info.min_size)
+    if "small" in info.stems:
+        side += f" ({info.min_size_for(stem='small')})"
+    return [
+        f"`{title}`",
+        paper(info.paper),
+        "x".join(map(str, info.input_shape)),
+        f"{profile.params:,}",
+        f"{profile.macs:,}",
+        accuracy(info.published),
+        side,
+    ]
+
+
+def paper(text: str) -> str:
+    """ "Howard et al. 2017, arXiv:1704.04861, Table 1" -> a link under authors and year."""
+    authors = re.split(r"(?<=\d{4})\b", text, maxsplit=1)[0]
+    identifier = re.search(r"arXiv:([\d.]+\d)", text)
+    return f"[{authors}](https://arxiv.org/abs/{identifier[1]})" if identifier else authors
+
+
+def accuracy(published) -> str:
+    found = [
+        f"{DATA[key.removesuffix('_top1')]} {figure.value:g} %"
+        for key, figure in published.items()
+        if key.endswith("_top1")
+    ]
+    return ", ".join(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -107,13 +107,18 @@ def flatten(x, name="flatten"):
     return layers.Flatten(name=name)(x)
 
 
+def activated(x, activation, name="predictions"):
+    """Logits through the classifier's activation in float32; None leaves them as they are."""
+    if activation is None:
+        return x
+    return layers.Activation(activation, name=name, dtype="float32")(x)
+
+
 def classifier(x, classes, dropout, activation, prefix=""):
     """(B, C) -> (B, classes): dropout, a dense layer `logits`, the activation `predictions`."""
     x = dropped(x, dropout, name=f"{prefix}dropout")
     x = layers.Dense(classes, name=f"{prefix}logits", dtype="float32")(x)
-    if activation is None:
-        return x
-    return layers.Activation(activation, name=f"{prefix}predictions", dtype="float32")(x)
+    return activated(x, activation, f"{prefix}predictions")
 
 
 def gap_dense(x, *, classes, dropout, classifier_activation):

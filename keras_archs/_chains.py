@@ -5,7 +5,7 @@ simpnet.py explains the rows. Padding and rounding are Caffe's.
 
 from keras import layers
 
-from keras_archs._architecture import classifier, dropped, flatten, width
+from keras_archs._architecture import activated, classifier, dropped, flatten, width
 from keras_archs._layers import ceil_max_pool
 
 
@@ -72,9 +72,7 @@ def chain_top(x, rows, classes, dropout, activation):
     if first == "conv":
         x = _row(x, classes, steps[:-1], len(rows), dropout, dtype="float32")
         x = _global_pool(x, steps[-1], dtype="float32")
-        if activation is None:
-            return x
-        return layers.Activation(activation, name="predictions", dtype="float32")(x)
+        return activated(x, activation)
     x = flatten(x) if first == "dense" else _global_pool(x, first)
     rate = _rate(steps[0], dropout) if len(steps) == 2 else 0
     return classifier(x, classes, rate, activation)

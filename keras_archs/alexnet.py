@@ -21,7 +21,15 @@ nothing at 224x224; here a larger image has a larger map. Initialisation is Kera
 
 from keras import initializers, layers
 
-from keras_archs._architecture import Figure, architecture, classifier, dropped, flatten, width
+from keras_archs._architecture import (
+    Figure,
+    activated,
+    architecture,
+    classifier,
+    dropped,
+    flatten,
+    width,
+)
 from keras_archs._layers import LocalResponseNormalization, Stem, reducer
 
 LRN, POOL = "LRN", "POOL"  # POOL: 3x3 max pooling, stride 2
@@ -86,9 +94,7 @@ def _fc6_fc7(x, *, alpha, classes, dropout, classifier_activation):
     x = _fc(dropped(x, dropout, "drop6"), alpha, "fc7", **_start(1))
     x = dropped(x, dropout, "drop7")
     x = layers.Dense(classes, name="logits", dtype="float32", **_start(0))(x)
-    if classifier_activation is None:
-        return x
-    return layers.Activation(classifier_activation, name="predictions", dtype="float32")(x)
+    return activated(x, classifier_activation)
 
 
 def _dropped_fc6_fc7(x, *, alpha, classes, dropout, classifier_activation):

@@ -21,7 +21,7 @@ from typing import Literal
 
 from keras import layers
 
-from keras_archs._architecture import Figure, architecture, dropped, width
+from keras_archs._architecture import Figure, activated, architecture, dropped, width
 from keras_archs._layers import ceil_max_pool, padded
 
 Variant = Literal["all", "strided", "convpool", "base"]
@@ -59,9 +59,7 @@ def _conv_gap(x, *, classes, classifier_activation):
     """A 1x1 convolution to the classes, averaged over the map. (B, H, W, C) -> (B, classes)."""
     x = layers.Conv2D(classes, 1, activation="relu", name="logits_map", dtype="float32")(x)
     x = layers.GlobalAveragePooling2D(name="logits", dtype="float32")(x)
-    if classifier_activation is None:
-        return x
-    return layers.Activation(classifier_activation, name="predictions", dtype="float32")(x)
+    return activated(x, classifier_activation)
 
 
 def _min_size(variant):

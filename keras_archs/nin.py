@@ -16,7 +16,7 @@ Pooling rounds sides up, as Caffe does. Departures:
 
 from keras import initializers, layers
 
-from keras_archs._architecture import Figure, architecture, dropped, width
+from keras_archs._architecture import Figure, activated, architecture, dropped, width
 from keras_archs._layers import Stem, ceil_max_pool, reducer
 
 IMAGENET = (
@@ -53,9 +53,7 @@ def _cccp_gap(x, *, table, classifier_std, classes, classifier_activation):
     last = 2 * len(table)
     x = _conv(x, classes, 1, f"cccp{last}", classifier_std, dtype="float32")
     x = layers.GlobalAveragePooling2D(name=f"pool{len(table)}", dtype="float32")(x)
-    if classifier_activation is None:
-        return x
-    return layers.Activation(classifier_activation, name="predictions", dtype="float32")(x)
+    return activated(x, classifier_activation)
 
 
 @architecture(

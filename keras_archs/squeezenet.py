@@ -14,7 +14,7 @@ from typing import Literal
 
 from keras import layers
 
-from keras_archs._architecture import Figure, architecture, dropped, width
+from keras_archs._architecture import Figure, activated, architecture, dropped, width
 from keras_archs._layers import Stem, ceil_max_pool, reducer
 
 Layout = Literal["paper", "caffe"]
@@ -90,9 +90,7 @@ def _conv10_gap(
         x = layers.ZeroPadding2D(conv10_pad, name="conv10_pad")(x)
     x = layers.Conv2D(classes, 1, activation="relu", name="conv10", dtype="float32")(x)
     x = layers.GlobalAveragePooling2D(name="avgpool10", dtype="float32")(x)
-    if classifier_activation is None:
-        return x
-    return layers.Activation(classifier_activation, name="predictions", dtype="float32")(x)
+    return activated(x, classifier_activation)
 
 
 def _min_size(stem, layout, conv1):

@@ -1,6 +1,7 @@
 """Run the tests marker `slow` selects, within the time that CI grants: `python tests/run_slow.py`.
 
-Works in the project's root folder, one pytest process per test file. CI sets KERAS_ARCHS_CI_START
+Works in the project's root folder, one pytest process per test file, two at a time; what a file
+printed comes when it is done. CI sets KERAS_ARCHS_CI_START
 (seconds since the epoch): an item that could not start in time is listed as "not run", one that had
 to be stopped as "not finished", and neither fails the run. Without the variable there is no limit.
 The order moves on by one item a day, so that none is always the one that is left out.
@@ -9,6 +10,7 @@ Loaded by pytest as a plugin, this file is also what tells how far those process
 """
 
 import argparse
+import concurrent.futures
 import datetime
 import itertools
 import math
@@ -17,11 +19,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 EVENTS = "KERAS_ARCHS_SLOW_EVENTS"  # the file to which the plugin appends "STATE NODE_ID" lines
 START_BY = "KERAS_ARCHS_SLOW_START_BY"
+WORKERS = 2
 SECONDS_TO_TEAR_DOWN = 20
 NO_TESTS_COLLECTED = 5
 
@@ -61,18 +65,24 @@ def rotated(items: list[str], day: int) -> list[str]:
     return items[start:] + items[:start]
 
 
-def run(items: list[str], start_by: float, stop_at: float) -> dict[str, str]:
+def run(
+    items: list[str], start_by: float, stop_at: float, interrupted: threading.Event
+) -> dict[str, str]:
     """State by node id: passed, failed, skipped, "not run" or "not finished".
 
     Args:
         items: node ids of one file.
         start_by: time, in seconds since the epoch, from which on no item is started.
         stop_at: time at which the process is stopped.
+        interrupted: set to stop the process now.
     """
     states = dict.fromkeys(items, "not run")
+    if time.time() >= start_by or interrupted.is_set():
+        return states
     with tempfile.TemporaryDirectory() as folder:
         events = Path(folder, "events")
         events.touch()
+        output = Path(folder, "output")
         here = str(Path(__file__).parent)
         path = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
         limits = {EVENTS: str(events), START_BY: str(start_by), "PYTHONPATH": path}
@@ -81,15 +91,16 @@ def run(items: list[str], start_by: float, stop_at: float) -> dict[str, str]:
             [sys.executable, "-m", "pytest", "-p", "run_slow", "-o", "timeout=0"]
             + ["-m", "slow", "-q", "--durations=0", "--durations-min=1", *items],
             env=os.environ | limits,
+            stdout=output.open("wb"),
+            stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        stopped = False
-        try:
-            process.wait(None if math.isinf(stop_at) else max(0, stop_at - time.time()))
-        except subprocess.TimeoutExpired:
-            stopped = True
-        finally:
-            _stop(process)
+        while process.poll() is None and time.time() < stop_at and not interrupted.is_set():
+            time.sleep(0.1)
+        stopped = process.poll() is None
+        _stop(process)
+        text = output.read_text(encoding="utf-8", errors="replace")
+        print(f"\n{items[0].split('::')[0]}: {len(items)} slow\n{text}", flush=True)
         for line in events.read_text(encoding="utf-8").splitlines():
             state, node_id = line.split(" ", 1)
             if stopped and states[node_id] == "started" and state != "passed":
@@ -132,13 +143,18 @@ def main() -> int:
 
     states = {}
     items = rotated(collect(args.folder), datetime.date.today().toordinal())
-    for file, group in itertools.groupby(items, key=lambda item: item.split("::")[0]):
-        group = list(group)
-        if time.time() >= start_by:
-            states |= dict.fromkeys(group, "not run")
-        else:
-            print(f"\n{file}: {len(group)} slow", flush=True)
-            states |= run(group, start_by, stop_at)
+    by_file = itertools.groupby(items, key=lambda item: item.split("::")[0])
+    interrupted = threading.Event()
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        runs = [
+            pool.submit(run, list(group), start_by, stop_at, interrupted) for _, group in by_file
+        ]
+        try:
+            for done in runs:
+                states |= done.result()
+        except KeyboardInterrupt:
+            interrupted.set()
+            raise
 
     for state in ("failed", "not run", "not finished"):
         for item in (item for item, its_state in states.items() if its_state == state):

@@ -440,7 +440,7 @@ def test_the_small_stem_keeps_maps_four_times_as_large(name):
     )
     ratio = little.output_shape[1] / whole.output_shape[1]
     unpadded = "inception" in keras_archs.info(name).family  # loses pixels at every layer
-    assert 3.5 <= ratio <= (10 if unpadded or name in FOURFOLD else 5)
+    assert 3.5 <= ratio <= (14 if unpadded or name in FOURFOLD else 5)
     with_weights = [
         {layer.name: [w.shape for w in layer.weights] for layer in m.layers if layer.weights}
         for m in (whole, little)

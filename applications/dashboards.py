@@ -54,7 +54,9 @@ def _start(folder: Path, port: int | None) -> str:
     from tensorboard import program
 
     logging.getLogger("tensorboard").setLevel(logging.ERROR)
-    arguments = ["--logdir", str(folder), "--host", HOST]
+    # The fast loader is a process of its own, spoken to by gRPC, whose threads can keep an
+    # interpreter from ending that is told to right after its start.
+    arguments = ["--logdir", str(folder), "--host", HOST, "--load_fast", "false"]
     if port is not None:
         arguments += ["--port", str(port)]
     board = program.TensorBoard()

@@ -5,6 +5,10 @@
 Each round builds both in turn, the order changing, and the ratio is taken within the round, so that
 a machine that slows down slows both. Prints a Markdown table: the median ratio and the rounds'
 spread; below 1 ours is the faster.
+
+Recorded on two shared cores that were busy with other work, 4 rounds, TensorFlow 2.21, Keras
+3.15.1: median over the networks 0.99, medians of the networks from 0.91 to 1.15 with spreads of 0.7
+to 1.4; `import keras_archs` 0.002 s.
 """
 
 import argparse

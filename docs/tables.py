@@ -53,8 +53,8 @@ def table(patterns: list[str]) -> str:
     ]
     titles.sort(key=lambda title: keras_archs.info(title).year)
     lines = [
-        "| network | paper | input | parameters | MACs | published top-1 | smallest input |",
-        "|---|---|---|--:|--:|---|--:|",
+        "| network | year | paper | input | parameters | MACs | published top-1 | smallest input |",
+        "|---|--:|---|---|--:|--:|---|--:|",
         *(f"| {' | '.join(cells(title))} |" for title in titles),
     ]
     return "\n".join(lines) + "\n"
@@ -67,6 +67,7 @@ def cells(title: str) -> list[str]:
         side += f" ({info.min_size_for(stem='small')})"
     return [
         f"`{title}`",
+        str(info.year),
         paper(info.paper),
         "x".join(map(str, info.input_shape)),
         f"{profile.params:,}",
@@ -77,8 +78,8 @@ def cells(title: str) -> list[str]:
 
 
 def paper(text: str) -> str:
-    """ "Howard et al. 2017, arXiv:1704.04861, Table 1" -> a link under authors and year."""
-    authors = re.split(r"(?<=\d{4})\b", text, maxsplit=1)[0]
+    """ "Howard et al. 2017, arXiv:1704.04861, Table 1" -> a link under the authors."""
+    authors = re.split(r" \d{4}\b", text, maxsplit=1)[0]
     identifier = re.search(r"arXiv:([\d.]+\d)", text)
     return f"[{authors}](https://arxiv.org/abs/{identifier[1]})" if identifier else authors
 

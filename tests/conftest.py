@@ -1,11 +1,16 @@
 """Fixtures that every test file may use."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# A shell starts background jobs with Ctrl-C ignored, and so would be what the tests start and stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(os.environ.get("KERAS_ARCHS_SHARED", Path(__file__).parents[1] / ".." / "shared"))
 

@@ -1,7 +1,5 @@
 """Starts TensorBoard on a folder of runs. Imports neither Keras nor TensorFlow."""
 
-import contextlib
-import io
 import logging
 import os
 import sys
@@ -54,15 +52,14 @@ def _start(folder: Path, port: int | None) -> str:
     from tensorboard import program
 
     logging.getLogger("tensorboard").setLevel(logging.ERROR)
-    # The fast loader is a process of its own, spoken to by gRPC, whose threads can keep an
-    # interpreter from ending that is told to right after its start.
+    # With the fast loader, a process of its own, an end that is asked for right after the start
+    # can hang; probably for the threads of gRPC, by which the two speak.
     arguments = ["--logdir", str(folder), "--host", HOST, "--load_fast", "false"]
     if port is not None:
         arguments += ["--port", str(port)]
     board = program.TensorBoard()
     board.configure(argv=["tensorboard", *arguments])
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # a note on how the files are read
-            return board.launch()
+        return board.launch()
     except program.TensorBoardServerException as error:
         raise ValueError(f"`port` must be free. Received: port={port} ({error.msg})") from None

@@ -24,6 +24,7 @@ EXEMPT = {
     "resnext29_8x64d",  # grouped convolutions: seconds a step on a CPU, as its docstring says
     "wideresnet",  # is WRN_28_10 unless its arguments say otherwise
 }
+SLOW_TO_LEARN = {"highway32", "plainnet56"}  # deep, and without shortcuts that are always open
 LONG_TO_TRACE = {"resnet1202", "resnet1202v2"}  # four minutes; without a graph a step takes 15 s
 CIFAR = [
     name
@@ -61,7 +62,8 @@ def test_the_loss_falls(name, cifar10):
     normalised = any(isinstance(x, keras.layers.BatchNormalization) for x in model.layers)
     optimizer = keras.optimizers.Adam(3e-3 if normalised else 1e-3, clipnorm=1.0)
     if eager:
-        optimizer = keras.optimizers.SGD(0.01, momentum=0.9, clipnorm=1.0)  # their papers' first rate
+        # The paper's warm-up rate.
+        optimizer = keras.optimizers.SGD(0.01, momentum=0.9, clipnorm=1.0)
     model.compile(
         optimizer,
         loss="sparse_categorical_crossentropy",
@@ -74,4 +76,4 @@ def test_the_loss_falls(name, cifar10):
     else:
         losses = model.fit(images, labels, batch_size=50, epochs=6, verbose=0).history["loss"]
     assert np.isfinite(losses).all()
-    assert losses[-1] < 0.99 * losses[0], losses  # deep networks without shortcuts are slow
+    assert losses[-1] < (0.99 if name in SLOW_TO_LEARN else 0.95) * losses[0], losses

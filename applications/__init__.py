@@ -16,10 +16,12 @@ _MODULE_OF = {
     "Run": "runs",
     "load": "runs",
     "summary": "inspection",
+    "lint": "inspection",
     "train": "training",
     "evaluate": "evaluation",
     "predict": "evaluation",
     "compare": "comparison",
+    "search": "tuning.searching",
     "dashboard": "dashboards",
     "recipe": "recipes",
     "list_recipes": "recipes",
@@ -31,7 +33,9 @@ __all__ = list(_MODULE_OF)  # pyright: ignore[reportUnsupportedDunderAll]
 def __getattr__(name):
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    module = _MODULE_OF[name]
+    absolute = module if "." in module else f"{__name__}.{module}"
+    return getattr(importlib.import_module(absolute), name)
 
 
 def __dir__():

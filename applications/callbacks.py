@@ -58,17 +58,27 @@ class Checkpoint(keras.callbacks.Callback):
     schedule follows from the optimizer's step count, order and augmentation from the epoch.
     """
 
-    def __init__(self, path: Path, rows: list[dict[str, float]]):
+    def __init__(self, path: Path, rows: list[dict[str, float]], claim: runs.Claim):
         super().__init__()
-        self.path, self.rows = path, rows
+        self.path, self.rows, self.claim = path, rows, claim
 
     def on_epoch_end(self, epoch, logs: Any = None):
         arrays: dict[str, Any] = {
             name: keras.ops.convert_to_numpy(v) for name, v in _state(self.model).items()
         }
         state = json.dumps({"history": self.rows, "backend": keras.backend.backend()})
-        self.path.parent.mkdir(exist_ok=True)
-        runs.write_atomic(self.path, lambda path: np.savez(path, state=state, **arrays))
+        runs.write_atomic(self.path, lambda path: np.savez(path, state=state, **arrays), self.claim)
+
+
+class Report(keras.callbacks.Callback):
+    """Hands each finished epoch's row of the history on."""
+
+    def __init__(self, report: Callable[[dict[str, float]], None], rows: list[dict[str, float]]):
+        super().__init__()
+        self.report, self.rows = report, rows
+
+    def on_epoch_end(self, epoch, logs: Any = None):
+        self.report(self.rows[-1])
 
 
 def _state(model: Any) -> dict[str, keras.Variable]:

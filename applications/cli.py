@@ -331,6 +331,18 @@ LearningRate = Annotated[
         show_default="the recipe's",
     ),
 ]
+WeightDecay = Annotated[
+    float | None,
+    typer.Option(min=0, help="How strongly kernels decay, >= 0.", show_default="the recipe's"),
+]
+Shift = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="Largest random shift of a training image, as a fraction of its sides in [0, 1).",
+        show_default="the recipe's",
+    ),
+]
 Weights = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Start from a .keras or .weights.h5 file."),
@@ -467,6 +479,8 @@ def train(
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
+    weight_decay: WeightDecay = None,
+    shift: Shift = None,
     weights: Weights = None,
     seed: Seed = 0,
     run_dir: RunDir = None,
@@ -546,6 +560,8 @@ def compare(
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
+    weight_decay: WeightDecay = None,
+    shift: Shift = None,
     weights: Weights = None,
     seeds: Annotated[
         str,
@@ -568,6 +584,143 @@ def compare(
 ):
     """Compare runs, or architectures that are trained first, in a table and comparison.csv."""
     applications.compare(**_arguments(ctx))
+
+
+@app.command()
+def lint(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(metavar="ARCH|RUN|FILE.keras", help="A network.")],
+    alpha: Alpha = 1.0,
+    args: Args = None,
+    config: Config = None,
+    debug: Debug = False,
+):
+    """Print which of SimpNet's principles a network breaks, where, and what the paper measured."""
+    findings = applications.lint(**_arguments(ctx))
+    for finding in findings:
+        print(finding, *(f"  {evidence}" for evidence in finding.evidence), sep="\n")
+    if not findings:
+        print(f"{model} breaks none of the principles")
+
+
+@app.command()
+def search(
+    ctx: typer.Context,
+    arch: Annotated[
+        str,
+        typer.Option(
+            callback=_parse_arch,
+            metavar="NAME",
+            help="simpnet: the space of SimpNet's principles. Another architecture: its width, "
+            "resolution and dropout.",
+        ),
+    ] = "simpnet",
+    data: Data = "digits",
+    trials: Annotated[int, typer.Option(min=1, help="Networks to train.")] = 20,
+    budget_params: Annotated[
+        int | None, typer.Option(min=1, help="Most parameters of a network.")
+    ] = None,
+    budget_macs: Annotated[
+        int | None, typer.Option(min=1, help="Most multiply-adds of a network, for one image.")
+    ] = None,
+    algorithm: Annotated[
+        Literal["random", "bayesian", "hyperband", "grid"],
+        typer.Option(help="Who proposes the networks."),
+    ] = "bayesian",
+    principles: Annotated[
+        str, typer.Option(metavar="A,B,...", help="The principles that bind the space, or all.")
+    ] = "all",
+    isolate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PRINCIPLE", help="Compare the settings of one principle; nothing else varies."
+        ),
+    ] = None,
+    seeds: Annotated[
+        str,
+        typer.Option(
+            callback=_parse_seeds,
+            metavar="0,1,...",
+            help="With --isolate: train each setting once with each of these.",
+        ),
+    ] = "0,1,2",
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Search these along: learning_rate, weight_decay, augmentation, recipe.",
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Trials trained side by side.")] = 1,
+    keep: Annotated[int, typer.Option(min=1, help="Best trials that keep their model.")] = 1,
+    retries: Annotated[
+        int, typer.Option(min=0, help="How often a trial that failed is tried again.")
+    ] = 1,
+    engine: Annotated[
+        Literal["local", "optuna"],
+        typer.Option(help="optuna: machines share the trials through --storage."),
+    ] = "local",
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Database such as postgresql://user@host/name. Its password comes from "
+            "PGPASSFILE or PGPASSWORD.",
+        ),
+    ] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(help="Name in the database.", show_default="the name of --run-dir"),
+    ] = None,
+    heartbeat: Annotated[
+        int, typer.Option(min=1, help="Seconds between signs of life of a worker on --storage.")
+    ] = 60,
+    objectives: Annotated[
+        str,
+        typer.Option(metavar="A,B", help="accuracy, or with optuna accuracy,macs: the front."),
+    ] = "accuracy",
+    size: Size = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    weight_decay: WeightDecay = None,
+    shift: Shift = None,
+    seed: Seed = 0,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="A new folder for the search.",
+            show_default="runs/search-ARCH-DATA-sSEED",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the search in --run-dir, or start it.")
+    ] = False,
+    recipe: RecipeName = "default",
+    resize: Resize = "stretch",
+    class_weight: ClassWeight = None,
+    threads: Threads = None,
+    precision: Precision = None,
+    args: Args = None,
+    config: Config = None,
+    debug: Debug = False,
+):
+    """Search for the best network within a budget; what is killed goes on with --resume."""
+    from tuning.budget import Budget
+
+    if run_dir is not None and not resume and engine == "local":
+        check_new(run_dir)
+    arguments = _arguments(ctx)
+    limits = {name: arguments.pop(f"budget_{name}") for name in ("params", "macs")}
+    for name in ("tune", "objectives", "principles"):
+        if arguments[name] != "all":
+            arguments[name] = tuple(filter(None, (arguments[name] or "").split(",")))
+    applications.search(
+        arguments.pop("arch"),
+        budget=Budget(**limits) if any(limits.values()) else None,
+        **arguments,
+    )
 
 
 @app.command()

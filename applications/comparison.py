@@ -113,6 +113,8 @@ def compare(
     if not seeds:
         raise ValueError("`seeds` must hold at least one. Received: seeds=()")
     known = [load(run) if isinstance(run, str | os.PathLike) else run for run in runs]
+    for run in known:
+        run.check_tested()
     folders = [run.path.resolve() for run in known]
     _check_distinct("runs", folders)
 

@@ -159,6 +159,11 @@ class Source:
     _splits: dict[str, tuple[_Part, np.ndarray | None]] = field(repr=False)  # rows, None: all
     _record: dict = field(repr=False)
 
+    def count(self, split: str) -> int:
+        """Images of a split: "train", "validation" or "test"."""
+        part, rows = self._splits[split]
+        return len(part if rows is None else rows)
+
     def at(
         self,
         size: int | tuple[int, int],
@@ -184,8 +189,7 @@ class Source:
         height, width = size if isinstance(size, tuple | list) else (size, size)
         channels = self.channels if channels is None else channels
         shape = _check_shape_and_resize((height, width, channels), resize)
-        count = {s: len(part if rows is None else rows) for s, (part, rows) in self._splits.items()}
-        fits = sum(count[split] for split in keep) * math.prod(shape) <= memory_limit
+        fits = sum(map(self.count, keep)) * math.prod(shape) <= memory_limit
         subsets, record = {}, {}
         for split, (part, rows) in self._splits.items():
             every = np.arange(len(part)) if rows is None else rows
@@ -197,7 +201,7 @@ class Source:
             named = ids if part.ids is not None else every.tolist()
             record[split] = {
                 "of": part.name,
-                "count": count[split],
+                "count": self.count(split),
                 "rows": "all" if rows is None else named,
             }
         split = {

@@ -150,13 +150,16 @@ def evaluate(
         What `metrics` returns, with `data`, its name, and `images`, how many were tested.
 
     Raises:
-        ValueError: the class names differ, or the run's own data have changed, so that their
-            test split may hold images that the network was trained on.
+        ValueError: the class names differ, the run's own data have changed, so that their test
+            split may hold images that the network was trained on, or the run is a trial of a
+            search that did not win, whose test images nobody has looked at.
     """
     from applications.data import open_source
     from applications.runs import load
 
     run = load(run) if isinstance(run, str | os.PathLike) else run
+    if data is None:
+        run.check_tested()
     source = open_source(data or run.config["data"], seed=run.config["seed"])
     if tuple(source.labels) != tuple(run.labels):
         raise ValueError(

@@ -8,6 +8,7 @@
 import itertools
 import json
 import os
+import secrets
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -24,22 +25,60 @@ if TYPE_CHECKING:
 
 # What config.yaml holds: every option of `train` but the run folder and `resume`.
 OPTIONS = (
-    *("arch", "alpha", "rho", "size", "data", "epochs", "batch_size", "learning_rate", "weights"),
-    *("seed", "recipe", "resize", "class_weight", "threads", "precision", "args"),
+    *("arch", "alpha", "rho", "size", "data", "epochs", "batch_size", "learning_rate"),
+    *("weight_decay", "shift", "weights", "seed", "recipe", "resize", "class_weight", "threads"),
+    *("precision", "args"),
 )
 CHECKPOINT = Path("checkpoint", "state.npz")
 
 
-def write_atomic(path: str | os.PathLike, content: bytes | str | Callable[[Path], Any]) -> None:
+class Claim:
+    """That this process, and no other one, writes checkpoints into a folder.
+
+    Whoever claims the folder next takes it over: a process that was thought dead, or that outlives
+    its parent, cannot write over its successor's work.
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        """Claims the folder, which is made where it is missing."""
+        self._file = Path(folder, "owner")
+        self.token = secrets.token_hex(8)
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(self._file, self.token)
+        for left in self._file.parent.glob(".partial-*"):
+            left.unlink(missing_ok=True)
+
+    def check(self) -> None:
+        """Raise ValueError if another process has claimed the folder."""
+        try:
+            owner = self._file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            owner = None
+        if owner != self.token:
+            raise ValueError(
+                "a run must be trained by one process at a time: another one has taken over. "
+                f"Received: {self._file.parent.parent}"
+            )
+
+
+def write_atomic(
+    path: str | os.PathLike,
+    content: bytes | str | Callable[[Path], Any],
+    claim: Claim | None = None,
+) -> None:
     """Write a file so that, whatever happens, it is there whole, as it was before or not at all.
 
     Args:
         path: the file.
         content: bytes, text, or a function that writes the file at the path it is given.
+        claim: where several processes may want to write the file: that of the one that may.
+
+    Raises:
+        ValueError: the claim no longer holds.
     """
     path = Path(path)
     # A fixed name: what a killed process left is overwritten. The suffix stays, writers look at it.
-    partial = path.with_name(f".partial-{path.name}")
+    partial = path.with_name(f".partial-{claim.token + '-' if claim else ''}{path.name}")
     try:
         if callable(content):
             content(partial)
@@ -47,6 +86,8 @@ def write_atomic(path: str | os.PathLike, content: bytes | str | Callable[[Path]
             partial.write_bytes(content.encode() if isinstance(content, str) else content)
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
+        if claim:
+            claim.check()
         os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -142,6 +183,15 @@ class Run:
     def _json(self, name: str) -> Any:
         return json.loads((self.path / name).read_text(encoding="utf-8"))
 
+    def check_tested(self) -> None:
+        """Raise ValueError for a trial of a search that has not met its test images."""
+        if "test_accuracy" not in self.metrics:
+            raise ValueError(
+                "`run` must have been tested. A search tests its best trial alone: "
+                "`keras-archs train --config RUN/config.yaml` trains and tests this one. "
+                f"Received: run={self.path}"
+            )
+
     @cached_property
     def history(self) -> "pd.DataFrame":
         """One row an epoch: epoch, loss, accuracy, val_loss, ..., learning_rate, seconds."""
@@ -152,18 +202,13 @@ class Run:
     @cached_property
     def model(self) -> "keras.Model":
         """The trained model: uint8 images 0..255 (N, H, W, C) -> probabilities (N, classes)."""
-        import keras
-
-        import keras_archs._layers  # noqa: F401  registers the layer that Keras does not know
-        from keras_archs._architecture import deep_graphs
-
-        with deep_graphs():
-            model = keras.saving.load_model(
-                self.path / "model.keras", compile=False, safe_mode=True
+        if not (self.path / "model.keras").is_file():
+            raise ValueError(
+                "`run` must hold its model. A search keeps those of its best trials alone: "
+                "`keras-archs train --config RUN/config.yaml` trains this one again. "
+                f"Received: run={self.path}"
             )
-        if not isinstance(model, keras.Model):
-            raise ValueError(f"`run` must hold a model. Received: {self.path / 'model.keras'}")
-        return model
+        return load_network(self.path / "model.keras")
 
     def predict(
         self, images: "np.ndarray | str | os.PathLike | Sequence[str | os.PathLike]"
@@ -199,6 +244,31 @@ class Run:
             verbose=0,  # pyright: ignore[reportArgumentType]
         )
         return np.asarray(probabilities, np.float32)
+
+
+def load_network(file: str | os.PathLike) -> "keras.Model":
+    """The model in a `.keras` file, loaded in safe mode and not compiled.
+
+    Raises:
+        ValueError: the file holds no model that Keras can read.
+    """
+    import zipfile
+
+    import keras
+
+    import keras_archs._layers  # noqa: F401  registers the layer that Keras does not know
+    from keras_archs._architecture import deep_graphs
+
+    with deep_graphs():
+        try:
+            model = keras.saving.load_model(file, compile=False, safe_mode=True)
+        except (KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"a .keras file must hold a model that Keras can read. Received: {file} ({error})"
+            ) from None
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"a .keras file must hold a model. Received: {file}")
+    return model
 
 
 def load(path: str | os.PathLike) -> Run:
@@ -251,6 +321,19 @@ def default_run_dir(config: dict[str, Any], data_name: str) -> Path:
     return Path("runs", f"{config['arch']}-{data_name}-s{config['seed']}")
 
 
+def make_numbered(base: Path) -> Path:
+    """Make the folder `base`, or with -2, -3, ... where it is taken."""
+    path = base
+    base.parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(2):
+        try:
+            path.mkdir()
+            break
+        except FileExistsError:
+            path = base.with_name(f"{base.name}-{number}")
+    return path
+
+
 def check_new(path: str | os.PathLike) -> None:
     """Raise FileExistsError if a named run folder exists."""
     if Path(path).exists():
@@ -278,13 +361,6 @@ def new_run_dir(
             check_new(path)
         path.mkdir(parents=True, exist_ok=True)
     else:
-        path = base = default_run_dir(config, data_name)
-        base.parent.mkdir(parents=True, exist_ok=True)
-        for number in itertools.count(2):
-            try:
-                path.mkdir()
-                break
-            except FileExistsError:
-                path = base.with_name(f"{base.name}-{number}")
+        path = make_numbered(default_run_dir(config, data_name))
     write_config(path / "config.yaml", config)
     return path

@@ -1,13 +1,15 @@
 """Train an architecture on images, and keep all that comes of it in a run folder."""
 
+import inspect
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 import keras
 import numpy as np
@@ -16,7 +18,7 @@ import pandas as pd
 import keras_archs
 from applications import evaluation, recipes, runs
 from applications.batches import balanced_weights, channel_statistics, training_batches
-from applications.callbacks import Checkpoint, Journal, ProgressLines, restore
+from applications.callbacks import Checkpoint, Journal, ProgressLines, Report, restore
 from applications.data import RESIZES, Dataset, Source, Subset, open_source
 from applications.tensorboard import TensorBoardLogger
 from keras_archs._architecture import deep_graphs, scaled_side
@@ -42,6 +44,8 @@ def train(
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    weight_decay: float | None = None,
+    shift: float | None = None,
     weights: str | None = None,
     seed: int = 0,
     run_dir: str | os.PathLike | None = None,
@@ -67,6 +71,10 @@ def train(
         epochs: passes over the training images, >= 1. None: the recipe's.
         batch_size: images a step, >= 1. None: the recipe's. Never more than there are images.
         learning_rate: base rate, > 0. None: the recipe's.
+        weight_decay: how strongly kernels decay, >= 0, as the recipe's optimizer understands it.
+            None: the recipe's.
+        shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
+            None: the recipe's.
         weights: None for random weights, or a file that the builder takes. With a recipe that
             starts from layers of another network: that network's `.keras` file, of which nothing
             else is read.
@@ -93,10 +101,7 @@ def train(
         FileExistsError: `run_dir` exists, and `resume` was not asked for.
         OSError: a file cannot be read or written.
     """
-    arch = check_arch(arch).lower()
-    chosen = recipes.recipe(recipe)
-    recipes.check_available(chosen)
-    config = runs.plain_options(
+    options = dict(
         arch=arch,
         alpha=alpha,
         rho=rho,
@@ -105,29 +110,98 @@ def train(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        shift=shift,
         weights=None if weights is None else os.fspath(weights),
         seed=seed,
-        recipe=chosen.name,
+        recipe=recipe,
         resize=resize,
         class_weight=class_weight,
         threads=threads,
-        precision=precision or "float32",
+        precision=precision,
         args=dict(args or {}),
     )
-    _check(config)
-    recipes.check_weights(chosen, config["weights"])
+    return _train(_with_defaults(options), run_dir, resume, verbose)
+
+
+def train_trial(
+    config: Mapping[str, Any],
+    folder: str | os.PathLike,
+    *,
+    until: int | None = None,
+    columns: Mapping[str, Any] | None = None,
+    report: Callable[[dict[str, float]], None] | None = None,
+) -> runs.Run:
+    """Train one configuration of a search, or go on with it, and score it on validation images.
+
+    The test images are not touched: `test_trial` is for the one that wins. The same configuration
+    ends with the same weights as in `train`, however often it was interrupted.
+
+    Args:
+        config: options of `train` by name; what is missing has its default.
+        folder: the run folder, new or of this configuration.
+        until: stop after this epoch of the training that the configuration asks for, and keep what
+            a later call with a higher number needs to go on. None: train to the end.
+        columns: what TensorBoard's table of hyperparameters shows of the configuration in place of
+            the architecture's own arguments.
+        report: called with each finished epoch's row of the history.
+
+    Returns:
+        The run. Its metrics have no test figures.
+
+    Raises:
+        As `train`.
+    """
+    return _train(_with_defaults(config), folder, True, 0, _Trial(until, columns, report))
+
+
+def test_trial(folder: str | os.PathLike) -> runs.Run:
+    """Test a trial that won its search on the test images, once: adds what `train` would have.
+
+    Raises:
+        ValueError, FileNotFoundError: the folder holds no finished trial with its model.
+    """
+    run = runs.load(folder)
+    if "test_accuracy" in run.metrics:
+        return run
+    source = open_source(run.config["data"], seed=run.config["seed"])
+    *size, channels = run.model.input_shape[1:]
+    dataset = source.at(tuple(size), channels, resize=run.config["resize"])
+    tested = _test(run.model, dataset, run.path)
+    metrics = {**tested, **run.metrics}
+    _write_card(run.model, run.config, dataset, metrics, run.path)
+    runs.write_json(run.path / "metrics.json", metrics)
+    return runs.load(folder)
+
+
+class _Trial(NamedTuple):
+    """What distinguishes a trial of a search from a training: it is scored on validation alone."""
+
+    until: int | None
+    columns: Mapping[str, Any] | None
+    report: Callable[[dict[str, float]], None] | None
+
+
+def _train(
+    config: dict[str, Any],
+    run_dir: str | os.PathLike | None,
+    resume: bool,
+    verbose: int,
+    trial: _Trial | None = None,
+) -> runs.Run:
+    chosen = _checked_recipe(config)
     if run_dir is not None and not resume:
         runs.check_new(run_dir)
-    _set_threads(threads)
+    _set_threads(config["threads"])
 
-    source = open_source(config["data"], seed=seed)
-    _resolve_input(config, source, chosen)
-    dataset = source.at(_actual_size(config), resize=resize)
-    images = len(dataset.train)
-    config["batch_size"] = min(config["batch_size"] or chosen.batch_size, images)
-    config["epochs"] = config["epochs"] or chosen.epochs_for(images, config["batch_size"])
+    source = open_source(config["data"], seed=config["seed"])
+    _resolve(config, source, chosen)
+    dataset = source.at(_actual_size(config), resize=config["resize"])
+    given = {name: config[name] for name in ("weight_decay", "shift") if config[name] is not None}
+    chosen = replace(chosen, **given)
+    last = min((trial and trial.until) or config["epochs"], config["epochs"])
 
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(config["seed"])
     with _precision(config["precision"]), deep_graphs():
         whole = {**config, "weights": None} if chosen.pretrained_from else config
         network = _network(whole, dataset)
@@ -137,27 +211,69 @@ def train(
 
         path, found = _find_or_create(config, dataset.name, run_dir, resume)
         if found and runs.is_finished(path):
-            shutil.rmtree(path / runs.CHECKPOINT.parent, ignore_errors=True)
             run = runs.load(path)
-            if verbose:
-                print(f"finished already: {_last_line(run, dataset.name)}")
-            return run
-        logger = TensorBoardLogger(
-            path, _hyperparameters(config), _images_an_epoch(config, dataset)
-        )
+            if run.metrics["epochs"] >= last:
+                if last == config["epochs"]:
+                    shutil.rmtree(path / runs.CHECKPOINT.parent, ignore_errors=True)
+                if verbose:
+                    print(f"finished already: {_last_line(run, dataset.name)}")
+                return run
+            (path / "metrics.json").unlink()
+        claim = runs.Claim(path / runs.CHECKPOINT.parent)
+        shown = _hyperparameters(config)
+        if trial and trial.columns:
+            shown = {**shown, **trial.columns}
+            del shown["args"]
+        logger = TensorBoardLogger(path, shown, _images_an_epoch(config, dataset))
         try:
-            history = _fit(model, config, chosen, dataset, path, logger, verbose)
+            history = _fit(
+                model, config, chosen, dataset, path, last, claim, logger, verbose, trial
+            )
+            claim.check()
             network = _without_auxiliary(network)
-            metrics = _write_results(network, config, dataset, history, path)
+            metrics = _write_results(network, config, dataset, history, path, test=not trial)
             logger.finish(metrics)
         finally:
             logger.close()
+    claim.check()
     runs.write_json(path / "metrics.json", metrics)
-    shutil.rmtree(path / runs.CHECKPOINT.parent)
+    if last == config["epochs"]:
+        shutil.rmtree(path / runs.CHECKPOINT.parent)
     run = runs.load(path)
     if verbose:
         print(_last_line(run, dataset.name))
     return run
+
+
+class Planned(NamedTuple):
+    """Options of `train` with nothing left open but the network and its multipliers.
+
+    Attributes:
+        options: all that were given, with size, own arguments, batch size and epochs filled in.
+        input_shape: (height, width, channels) before `rho`.
+        classes: of the data.
+        data_name: short name of the data.
+    """
+
+    options: dict[str, Any]
+    input_shape: tuple[int, int, int]
+    classes: int
+    data_name: str
+
+
+def planned(arch: str, options: Mapping[str, Any]) -> Planned:
+    """What `train` would make of options before it decodes an image; writes nothing.
+
+    Raises:
+        As `train`.
+    """
+    config = _with_defaults({**options, "arch": arch})
+    chosen = _checked_recipe(config)
+    source = open_source(config["data"], seed=config["seed"])
+    _resolve(config, source, chosen)
+    filled = {name: config[name] for name in runs.OPTIONS if name not in ("arch", "alpha", "rho")}
+    shape = (*_height_width(config["size"]), source.channels)
+    return Planned(filled, shape, len(source.labels), source.name)
 
 
 def check_network(
@@ -187,6 +303,34 @@ def check_network(
 # ------------------------------------------------------------------------------------------ options
 
 
+def _with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option of a training, in the order of config files."""
+    arguments = inspect.signature(train).parameters
+    defaults = {name: arguments[name].default for name in runs.OPTIONS}
+    return runs.plain_options(**{**defaults, **options})
+
+
+def _checked_recipe(config: dict[str, Any]) -> recipes.Recipe:
+    """The recipe, all options checked and put in their usual form."""
+    config["arch"] = check_arch(config["arch"]).lower()
+    chosen = recipes.recipe(config["recipe"])
+    recipes.check_available(chosen)
+    config["recipe"] = chosen.name
+    config["precision"] = config["precision"] or "float32"
+    config["args"] = dict(config["args"] or {})
+    _check(config)
+    recipes.check_weights(chosen, config["weights"])
+    return chosen
+
+
+def _resolve(config: dict[str, Any], source: Source, recipe: recipes.Recipe) -> None:
+    """Fill in what the options leave open: size, stem, batch size and epochs."""
+    _resolve_input(config, source, recipe)
+    images = source.count("train")
+    config["batch_size"] = min(config["batch_size"] or recipe.batch_size, images)
+    config["epochs"] = config["epochs"] or recipe.epochs_for(images, config["batch_size"])
+
+
 def _check(config: Mapping[str, Any]) -> None:
     """Raise ValueError unless every option that was given is in its range."""
     check_alpha(config["alpha"])
@@ -201,6 +345,13 @@ def _check(config: Mapping[str, Any]) -> None:
         isinstance(rate, int | float) and not isinstance(rate, bool) and 0 < rate < math.inf
     ):
         raise ValueError(f"`learning_rate` must be > 0. Received: learning_rate={rate!r}")
+    for name, below in (("weight_decay", math.inf), ("shift", 1)):
+        value = config[name]
+        if value is not None and not (
+            isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < below
+        ):
+            wanted = "a number >= 0" if below == math.inf else f"in [0, {below})"
+            raise ValueError(f"`{name}` must be {wanted}. Received: {name}={value!r}")
     seed = config["seed"]
     if not (_is_integer(seed) and 0 <= seed < 2**32):
         raise ValueError(f"`seed` must be an integer in 0..2**32 - 1. Received: seed={seed!r}")
@@ -521,10 +672,13 @@ def _fit(
     recipe: recipes.Recipe,
     dataset: Dataset,
     path: Path,
+    last: int,
+    claim: runs.Claim,
     logger: TensorBoardLogger,
     verbose: int,
+    trial: _Trial | None,
 ) -> list[dict[str, float]]:
-    """Train after the run's last finished epoch, if there is one, up to the end: the history."""
+    """Train from the run's last finished epoch, if there is one, to epoch `last`: the history."""
     checkpoint = path / runs.CHECKPOINT
     rows = restore(checkpoint, model) if checkpoint.exists() else []
     epochs, batch_size = config["epochs"], config["batch_size"]
@@ -545,11 +699,11 @@ def _fit(
         class_weights=weights,
     )
     try:
-        if first < epochs:
+        if first < last:
             model.fit(
                 batches,
                 initial_epoch=first,
-                epochs=epochs,
+                epochs=last,
                 steps_per_epoch=steps,
                 validation_data=_Images(dataset.validation),
                 shuffle=False,  # the batches come in their own order
@@ -560,7 +714,8 @@ def _fit(
                     Journal(schedule, steps, rows),
                     *progress,
                     logger,
-                    Checkpoint(checkpoint, rows),
+                    Checkpoint(checkpoint, rows, claim),
+                    *([Report(trial.report, rows)] if trial and trial.report else []),
                 ],
             )
     except KeyboardInterrupt:
@@ -583,15 +738,15 @@ def _write_results(
     dataset: Dataset,
     history: list[dict[str, float]],
     path: Path,
+    test: bool,
 ) -> dict[str, Any]:
-    """Test once, and write every file of the run folder but metrics.json, which is returned."""
-    probabilities = evaluation.score(network, dataset.test, _EVALUATION_BATCH)
+    """Write every file of the run folder but metrics.json, which is returned; `test` if asked."""
     profile = keras_archs.profile(network)
     p50, p95 = evaluation.latency(network)
     seconds = [row["seconds"] for row in history]
     images = _images_an_epoch(config, dataset)
     metrics = {
-        **evaluation.metrics(dataset.test.labels, probabilities, dataset.labels),
+        **(_test(network, dataset, path) if test else {}),
         "validation_accuracy": history[-1]["val_accuracy"],
         "params": profile.params,
         "trainable_params": profile.trainable_params,
@@ -610,6 +765,13 @@ def _write_results(
     runs.write_json(path / "split.json", dataset.split)
     runs.write_atomic(path / "history.csv", _csv(pd.DataFrame(history)))
     runs.write_atomic(path / "profile.csv", _csv(profile.to_dataframe()))
+    _write_card(network, config, dataset, metrics, path)
+    return metrics
+
+
+def _test(network: keras.Model, dataset: Dataset, path: Path) -> dict[str, Any]:
+    """The metrics of the test images; keeps their predictions in the run folder."""
+    probabilities = evaluation.score(network, dataset.test, _EVALUATION_BATCH)
     runs.write_atomic(
         path / "predictions.npz",
         lambda file: np.savez_compressed(
@@ -619,22 +781,21 @@ def _write_results(
             probabilities=probabilities,
         ),
     )
-    runs.write_atomic(path / "card.md", _card(network, config, dataset, metrics, path))
-    return metrics
+    return evaluation.metrics(dataset.test.labels, probabilities, dataset.labels)
 
 
 def _csv(frame: pd.DataFrame) -> str:
     return frame.to_csv(index=False, lineterminator="\n")
 
 
-def _card(
+def _write_card(
     network: keras.Model,
     config: Mapping[str, Any],
     dataset: Dataset,
     metrics: Mapping[str, Any],
     path: Path,
-) -> str:
-    """A page about the model: what it is, what it was trained on and how, how good, how to use."""
+) -> None:
+    """Write card.md: what the model is, what it was trained on and how, how good, how to use."""
     info = keras_archs.info(config["arch"])
     recipe = recipes.recipe(config["recipe"])
     height, width, channels = dataset.image_shape
@@ -643,10 +804,23 @@ def _card(
     p50, p95 = metrics["latency_ms_p50"], metrics["latency_ms_p95"]
     normalises = any(isinstance(x, LocalResponseNormalization) for x in network.layers)
     after = " after `from keras_archs import LocalResponseNormalization`" if normalises else ""
+    tested = "test_accuracy" in metrics
+    results = {
+        "validation accuracy": f"{100 * metrics['validation_accuracy']:.2f} %",
+        "latency p50": f"{p50:.2f} ms",
+        "p95": f"{p95:.2f} ms",
+    }
+    if tested:
+        results = {
+            "test accuracy": f"{100 * metrics['test_accuracy']:.2f} %",
+            "macro F1": f"{metrics['macro_f1']:.4f}",
+            "test loss": f"{metrics['test_loss']:.4f}",
+            **results,
+        }
     options = "\n".join(
         f"- {name}: {value}" for name, value in config.items() if value not in (None, {})
     )
-    return f"""# {config["arch"]} on {dataset.name}
+    page = f"""# {config["arch"]} on {dataset.name}
 
 {info.paper}
 
@@ -661,8 +835,8 @@ def _card(
 ## Data
 
 {dataset.name}: {len(dataset.train):,} training, {len(dataset.validation):,} validation and
-{len(dataset.test):,} test images; split.json names them. The test images were used once, after
-training.
+{len(dataset.test):,} test images; split.json names them. The test images were
+{"used once, after training" if tested else "not used: this is a trial of a search"}.
 
 ## Training
 
@@ -673,10 +847,9 @@ Recipe "{recipe.name}" ({recipe.source}), {metrics["epochs"]} epochs in
 
 ## Results
 
-| test accuracy | macro F1 | test loss | validation accuracy | latency p50 | p95 |
-|---|---|---|---|---|---|
-| {100 * metrics["test_accuracy"]:.2f} % | {metrics["macro_f1"]:.4f} | {metrics["test_loss"]:.4f} \
-| {100 * metrics["validation_accuracy"]:.2f} % | {p50:.2f} ms | {p95:.2f} ms |
+| {" | ".join(results)} |
+|{"---|" * len(results)}
+| {" | ".join(results.values())} |
 
 Latency is that of one image on the machine of the training.
 
@@ -691,6 +864,7 @@ run.predict(["image.png"])  # probabilities, in the order of run.labels
 
 `keras.saving.load_model("model.keras")` loads the network alone{after}.
 """
+    runs.write_atomic(path / "card.md", page)
 
 
 def _last_line(run: runs.Run, data_name: str) -> str:

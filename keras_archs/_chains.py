@@ -3,16 +3,69 @@
 simpnet.py explains the rows. Padding and rounding are Caffe's.
 """
 
+import re
+
 from keras import layers
 
 from keras_archs._architecture import activated, classifier, dropped, flatten, width
 from keras_archs._layers import ceil_max_pool
 
+MOST_FILTERS = 65_536  # of a row
+_LONGEST = 1_024  # kernel, stride or padding in pixels
+_STEPS = r"(?: (?:bn|relu|(?:max|avg)\d+/\d+/0|drop\d*\.?\d+))*"
+_ROW = re.compile(rf"[1-9]\d{{0,4}} \d+/\d+/\d+{_STEPS}", re.ASCII)
+_LAST_ROW = re.compile(
+    rf"dense|(gmp|gap)( drop\d*\.?\d+)? dense|conv \d+/\d+/\d+{_STEPS} (gmp|gap)", re.ASCII
+)
+
 
 def _geometry(step):
-    """Kernel, stride and padding of "3/1/1" or "max2/2/0"."""
-    kernel, stride, padding = map(int, step.removeprefix("max").split("/"))
+    """Kernel, stride and padding of "3/1/1", "max2/2/0" or "avg2/2/0"."""
+    kernel, stride, padding = map(int, re.sub("^(max|avg)", "", step).split("/"))
     return kernel, stride, padding
+
+
+def _is_valid_step(step, before) -> bool:
+    """Whether the numbers of a step are in range; `before` it are these."""
+    if step.startswith("drop"):
+        return float(step.removeprefix("drop")) < 1
+    if "/" not in step:
+        return True
+    kernel, stride, padding = _geometry(step)
+    if not (1 <= kernel <= _LONGEST and 1 <= stride <= _LONGEST and padding <= _LONGEST):
+        return False
+    if step.startswith("avg"):
+        return kernel == stride
+    after_relu = [other for other in before if "drop" not in other][-1:] == ["relu"]
+    return step[0].isdigit() or kernel == stride or (kernel > stride and after_relu)
+
+
+def _is_valid(row, pattern) -> bool:
+    """Whether `row` reads as the pattern says, with every kind of step at most once."""
+    if not isinstance(row, str) or not pattern.fullmatch(row):
+        return False
+    first, *steps = row.split(" ")
+    kinds = [re.sub(r"[\d./]+", "", step).replace("avg", "max") for step in steps]
+    return (
+        len(set(kinds)) == len(kinds)
+        and not (first.isdecimal() and int(first) > MOST_FILTERS)
+        and all(_is_valid_step(step, steps[:at]) for at, step in enumerate(steps))
+    )
+
+
+def check_rows(rows):
+    """Raise ValueError unless `rows` spell out a chain; the message names the first bad row."""
+    if not isinstance(rows, (list, tuple)) or len(rows) < 2:
+        raise ValueError(
+            "`rows` must be a list of at least one convolution and the classifier, such as "
+            f"['60 3/1/1 bn relu', 'gmp dense']. Received: rows={rows!r}"
+        )
+    for at, row in enumerate(rows):
+        last = at == len(rows) - 1
+        if not _is_valid(row, _LAST_ROW if last else _ROW):
+            example = "'gmp drop0.2 dense'" if last else "'60 3/1/1 bn relu max2/2/0 drop0.1'"
+            end = "end with a row" if last else "have rows"
+            raise ValueError(f"`rows` must {end} such as {example}. Received: rows[{at}]={row!r}")
 
 
 def _rate(step, dropout):
@@ -53,6 +106,10 @@ def _row(x, filters, steps, index, dropout, dtype=None):
         elif step.startswith("max"):
             kernel, stride, _ = _geometry(step)
             x = _max_pool(x, kernel, stride, f"pool{index}")
+        elif step.startswith("avg"):
+            kernel, stride, _ = _geometry(step)
+            pool = layers.AveragePooling2D(kernel, stride, padding="same", name=f"pool{index}")
+            x = pool(x)
         else:
             x = dropped(x, _rate(step, dropout), f"drop{index}")
     return x
@@ -79,14 +136,14 @@ def chain_top(x, rows, classes, dropout, activation):
 
 
 def _shrinking(rows, side):
-    """Which strided layers make their map smaller; none where a map is empty."""
+    """Which strided layers make their map smaller; None where a map is empty."""
     found = set()
     for index, step in enumerate(step for row in rows for step in row.split() if "/" in step):
         kernel, stride, padding = _geometry(step)
         room = side + 2 * padding - kernel
-        after = (-(-room // stride) if step.startswith("max") else room // stride) + 1
+        after = (-(-room // stride) if step.startswith(("max", "avg")) else room // stride) + 1
         if after < 1:
-            return set()
+            return None
         if after < side and stride > 1:
             found.add(index)
         side = after
@@ -96,7 +153,10 @@ def _shrinking(rows, side):
 def chain_min_size(rows, side):
     """The smallest side at which every strided layer that shrinks its map at `side` still does.
 
-    A few released networks pool a map of 1x1: at their own input that layer changes nothing.
+    A few released networks pool a map of 1x1: at their own input that layer changes nothing. Where
+    unpadded convolutions leave nothing of `side`, its doubles are tried.
     """
-    wanted = _shrinking(rows, side)
-    return next(least for least in range(1, side + 1) if _shrinking(rows, least) >= wanted)
+    while (wanted := _shrinking(rows, side)) is None:
+        side *= 2
+    maps = ((least, _shrinking(rows, least)) for least in range(1, side + 1))
+    return next(least for least, found in maps if found is not None and found >= wanted)

@@ -6,14 +6,18 @@ Thirteen 3x3 convolutions, each with a bias, BatchNorm and ReLU; two poolings; g
 files (CIFAR-100's file of SimpNet_9M has 450 filters in layer 11, CIFAR-10's 455). Departure:
 BatchNorm's momentum is Keras' own.
 
+`SimpNet(rows=[...])` builds any chain that is spelled out as the rows below.
+
 `experiments.json` holds the 99 chains of layers that the authors of SimpNet and of SimpleNet
 published, one a line; `where` is the path in github.com/Coderx7/SimpNet (SimpNetV2/...) or
-github.com/Coderx7/SimpleNet (SimpNet_V1/...), `accuracy` what they state, in %. Its rows, and the
-tables here once they are spelled out, read
+github.com/Coderx7/SimpleNet (SimpNet_V1/...), `accuracy` what they state, in %. Its rows, `rows=`
+and the tables here once they are spelled out read
 
     60 3/1/1 bn relu max2/2/0 drop0.1    a convolution of 60 filters, kernel/stride/padding, and
                                          what follows it in this order: BatchNorm, ReLU, max pooling
-                                         (kernel/stride/padding; sides rounded up), dropout
+                                         (kernel/stride/padding; sides rounded up), dropout;
+                                         avg2/2/0 is average pooling, sides rounded up, without
+                                         the padding in its means
     gmp drop0.2 dense                    the last row: global max (gap: average) pooling, dropout,
                                          the dense layer to the classes
     dense                                or the dense layer on all that is left of the map
@@ -25,9 +29,12 @@ import json
 from pathlib import Path
 
 from keras_archs._architecture import Figure, architecture
-from keras_archs._chains import chain, chain_min_size, chain_top
+from keras_archs._chains import chain, chain_min_size, chain_top, check_rows
 
 EXPERIMENTS = Path(__file__).with_name("experiments.json")
+
+_Id = int | None
+_Rows = list[str] | None
 
 # filters, repeat, max pooling after the last of them, dropout (of the last row: after the global
 # pooling). The map is 32 x 32 until the first pooling, then 16 x 16, then 8 x 8.
@@ -101,17 +108,25 @@ def _experiment(experiment):
     return experiments()[int(experiment)]
 
 
-def _rows(table, experiment):
-    """The rows of an experiment, or of a table."""
+def _rows(table, experiment, rows):
+    """The rows that are given, or those of an experiment, or of a table."""
+    if rows is not None:
+        if experiment is not None:
+            raise ValueError(
+                "`rows` must be None where `experiment` is given. "
+                f"Received: rows={rows!r}, experiment={experiment!r}"
+            )
+        check_rows(rows)
+        return rows
     if experiment is not None:
         return _experiment(experiment)["rows"]
-    *rows, last = [
+    *spelled, last = [
         f"{filters} 3/1/1 bn relu {'max2/2/0 ' * (pool and at == repeat)}drop{rate}"
         for filters, repeat, pool, rate in table
         for at in range(1, repeat + 1)
     ]
     last, _, drop = last.rpartition(" ")
-    return [*rows, last, f"gmp {drop} dense"]
+    return [*spelled, last, f"gmp {drop} dense"]
 
 
 def _paper_input(experiment):
@@ -121,12 +136,14 @@ def _paper_input(experiment):
     return tuple(row["input_shape"]), row["classes"]
 
 
-def _min_size(table, experiment):
-    return chain_min_size(_rows(table, experiment), min(_paper_input(experiment)[0][:2]))
+def _min_size(table, experiment, rows):
+    return chain_min_size(_rows(table, experiment, rows), min(_paper_input(experiment)[0][:2]))
 
 
-def _top(x, *, table, classes, dropout, classifier_activation, experiment: int | None = None):
-    return chain_top(x, _rows(table, experiment), classes, dropout, classifier_activation)
+def _top(
+    x, *, table, classes, dropout, classifier_activation, experiment: _Id = None, rows: _Rows = None
+):
+    return chain_top(x, _rows(table, experiment, rows), classes, dropout, classifier_activation)
 
 
 @architecture(
@@ -139,9 +156,9 @@ def _top(x, *, table, classes, dropout, classifier_activation, experiment: int |
     dropout=None,
     paper_input=_paper_input,
 )
-def _simpnet(x, *, alpha, table, experiment: int | None = None, dropout):
+def _simpnet(x, *, alpha, table, experiment: _Id = None, rows: _Rows = None, dropout):
     """`dropout` is the rate of every dropout layer; None leaves each its own."""
-    return chain(x, _rows(table, experiment), alpha, dropout)
+    return chain(x, _rows(table, experiment, rows), alpha, dropout)
 
 
 def _published(params, top1, source):
@@ -155,6 +172,9 @@ SimpNet = _simpnet.variant(
     Args:
         experiment: None, or the id of one of the 99 published networks in experiments.json, which
             is built instead; `input_shape`, `classes` and the minimum size are then its own.
+        rows: None, or the chain of layers that is built instead, such as
+            `["60 3/1/1 bn relu max2/2/0 drop0.1", "gmp drop0.2 dense"]`; the docstring of
+            keras_archs.simpnet says how rows read. `experiment` must then be None.
     """,
     table=SIMPNET_5M,
     published=_published(5_480_000, 95.69, "authors' README; their training log reaches 95.49"),
@@ -164,6 +184,7 @@ SimpNet_9M = _simpnet.variant(
     "SimpNet with 8.9 million parameters.",
     table=SIMPNET_9M,
     experiment=None,
+    rows=None,
     published=_published(8_900_000, 96.12, "authors' README; their training log reaches 95.89"),
 )
 SimpNet_1M = _simpnet.variant(
@@ -171,6 +192,7 @@ SimpNet_1M = _simpnet.variant(
     "SimpNet with one million parameters; dropout after the poolings only.",
     table=SIMPNET_1M,
     experiment=None,
+    rows=None,
     published=_published(1_000_000, 94.76, "authors' released slim networks, CIFAR-10"),
 )
 SimpNet_600K = _simpnet.variant(
@@ -178,6 +200,7 @@ SimpNet_600K = _simpnet.variant(
     "SimpNet with 600 thousand parameters.",
     table=SIMPNET_600K,
     experiment=None,
+    rows=None,
     published=_published(600_000, 94.03, "authors' released slim networks, CIFAR-10"),
 )
 SimpNet_300K = _simpnet.variant(
@@ -185,5 +208,6 @@ SimpNet_300K = _simpnet.variant(
     "SimpNet with 300 thousand parameters, without dropout.",
     table=SIMPNET_300K,
     experiment=None,
+    rows=None,
     published=_published(300_000, 93.25, "authors' released slim networks, CIFAR-10"),
 )

@@ -10,9 +10,9 @@ from keras import layers
 from running import run
 
 import keras_archs
-from keras_archs._chains import _max_pool, chain
+from keras_archs._chains import _max_pool, chain, check_rows
 from keras_archs.cost import _traceless as without_values
-from keras_archs.simpnet import experiments
+from keras_archs.simpnet import SIMPNET_5M, _rows, experiments
 
 CLASSES = {"mnist": 10, "cifar10": 10, "svhn": 10, "cifar100": 100, "imagenet": 1000}
 POOLS_A_SINGLE_PIXEL = {71, 88, 89, 90, 91, 103}  # at their own input
@@ -223,3 +223,132 @@ def test_pooling_is_that_of_caffe(kernel, stride, side):
         for i in range(rows)
     ]
     np.testing.assert_array_equal(found, np.array(wanted))
+
+
+# ------------------------------------------------------------------------------------------ rows
+
+HEAD = "gmp drop0.2 dense"
+
+
+def test_rows_spell_out_the_network_that_is_built():
+    rows = _rows(SIMPNET_5M, None, None)
+    assert rows[4] == "192 3/1/1 bn relu max2/2/0 drop0.2"
+    assert build(rows=rows).get_config()["layers"] == build().get_config()["layers"]
+    assert keras_archs.profile("simpnet", rows=tuple(rows)).params == 5_483_769
+    published = experiments()[48]
+    own = build(rows=published["rows"]).get_config()["layers"]
+    assert own == build(experiment=48).get_config()["layers"]
+
+
+def test_rows_take_the_other_arguments_too():
+    rows = ["20 3/1/1 bn relu max2/2/0 drop0.1", "41 3/2/1 bn relu", HEAD]
+    model = build("simpnet", (28, 20, 1), 7, rows=rows, alpha=0.5, dropout=0.4)
+    assert model.get_layer("conv1").filters == 10
+    assert model.get_layer("conv2").output.shape == (None, 7, 5, 21)
+    assert model.output_shape == (None, 7) and model.get_layer("drop1").rate == 0.4
+    assert build(rows=rows, rho=0.5).input_shape == (None, 16, 16, 3)
+    assert build(rows=rows).output_shape == (None, 10)
+
+
+@pytest.mark.parametrize("side", [2, 5, 6, 7])
+def test_average_pooling_rounds_sides_up_and_leaves_the_padding_out(side):
+    model = keras_archs.SimpNet(
+        (side, 6, 1), include_top=False, rows=["1 1/1/0 avg2/2/0", "gap dense"]
+    )
+    model.get_layer("conv1").set_weights([np.ones((1, 1, 1, 1)), np.zeros(1)])
+    values = np.random.default_rng(side).normal(size=(1, side, 6, 1)).astype("float32")
+    wanted = [
+        [values[0, i : i + 2, j : j + 2].mean() for j in range(0, 6, 2)] for i in range(0, side, 2)
+    ]
+    np.testing.assert_allclose(run(model, values)[0, ..., 0], wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "rows, least",
+    [
+        (["8 3/1/1", "gmp dense"], 1),
+        (["8 3/1/1 max2/2/0", "8 3/1/1 avg2/2/0", "gmp dense"], 3),
+        (["8 3/2/1", "8 3/2/1", "gmp dense"], 3),
+        (["8 3/1/0", "8 3/1/0", "gmp dense"], 5),
+        (["8 40/1/0", "gmp dense"], 40),
+        (["8 3/1/1 max2/2/0"] * 6 + ["gmp dense"], 17),  # at 32 the sixth changes nothing
+    ],
+)
+def test_the_minimum_size_of_rows_is_the_smallest_at_which_all_layers_still_act(rows, least):
+    assert keras_archs.info("simpnet").min_size_for(rows=rows) == least
+    assert build("simpnet", (least, least, 1), rows=rows).output_shape == (None, 10)
+    if least > 1:
+        with pytest.raises(ValueError, match=f"at least {least}x{least} for SimpNet"):
+            keras_archs.SimpNet((least - 1, 50, 1), rows=rows)
+
+
+def test_every_published_chain_is_written_in_valid_rows():
+    for row in experiments().values():
+        check_rows(row["rows"])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "60 3/x",
+        "60",
+        "0 3/1/1",
+        "-6 3/1/1",
+        "6.5 3/1/1",
+        "65537 3/1/1",
+        "60 0/1/1",
+        "60 3/0/1",
+        "60 1025/1/1",
+        "60  3/1/1",
+        "60 3/1/1 bn bn",
+        "60 3/1/1 max2/2/0 avg2/2/0",
+        "60 3/1/1 max2/2/1",
+        "60 3/1/1 max2/3/0",
+        "60 3/1/1 max3/2/0",
+        "60 3/1/1 relu bn max3/2/0",
+        "60 3/1/1 relu avg3/2/0",
+        "60 3/1/1 drop1",
+        "60 3/1/1 drop-0.1",
+        "60 3/1/1 swish",
+        "bn 60 3/1/1",
+        "gmp dense",
+        60,
+        None,
+    ],
+)
+def test_a_row_that_cannot_be_read_is_named(row):
+    message = r"^`rows` must have rows such as '60 3/1/1 bn relu max2/2/0 drop0.1'. Received: "
+    with pytest.raises(ValueError, match=message + r"rows\[1\]=") as error:
+        keras_archs.SimpNet(rows=["30 3/1/1 bn relu", row, HEAD])
+    assert str(error.value).endswith(f"={row!r}")
+
+
+@pytest.mark.parametrize("row", ["60 3/1/1", "gmp", "drop0.2 dense", "gmp drop1 dense", "conv gmp"])
+def test_the_last_row_is_a_classifier(row):
+    message = r"^`rows` must end with a row such as 'gmp drop0.2 dense'. Received: rows\[1\]="
+    with pytest.raises(ValueError, match=message):
+        keras_archs.SimpNet(rows=["30 3/1/1 bn relu", row])
+
+
+@pytest.mark.parametrize("rows", [[], [HEAD], "30 3/1/1", 5, {"rows": []}])
+def test_rows_are_a_list(rows):
+    with pytest.raises(ValueError, match="^`rows` must be a list of at least one convolution and"):
+        keras_archs.SimpNet(rows=rows)
+
+
+def test_rows_and_experiment_exclude_each_other():
+    with pytest.raises(ValueError, match="^`rows` must be None where `experiment` is given. Rec"):
+        keras_archs.SimpNet(rows=["30 3/1/1", HEAD], experiment=5)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'rows'"):
+        keras_archs.SimpNet_9M(rows=["30 3/1/1", HEAD])
+    assert "    rows: " in keras_archs.SimpNet.__doc__
+    assert "rows: " not in keras_archs.SimpNet_9M.__doc__
+
+
+def test_a_model_of_rows_is_saved_and_loaded_without_them(tmp_path):
+    rows = ["6 3/1/1 bn relu avg2/2/0 drop0.1", "8 3/2/1 bn relu max2/2/0", HEAD]
+    model = keras_archs.SimpNet((9, 8, 1), 4, rows=rows)
+    model.save(tmp_path / "model.keras")
+    values = np.random.default_rng(0).normal(size=(2, 9, 8, 1)).astype("float32")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(run(loaded, values), run(model, values))

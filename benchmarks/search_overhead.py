@@ -1,0 +1,159 @@
+"""Seconds of a search that are not training, for each trial: ours beside plain keras-tuner.
+
+    python benchmarks/search_overhead.py [--rounds 4] [--trials 6] [--epochs 3]
+
+Both draw networks at random from one space (LeNet-5 with `alpha` and `dropout`), train them on
+scikit-learn's digits at 32x32 with batches of 64, score them on the validation images and save
+them. Training is what lies between the beginning and the end of the epochs, validation included.
+Each side runs in a process of its own, and twice over: "search" is the search alone, "process"
+includes the start of Python and the imports. Rounds change the order of the two, and the ratio is
+taken within the round, so that a machine that slows down slows both. Prints a Markdown table: the
+median and the rounds' spread.
+
+Ours starts a process for each trial, which lives through crashes and frees the memory; measures
+latency; writes a checkpoint after each epoch, TensorBoard's tables and curves, and a report of the
+costs; keras-tuner does none of these. Our winner is tested besides.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SIDE, BATCH, CLASSES = 32, 64, 10
+SIDES = ("ours", "keras-tuner")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    for name, default in (("--rounds", 4), ("--trials", 6), ("--epochs", 3)):
+        parser.add_argument(name, type=int, default=default, help="default: %(default)s")
+    parser.add_argument("--side", choices=SIDES, help="run this one and print its seconds as JSON")
+    options = parser.parse_args()
+    if options.side:
+        run = ours if options.side == "ours" else theirs
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps(run(Path(folder), options.trials, options.epochs)))
+        return
+
+    measured = {side: [] for side in SIDES}
+    for round_ in range(options.rounds):
+        for side in SIDES if round_ % 2 else reversed(SIDES):
+            seconds = overhead(side, options.trials, options.epochs)
+            measured[side].append(seconds)
+            print(f"round {round_ + 1}, {side}: {seconds}", file=sys.stderr, flush=True)
+    print("| seconds a trial beside training | ours | keras-tuner | ours / keras-tuner |")
+    print("|---|---|---|---|")
+    for part in ("search", "process"):
+        pair = [[seconds[part] for seconds in measured[side]] for side in SIDES]
+        ratios = [mine / other for mine, other in zip(*pair, strict=True)]
+        print(f"| {part} | {' | '.join(map(spread, (*pair, ratios)))} |")
+
+
+def overhead(side: str, trials: int, epochs: int) -> dict[str, float]:
+    """Seconds a trial beside training, of the search alone and of its whole process."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [
+            *(sys.executable, __file__, "--side", side),
+            *("--trials", str(trials), "--epochs", str(epochs)),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    whole = time.perf_counter() - start
+    seconds = json.loads(done.stdout.splitlines()[-1])
+    return {
+        "search": round((seconds["search"] - seconds["training"]) / trials, 2),
+        "process": round((whole - seconds["training"]) / trials, 2),
+        "training": round(seconds["training"] / trials, 2),
+    }
+
+
+def space(hp, *, input_shape, classes, budget) -> dict[str, float]:
+    return {"alpha": hp.Float("alpha", 0.5, 1.5), "dropout": hp.Float("dropout", 0.0, 0.5)}
+
+
+space.arch = "lenet5"
+
+
+def ours(folder: Path, trials: int, epochs: int) -> dict[str, float]:
+    """Seconds of the search, and of all training in it."""
+    from tuning.searching import search
+
+    start = time.perf_counter()
+    result = search(
+        space,
+        "digits",
+        algorithm="random",
+        trials=trials,
+        run_dir=folder / "search",
+        size=SIDE,
+        batch_size=BATCH,
+        epochs=epochs,
+        verbose=0,
+    )
+    seconds = time.perf_counter() - start
+    return {"search": seconds, "training": sum(result.trials["train_seconds"])}
+
+
+def theirs(folder: Path, trials: int, epochs: int) -> dict[str, float]:
+    """Seconds of the search, and of all training in it."""
+    import keras
+    import keras_tuner
+    import numpy as np
+
+    import keras_archs
+    from applications.data import open_source
+
+    class Stopwatch(keras.callbacks.Callback):
+        """Adds up all epochs, in the class: keras-tuner copies the callback for each trial."""
+
+        seconds = 0.0
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.start = time.perf_counter()
+
+        def on_epoch_end(self, epoch, logs=None):
+            Stopwatch.seconds += time.perf_counter() - self.start
+
+    def build(hp):
+        shape = (SIDE, SIDE, 1)
+        chosen = space(hp, input_shape=shape, classes=CLASSES, budget=None)
+        model = keras_archs.build("lenet5", shape, CLASSES, **chosen)
+        loss = "sparse_categorical_crossentropy"
+        model.compile(keras.optimizers.AdamW(2e-3), loss=loss, metrics=["accuracy"])
+        return model
+
+    start = time.perf_counter()
+    data = open_source("digits", seed=0).at(SIDE)
+    parts = {
+        name: (part.batch(np.arange(len(part))) / 255, part.labels)
+        for name, part in (("train", data.train), ("validation", data.validation))
+    }
+    tuner = keras_tuner.RandomSearch(
+        build, objective="val_accuracy", max_trials=trials, seed=1, directory=folder
+    )
+    tuner.search(
+        *parts["train"],
+        epochs=epochs,
+        batch_size=BATCH,
+        validation_data=parts["validation"],
+        callbacks=[Stopwatch()],
+        verbose=0,
+    )
+    return {"search": time.perf_counter() - start, "training": Stopwatch.seconds}
+
+
+def spread(values: list[float]) -> str:
+    middle, low, high = statistics.median(values), min(values), max(values)
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Limits on what a network may cost, and chains of layers that are fitted to them by arithmetic.
+
+The counts are those of `keras_archs.profile`: biases, four scalars for each channel of a
+BatchNormalization and the classifier are parameters; multiply-adds of convolutions and of the
+classifier are MACs.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
+
+WIDEST = 65_536  # filters, the most that `SimpNet(rows=...)` takes in a row
+_GROUP_SPREAD = 2  # filters between the layers of one group
+_BISECTIONS = 16
+
+
+class Cost(NamedTuple):
+    """Parameters, and multiply-adds for one image."""
+
+    params: int
+    macs: int
+
+    def __str__(self):
+        return f"{self.params:,} parameters and {self.macs:,} MACs"
+
+
+def is_count(value) -> bool:
+    """Whether this is a whole number >= 1, NumPy's included and bool not."""
+    return hasattr(value, "__index__") and not isinstance(value, bool) and int(value) >= 1
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that a network may cost.
+
+    Attributes:
+        params: limit on all scalars in its weights, statistics included; None for no limit.
+        macs: limit on the multiply-adds for one image; None for no limit.
+
+    Raises:
+        ValueError: neither limit is given, or one is no integer >= 1.
+    """
+
+    params: int | None = None
+    macs: int | None = None
+
+    def __post_init__(self):
+        for name, limit in (("params", self.params), ("macs", self.macs)):
+            if limit is not None and not is_count(limit):
+                raise ValueError(
+                    f"`{name}` must be None or an integer >= 1. Received: {name}={limit!r}"
+                )
+        if self.params is None and self.macs is None:
+            raise ValueError("`Budget` must have `params`, `macs` or both. Received: neither")
+
+    def allows(self, cost: Cost) -> bool:
+        """Whether neither limit is exceeded."""
+        return self.used(cost) <= 1
+
+    def used(self, cost: Cost) -> float:
+        """The share of the limit that binds, 1 at the limit."""
+        pairs = (self.params, cost.params), (self.macs, cost.macs)
+        return max(count / limit for limit, count in pairs if limit is not None)
+
+    def scaled(self, share: float) -> "Budget":
+        """A budget of this share of both limits, rounded down, at least 1."""
+        limits = (self.params, self.macs)
+        return Budget(*(limit and max(1, math.floor(limit * share)) for limit in limits))
+
+    def too_small(self, smallest: Cost) -> ValueError:
+        """The error that names the smallest network there is."""
+        return ValueError(
+            f"`budget` must allow at least {smallest}, the smallest possible network. "
+            f"Received: budget={self!r}"
+        )
+
+
+class Skeleton(NamedTuple):
+    """All of a chain of convolutions with bias and BatchNormalization but its widths.
+
+    Attributes:
+        kernels: sides of the layers' kernels in pixels.
+        areas: pixels of the maps that the layers write.
+        channels: of the input.
+        classes: of the dense layer behind the global pooling.
+    """
+
+    kernels: Sequence[int]
+    areas: Sequence[int]
+    channels: int
+    classes: int
+
+    def cost(self, widths: Sequence[int]) -> Cost:
+        """What the chain costs with so many filters in its layers."""
+        params = macs = 0
+        before = self.channels
+        for kernel, area, width in zip(self.kernels, self.areas, widths, strict=True):
+            weights = kernel * kernel * before * width
+            params += weights + 5 * width
+            macs += weights * area
+            before = width
+        return Cost(params + (before + 1) * self.classes, macs + before * self.classes)
+
+    @property
+    def smallest(self) -> Cost:
+        """What it costs with one filter in every layer."""
+        return self.cost([1] * len(self.kernels))
+
+
+def scaled(profile: Sequence[float], alpha: float, balance: float = math.inf) -> list[int]:
+    """Whole widths of about `alpha` times the profile's.
+
+    The narrow ones are raised until the widest is at most `balance` times the narrowest.
+    """
+    widths = [min(WIDEST, max(1, math.floor(width * alpha + 0.5))) for width in profile]
+    narrowest = math.ceil(max(widths) / balance)
+    return [max(width, narrowest) for width in widths]
+
+
+def fitted(
+    skeleton: Skeleton, profile: Sequence[float], budget: Budget, balance: float = math.inf
+) -> list[int]:
+    """The widths of about this profile that use the budget up, to a few filters.
+
+    The width multiplier is bisected; then layers get a filter more, from the last to the first and
+    again, while they fit. Layers side by side of one width in the profile stay within 2 of each
+    other, and this makes no layer wider than the next. Even one filter a layer must fit.
+
+    Args:
+        skeleton: of the chain.
+        profile: relative widths of its layers, > 0.
+        budget: that `skeleton.smallest` fits.
+        balance: the most that the widest may be of the narrowest.
+    """
+    low, high = 0.0, 1.0
+    most = WIDEST / min(profile)
+    while high < most and budget.allows(skeleton.cost(scaled(profile, high, balance))):
+        low, high = high, 2 * high
+    for _ in range(_BISECTIONS):
+        alpha = (low + high) / 2
+        if budget.allows(skeleton.cost(scaled(profile, alpha, balance))):
+            low = alpha
+        else:
+            high = alpha
+    return _topped_up(skeleton, profile, scaled(profile, low, balance), budget, balance)
+
+
+def _topped_up(skeleton, profile, widths, budget, balance):
+    group_of, at = {}, 0
+    for _, members in groupby(profile):
+        group = range(at, at := at + len(list(members)))
+        group_of |= dict.fromkeys(group, group)
+    raised = True
+    while raised:
+        raised = False
+        for layer in reversed(range(len(widths))):
+            wider = widths[layer] + 1
+            if wider > min(balance * min(widths), WIDEST):
+                continue
+            if wider > min(widths[other] for other in group_of[layer]) + _GROUP_SPREAD:
+                continue
+            follows = layer + 1 < len(widths) and profile[layer] <= profile[layer + 1]
+            if follows and wider > widths[layer + 1]:
+                continue
+            widths[layer] = wider
+            if budget.allows(skeleton.cost(widths)):
+                raised = True
+            else:
+                widths[layer] -= 1
+    return widths

@@ -1,0 +1,519 @@
+"""Spaces: functions of a keras-tuner `hp` that return keyword arguments of a builder.
+
+    kwargs = space(hp, input_shape=(32, 32, 3), classes=10, budget=Budget(params=300_000))
+    model = keras_archs.SimpNet((32, 32, 3), 10, **kwargs)
+
+They build nothing, and call no more of `hp` than Choice, Int, Float and Fixed, under the same names
+for the same input shape and principles. Every sample is a valid network within the budget.
+"""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any
+
+from tuning.budget import Budget, Cost, Skeleton, fitted, is_count, scaled
+from tuning.principles import PRINCIPLES, chosen
+
+# The paper's SimpNet with 5.5 million parameters: filters and layers of its groups.
+PAPER = ((66, 1), (128, 3), (192, 5), (288, 2), (355, 1), (432, 1))
+_GROUPS = range(1, len(PAPER) + 1)
+_MEAN = sum(width * repeat for width, repeat in PAPER) / sum(repeat for _, repeat in PAPER)
+
+_LAST_SIDE = 8  # pixels of the last map, about, as the paper's networks have it
+_MOST_REDUCTIONS = 5
+_LATE_DROPOUT = 1.5  # times the rate from the last reduction on: 0.2 and 0.3 in the paper
+_HIGHEST_DROPOUT = 0.9
+
+
+# --------------------------------------------------------------------------------- hyperparameters
+
+
+def _int(hp, name, bounds, default) -> int:
+    low, high = bounds
+    return hp.Fixed(name, low) if low == high else hp.Int(name, low, high, default=default)
+
+
+def _float(hp, name, bounds, step, default) -> float:
+    low, high = bounds
+    if low == high:
+        return hp.Fixed(name, low)
+    return hp.Float(name, low, high, step=step, default=default)
+
+
+def _choice(hp, name, values, default):
+    if len(values) == 1:
+        return hp.Fixed(name, values[0])
+    return hp.Choice(name, list(values), default=default if default in values else values[0])
+
+
+def _bounds(principles) -> dict[str, Any]:
+    """The bounds of all principles: those that bind are on."""
+    wanted = chosen(principles)
+    bounds = {}
+    for principle in PRINCIPLES.values():
+        bounds |= principle.on if principle in wanted else principle.off
+    return bounds
+
+
+def _odd(low: int, high: int) -> list[int]:
+    return list(range(low, high + 1, 2))
+
+
+def _whole(number: float) -> int:
+    return math.floor(number + 0.5)
+
+
+# ------------------------------------------------------------------------------------ the structure
+
+
+def _reduced(reductions, kind, layer) -> int:
+    """How often the map that a layer writes has been reduced; pooling comes after its layer."""
+    return (bisect_right if kind == "stride" else bisect_left)(reductions, layer)
+
+
+@dataclass
+class _Structure:
+    """A chain but for its widths.
+
+    Attributes:
+        kernels: sides of the layers' kernels in pixels.
+        profile: relative widths of the layers.
+        reductions: positions, from 1, of the layers with or after which the map is reduced.
+        kind: how: "max", "average" or "stride".
+    """
+
+    kernels: list[int]
+    profile: list[float]
+    reductions: list[int]
+    kind: str
+
+    def skeleton(self, input_shape, classes) -> Skeleton:
+        height, width, channels = input_shape
+        areas = []
+        for layer in range(1, len(self.kernels) + 1):
+            factor = 2 ** _reduced(self.reductions, self.kind, layer)
+            areas.append(math.ceil(height / factor) * math.ceil(width / factor))
+        return Skeleton(self.kernels, areas, channels, classes)
+
+    def rows(self, widths, placement, rate) -> list[str]:
+        """The chain in the language of `SimpNet(rows=...)`."""
+        depth = len(widths)
+        late = self.reductions[-1] if self.reductions else depth + 1
+        late_rate = min(_HIGHEST_DROPOUT, round(_LATE_DROPOUT * rate, 3))
+        head_rate = late_rate if self.reductions else rate
+        pool = {"max": " max2/2/0", "average": " avg2/2/0", "stride": ""}[self.kind]
+        rows = []
+        for layer, (width, kernel) in enumerate(zip(widths, self.kernels, strict=True), start=1):
+            reduces = layer in self.reductions
+            stride = 2 if reduces and self.kind == "stride" else 1
+            drops = {"every_layer": layer < depth, "after_pooling": reduces}.get(placement, False)
+            rows.append(
+                f"{width} {kernel}/{stride}/{kernel // 2} bn relu{pool * reduces}"
+                + f" drop{late_rate if layer >= late else rate:g}" * drops
+            )
+        return [*rows, "gmp dense" if placement == "none" else f"gmp drop{head_rate:g} dense"]
+
+
+def _positions(count, depth, first, last, earliest) -> list[int]:
+    """`count` increasing positions of layers, from `first` to `last` of the depth."""
+    start = max(1, math.ceil(earliest * depth), _whole(first * depth))
+    end = _whole(last * depth)
+    found, previous = [], 0
+    for at in range(count):
+        even = start + at * (end - start) / max(1, count - 1)
+        previous = max(previous + 1, min(_whole(even), depth - count + at))
+        found.append(previous)
+    return found
+
+
+def _reduction_range(bounds, side) -> tuple[int, int]:
+    """How many reductions leave a map of about 8 pixels, are possible and suit the depth."""
+    shallowest = sum(low for low, _ in bounds["depths"])
+    halvings = math.ceil(math.log2(side))
+    room = shallowest - max(1, math.ceil(bounds["earliest"] * shallowest))
+    most = min(_MOST_REDUCTIONS, halvings, room)
+    usual = max(0, _whole(math.log2(side / _LAST_SIDE)))
+    return min(usual, most), min(usual + bounds["extra_reductions"], most)
+
+
+def _group_kernels(kernels, depths, reductions, kind, bounds) -> list[int]:
+    """Each layer's kernel: its group's, but that none returns to a size at one resolution."""
+    total, found, at_resolution = sum(depths), [], {}
+    for kernel, depth in zip(kernels, depths, strict=True):
+        first = len(found) + 1
+        if first <= bounds["spatial_part"] * total:
+            kernel = max(kernel, bounds["smallest_early_kernel"])
+        seen = at_resolution.setdefault(_reduced(reductions, kind, first), set())
+        if kernel in seen:
+            kernel = found[-1]
+        for layer in range(first, first + depth):
+            at_resolution.setdefault(_reduced(reductions, kind, layer), set()).add(kernel)
+        found += [kernel] * depth
+    return found
+
+
+def _layer_kernels(kernels, bounds) -> list[int]:
+    """Each layer's kernel, large enough where it is early."""
+    early = bounds["spatial_part"] * len(kernels)
+    smallest = bounds["smallest_early_kernel"]
+    return [max(k, smallest) if at <= early else k for at, k in enumerate(kernels, start=1)]
+
+
+def _profile(depths, factors, expansion, tilt, late, bounds) -> list[float]:
+    """Relative widths of the layers. `late` is the last layer that `tilt` leaves alone."""
+    groups = [_MEAN * (width / _MEAN) ** expansion for width, _ in PAPER]
+    plain = [w for w, depth in zip(groups, depths, strict=True) for _ in range(depth)]
+    profile = [
+        width * factor * (tilt if layer > late else 1)
+        for layer, (width, factor) in enumerate(zip(plain, factors, strict=False), start=1)
+    ]
+    return profile if bounds["may_shrink"] else list(accumulate(profile, max))
+
+
+def _sampled_structure(hp, bounds, side) -> _Structure:
+    defaults = [repeat for _, repeat in PAPER]
+    depths = [
+        _int(hp, f"depth_{group}", limits, default)
+        for group, limits, default in zip(_GROUPS, bounds["depths"], defaults, strict=True)
+    ]
+    total, deepest = sum(depths), sum(high for _, high in bounds["depths"])
+    expansion = _float(hp, "expansion", bounds["expansion"], 0.25, 1.0)
+    tilt = _float(hp, "tilt", bounds["tilt"], 0.25, 1.0)
+    fewest, most = _reduction_range(bounds, side)
+    count = _int(hp, "reductions", (fewest, most), fewest)
+    first = _float(hp, "first_pool", bounds["first_pool"], 0.05, 0.4)
+    last = _float(hp, "last_pool", bounds["last_pool"], 0.05, 0.75)
+    kind = _choice(hp, "pooling", bounds["kinds"], "max")
+    reductions = _positions(count, total, first, last, bounds["earliest"])
+    early, late = bounds["smallest_early_kernel"], bounds["smallest_late_kernel"]
+    largest = bounds["largest_kernel"]
+    if bounds["per_layer"]:
+        layers, sizes = range(1, deepest + 1), _odd(min(early, late), largest)
+        kernels = [_choice(hp, f"layer_kernel_{layer}", sizes, 3) for layer in layers]
+        kernels = _layer_kernels(kernels[:total], bounds)
+        span = bounds["layer_width"]
+        factors = [_float(hp, f"layer_width_{layer}", span, 0.25, 1.0) for layer in layers]
+    else:
+        smallest = [early] * 4 + [late] * 2
+        kernels = [
+            _choice(hp, f"kernel_{group}", _odd(low, largest), 3)
+            for group, low in zip(_GROUPS, smallest, strict=True)
+        ]
+        kernels = _group_kernels(kernels, depths, reductions, kind, bounds)
+        factors = [1.0] * total
+    after = reductions[-1] if reductions else total
+    profile = _profile(depths, factors, expansion, tilt, after, bounds)
+    return _Structure(kernels, profile, reductions, kind)
+
+
+def _cheapest_structure(bounds, side) -> _Structure:
+    """The one of the space that costs least with one filter a layer."""
+    depths = [low for low, _ in bounds["depths"]]
+    total = sum(depths)
+    first, _ = bounds["first_pool"]
+    _, most = _reduction_range(bounds, side)
+    reductions = _positions(most, total, first, first, bounds["earliest"])
+    kind = bounds["kinds"][-1]
+    early, late = bounds["smallest_early_kernel"], bounds["smallest_late_kernel"]
+    kernels = [early] * 4 + [late] * 2
+    kernels = _group_kernels(kernels, depths, reductions, kind, bounds)
+    profile = _profile(depths, [1.0] * total, 1.0, 1.0, total, bounds)
+    return _Structure(kernels, profile, reductions, kind)
+
+
+# ---------------------------------------------------------------------------------------- the space
+
+
+def _check(input_shape, classes, budget):
+    shaped = isinstance(input_shape, (tuple, list)) and len(input_shape) == 3
+    if not shaped or not all(map(is_count, input_shape)):
+        raise ValueError(
+            "`input_shape` must be (height, width, channels) of integers >= 1. "
+            f"Received: input_shape={input_shape!r}"
+        )
+    if not is_count(classes):
+        raise ValueError(f"`classes` must be an integer >= 1. Received: classes={classes!r}")
+    if not (budget is None or isinstance(budget, Budget)):
+        raise ValueError(f"`budget` must be None or a tuning.Budget. Received: budget={budget!r}")
+
+
+def space(
+    hp,
+    *,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    budget: Budget | None = None,
+    principles: str | Iterable[str] = "all",
+) -> dict[str, list[str]]:
+    """A plain chain of convolutions that obeys SimpNet's principles and uses the budget up.
+
+    The default point without a budget is the paper's SimpNet, for images of about 32x32. A sample
+    never exceeds a limit; it uses at least 97 % of the one that binds, but where a limit on MACs
+    leaves layers fewer than 4 filters. Where one filter a layer is too much for the depth, kernels
+    and poolings that were sampled, the cheapest ones take their place.
+
+    Args:
+        hp: a `keras_tuner.HyperParameters`, or anything with its Choice, Int, Float and Fixed.
+        input_shape: `(height, width, channels)` of the images in pixels.
+        classes: number of classes, at least 1.
+        budget: limits on parameters and MACs; None leaves the widths the paper's.
+        principles: "all", or the names of those of `tuning.principles` that bind; each that does
+            not widens the space.
+
+    Returns:
+        `{"rows": [...]}`, for `keras_archs.SimpNet(input_shape, classes, **kwargs)`.
+
+    Raises:
+        ValueError: an argument is outside the range given above, or the budget is too small for any
+            network; the message names the smallest.
+    """
+    _check(input_shape, classes, budget)
+    bounds = _bounds(principles)
+    side = min(input_shape[:2])
+    structure = _sampled_structure(hp, bounds, side)
+    most = math.inf if budget is None or budget.params is None else budget.params
+    placements = [
+        placement
+        for placement in bounds["placements"]
+        if placement != "none" or most <= bounds["none_up_to"]
+    ]
+    placement = _choice(hp, "dropout_placement", placements, "every_layer")
+    rate = _float(hp, "dropout_rate", bounds["rate"], 0.05, 0.2)
+    share = _float(hp, "share", bounds["share"], 0.05, 1.0)
+    balance = bounds["widest_to_narrowest"]
+    if budget is None:
+        widths = scaled(structure.profile, share, balance)
+    else:
+        limits, skeleton = budget.scaled(share), structure.skeleton(input_shape, classes)
+        if not limits.allows(skeleton.smallest):
+            structure = _cheapest_structure(bounds, side)
+            limits, skeleton = budget, structure.skeleton(input_shape, classes)
+            if not budget.allows(skeleton.smallest):
+                raise budget.too_small(skeleton.smallest)
+        widths = fitted(skeleton, structure.profile, limits, balance)
+    return {"rows": structure.rows(widths, placement, rate)}
+
+
+space.arch = "simpnet"
+
+
+def _depths(end: int) -> dict[str, int]:
+    off = PRINCIPLES["gradual_expansion"].off["depths"]
+    return {f"depth_{group}": limits[end] for group, limits in zip(_GROUPS, off, strict=True)}
+
+
+def _kernels(size: int, groups: Iterable[int]) -> dict[str, int]:
+    return {f"kernel_{group}": size for group in groups}
+
+
+_LAYERS = range(1, sum(repeat for _, repeat in PAPER) + 1)
+_SETTINGS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "gradual_expansion": {
+        "growing widths": {},
+        "even widths": {"expansion": 0.0},
+        "shrinking widths": {"expansion": -0.5},
+        "shallow": _depths(0),
+        "deep": _depths(1),
+    },
+    "homogeneous_groups": {
+        "homogeneous": {},
+        "alternating kernels": {f"layer_kernel_{i}": (1, 3)[i % 2] for i in _LAYERS},
+        "alternating widths": {f"layer_width_{i}": (1.5, 0.5)[i % 2] for i in _LAYERS},
+    },
+    "correlation_preservation": {
+        "3x3": {},
+        "1x1 first": _kernels(1, (1, 2)),
+        "1x1 middle": _kernels(1, (3,)),
+        "1x1 last": _kernels(1, (5, 6)),
+    },
+    "maximum_information": {
+        "the paper's": {},
+        "early": {"first_pool": 0.1, "last_pool": 0.5},
+        "late": {"first_pool": 0.55, "last_pool": 0.85},
+    },
+    "maximum_performance": {
+        "3x3": {},
+        "5x5": _kernels(5, _GROUPS),
+        "7x7": _kernels(7, _GROUPS),
+    },
+    "balanced_distribution": {
+        "balanced": {},
+        "wide end": {"tilt": 2.0},
+        "wider end": {"tilt": 3.0},
+    },
+    "dropout": {
+        "every_layer": {},
+        "none": {"dropout_placement": "none"},
+        "after_pooling": {"dropout_placement": "after_pooling"},
+        "before_classifier": {"dropout_placement": "before_classifier"},
+    },
+    "pooling": {"max": {}, "average": {"pooling": "average"}, "stride": {"pooling": "stride"}},
+}
+
+
+def settings(
+    principle: str, *, input_shape: tuple[int, int, int] = (32, 32, 3)
+) -> list[tuple[str, dict[str, Any]]]:
+    """What is compared when this principle alone varies, all at the same budget.
+
+    Args:
+        principle: a name of `tuning.principles`; not "isolation", which is the method itself.
+        input_shape: `(height, width, channels)` of the images in pixels.
+
+    Returns:
+        A label and the hyperparameters that differ from the default point of
+        `space(..., principles=[all but this one])`, for each setting; the paper's comes first.
+
+    Raises:
+        ValueError: the name is unknown or "isolation", or images are too small to be reduced and
+            the principle is about that.
+    """
+    (found,) = chosen([principle])
+    _check(input_shape, 1, None)
+    if found.name == "isolation":
+        raise ValueError(
+            "`isolate` must be a principle that can vary: isolation is the method. "
+            f"Received: isolate={principle!r}"
+        )
+    reduces = _reduction_range(_bounds("all"), min(input_shape[:2]))[0] > 0
+    if found.name in ("pooling", "maximum_information") and not reduces:
+        raise ValueError(
+            f"`input_shape` must be large enough to be reduced for isolate={principle!r}. "
+            f"Received: input_shape={input_shape!r}"
+        )
+    return [(label, dict(values)) for label, values in _SETTINGS[found.name].items()]
+
+
+# ------------------------------------------------------------------------ registered architectures
+
+_ALPHA_STEPS = 1_000  # to 1, of the largest alpha that fits
+_RHOS = (0.5, 0.625, 0.75, 0.875, 1.0)
+_DROPOUTS = ("paper", "0", "0.1", "0.2", "0.3", "0.4", "0.5")
+
+
+@dataclass(frozen=True)
+class ArchSpace:
+    """The space over one registered architecture's `alpha`, `rho` and `dropout`.
+
+    Attributes:
+        arch: its name, as `keras_archs.list_archs` spells it.
+        own: arguments of the family's own that are fixed.
+    """
+
+    arch: str
+    own: Mapping[str, Any] = field(default_factory=dict)
+    _found: dict = field(default_factory=dict, init=False, repr=False, compare=False)  # profiles
+
+    def __call__(
+        self,
+        hp,
+        *,
+        input_shape: tuple[int, int, int] | None = None,
+        classes: int | None = None,
+        budget: Budget | None = None,
+    ) -> dict[str, Any]:
+        """Keyword arguments of the builder but for `input_shape` and `classes`.
+
+        `alpha` is at most the largest, to 0.001, that fits the budget at the `rho` that was
+        sampled; where none fits, a smaller `rho` takes its place.
+
+        Args:
+            hp: a `keras_tuner.HyperParameters`, or anything with its Choice, Float and Fixed.
+            input_shape: `(height, width, channels)` in pixels; None for the paper's.
+            classes: number of classes; None for the paper's.
+            budget: limits on parameters and MACs, None for no limits.
+
+        Raises:
+            ValueError: the image or the budget is too small for any network; the message names the
+                smallest.
+        """
+        import keras_archs
+
+        shape = keras_archs.info(self.arch).input_shape if input_shape is None else input_shape
+        _check(shape, 1 if classes is None else classes, budget)
+        rhos = self._rhos(tuple(shape))
+        scales = self._scales()
+        alpha = _float(hp, "alpha", (0.25, 2.0) if scales else (1.0, 1.0), 0.05, 1.0)
+        rho = _float(hp, "rho", (rhos[0], rhos[-1]), 0.125, 1.0)
+        dropout = hp.Choice("dropout", list(_DROPOUTS), default=_DROPOUTS[0])
+        if budget is not None:
+            alpha, rho = self._capped(alpha, rho, rhos, (tuple(shape), classes, budget), scales)
+        dropped = None if dropout == "paper" else float(dropout)
+        return {**self.own, "alpha": alpha, "rho": rho, "dropout": dropped}
+
+    def _rhos(self, shape) -> list[float]:
+        import keras_archs
+
+        smallest = keras_archs.info(self.arch).min_size_for(**self.own)
+        rhos = [rho for rho in _RHOS if min(_whole(side * rho) for side in shape[:2]) >= smallest]
+        if not rhos:
+            raise ValueError(
+                f"`input_shape` must be at least {smallest}x{smallest} for {self.arch}. "
+                f"Received: input_shape={shape}"
+            )
+        return rhos
+
+    def _scales(self) -> bool:
+        """Whether the architecture takes other widths with these arguments."""
+        if not self.own:
+            return True
+        if "scales" not in self._found:
+            import keras_archs
+
+            try:
+                keras_archs.profile(self.arch, alpha=0.5, **self.own)
+                self._found["scales"] = True
+            except ValueError:
+                self._found["scales"] = False
+        return self._found["scales"]
+
+    def _cost(self, alpha, rho, shape, classes) -> Cost:
+        key = alpha, rho, shape, classes
+        if key not in self._found:
+            import keras_archs
+
+            arguments = {"input_shape": shape, "classes": classes, **self.own}
+            profile = keras_archs.profile(self.arch, alpha=alpha, rho=rho, **arguments)
+            self._found[key] = Cost(profile.params, profile.macs)
+        return self._found[key]
+
+    def _capped(self, alpha, rho, rhos, case, scales) -> tuple[float, float]:
+        shape, classes, budget = case
+        for smaller in reversed([other for other in rhos if other <= rho]):
+            if budget.allows(self._cost(alpha, smaller, shape, classes)):
+                return alpha, smaller
+            cap = self._cap(alpha, smaller, case) if scales else None
+            if cap is not None:
+                return cap, smaller
+        least = 1 / _ALPHA_STEPS if scales else alpha
+        raise budget.too_small(self._cost(least, rhos[0], shape, classes))
+
+    def _cap(self, alpha, rho, case) -> float | None:
+        """The largest alpha below this one that fits, None where none does."""
+        shape, classes, budget = case
+        low, high = 0, math.ceil(alpha * _ALPHA_STEPS)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if budget.allows(self._cost(middle / _ALPHA_STEPS, rho, shape, classes)):
+                low = middle
+            else:
+                high = middle
+        return low / _ALPHA_STEPS if low else None
+
+
+def arch_space(arch: str, **own) -> ArchSpace:
+    """The space over `alpha`, `rho` and `dropout` of a registered architecture.
+
+    Args:
+        arch: a name of `keras_archs.list_archs()`.
+        **own: arguments of its family's own that are fixed, such as `stem="small"`.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    from keras_archs._checks import check_arch
+
+    return ArchSpace(check_arch(arch).lower(), own)

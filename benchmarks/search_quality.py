@@ -267,7 +267,8 @@ def summary(found: pd.DataFrame, options: argparse.Namespace) -> str:
                 *(f"{trials.macs.mean():,.0f}", f"{trials.train_seconds.mean():.0f}"),
             )
             lines.append(f"| {' | '.join(map(str, cells))} |")
-        verdicts += compared(data, bests)
+        if bests and len(options.seeds) > 1:
+            verdicts += compared(data, bests)
     if "cifar10" in options.data:
         verdicts += [
             "",

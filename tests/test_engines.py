@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.optimize
 from keras_tuner import HyperParameters
 from keras_tuner.src.tuners import bayesian
 
@@ -50,7 +51,7 @@ def accuracy(config, epochs=EPOCHS):
 
 
 @pytest.fixture(autouse=True)
-def quick_guidance(request, monkeypatch):
+def quick_guidance(monkeypatch):
     """keras-tuner climbs from 50 points to where its model is highest, which takes seconds.
 
     Here the highest of the 50 will do.
@@ -59,9 +60,8 @@ def quick_guidance(request, monkeypatch):
     def stay(function, x0, **options):
         return SimpleNamespace(x=x0, fun=function(x0))
 
-    if not request.node.get_closest_marker("slow"):
-        optimize = SimpleNamespace(minimize=stay)
-        monkeypatch.setattr(bayesian, "scipy", SimpleNamespace(optimize=optimize))
+    optimize = SimpleNamespace(minimize=stay)
+    monkeypatch.setattr(bayesian, "scipy", SimpleNamespace(optimize=optimize))
 
 
 @pytest.fixture
@@ -171,7 +171,9 @@ def test_proposals_follow_from_the_seed(open_engine, file, algorithm):
 
 
 @pytest.mark.slow
-def test_a_bayesian_search_learns_from_the_scores(open_engine, file):
+def test_a_bayesian_search_learns_from_the_scores(open_engine, file, monkeypatch):
+    monkeypatch.setattr(bayesian, "scipy", scipy)
+
     def best(algorithm, seed):
         file.unlink(missing_ok=True)
         engine = open_engine(algorithm, trials=25, seed=seed)
@@ -323,13 +325,18 @@ def train(open_engine, seen):
     return engine
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("space", [wide_space, small_space])
+@pytest.mark.parametrize(
+    ("algorithm", "space"),
+    [
+        *((algorithm, wide_space) for algorithm in ALGORITHMS),
+        pytest.param("bayesian", small_space, marks=pytest.mark.slow),
+    ],
+)
 def test_a_search_that_is_killed_after_any_save_ends_as_one_that_was_not(
     open_engine, kill_after, file, algorithm, space, monkeypatch
 ):
     def open_():
-        return open_engine(algorithm, space, trials=7)
+        return open_engine(algorithm, space, trials=6)
 
     expected = []
     whole = train(open_, expected).records()
@@ -404,7 +411,16 @@ def test_the_first_option_that_differs_is_named(open_engine):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"null", b"{}", b'{"options": {}, "study": "s"}', b"\xff\xfe", b'{"trials": 3}'],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"options": {}, "study": "s"}',
+        b"\xff\xfe",
+        b'{"trials": 3}',
+    ],
 )
 def test_a_file_of_something_else_is_refused_and_left_alone(open_engine, file, content):
     file.write_bytes(content)

@@ -82,7 +82,7 @@ def test_an_interrupted_training_resumes_bit_for_bit(whole, monkeypatch):
     assert list(run.history["epoch"]) == [1, 2, 3, 4]
 
 
-def fail(*args):
+def fail(*args, **kwargs):
     raise OSError("disk full")
 
 

@@ -295,15 +295,15 @@ def test_nothing_happens_twice_where_the_answer_to_a_commit_is_lost(
 
 
 def test_workers_outlive_a_database_that_crashes(server, study, start_worker, open_engine):
-    engine = open_engine(trials=30)
-    workers = [start_worker(trials=30) for _ in range(2)]
-    for begun in (2, 8, 16):
+    engine = open_engine(trials=16)
+    workers = [start_worker(trials=16) for _ in range(2)]
+    for begun in (2, 8):
         wait_for(lambda begun=begun: sum(r["attempts"] for r in engine.records()) > begun)
         server.restart()
     for worker in workers:
         worker.join(120)
         assert worker.exitcode == 0
-    check_complete(server, study, 30)
+    check_complete(server, study, 16)
 
 
 @pytest.mark.slow

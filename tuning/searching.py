@@ -666,7 +666,7 @@ class _Search:
             Console().print(shown)
 
     def _print(self, best: runs.Run, front: tuple[int, ...]) -> None:
-        if self._engine.exhausted:
+        if self._engine.exhausted and len(self._engine.records()) < self._total:
             print("the space holds no further network: the search ended before its last trial")
         if len(front) > 1:
             print(f"no other trial beats these in both objectives: {', '.join(map(str, front))}")

@@ -222,7 +222,7 @@ def _train(
         claim = runs.Claim(path / runs.CHECKPOINT.parent)
         shown = _hyperparameters(config)
         if trial and trial.columns:
-            shown = {**shown, **trial.columns}
+            shown = {**trial.columns, **shown}  # a budget may have capped what was proposed
             del shown["args"]
         logger = TensorBoardLogger(path, shown, _images_an_epoch(config, dataset))
         try:

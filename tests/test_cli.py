@@ -17,10 +17,15 @@ from typer.testing import CliRunner
 
 import applications
 import keras_archs
+import tuning
 from applications.cli import app
 from applications.training import train
+from tuning.searching import search as applications_search
 
-COMMANDS = ("list", "summary", "train", "evaluate", "predict", "compare", "dashboard")
+COMMANDS = (
+    *("list", "summary", "train", "evaluate", "predict", "compare", "lint", "search"),
+    *("dashboard",),
+)
 
 
 def invoke(*args):
@@ -31,12 +36,15 @@ def invoke(*args):
 
 @pytest.fixture
 def passed(monkeypatch):
-    """Arguments that the command line hands to `train` or `compare`, which do nothing here."""
+    """Arguments that the command line hands to these functions, which do nothing here."""
     given = {}
-    for name in ("train", "compare"):
-        monkeypatch.setattr(
-            applications, name, lambda **kwargs: given.update(kwargs), raising=False
-        )
+    for name in ("train", "compare", "search"):
+        names = ("space",) if name == "search" else ()
+
+        def note(*positional, names=names, **keywords):
+            given.update(zip(names, positional, strict=True), **keywords)
+
+        monkeypatch.setattr(applications, name, note, raising=False)
 
     def of(*args):
         given.clear()
@@ -183,6 +191,38 @@ def test_the_value_of_a_setting_is_yaml(passed, text, value):
 def test_settings_add_up(passed):
     arguments = passed("train", "--arch", "lenet5", "--set", "a=1", "--set", "b=2", "--set", "a=3")
     assert arguments["args"] == {"a": 3, "b": 2}
+
+
+def test_search_has_the_arguments_and_defaults_of_its_function(passed):
+    arguments = passed("search")
+    parameters = dict(inspect.signature(applications_search).parameters)
+    parameters.pop("verbose")
+    assert set(arguments) == set(parameters)
+    for name, parameter in parameters.items():
+        assert arguments[name] == parameter.default or name == "args", name
+
+
+def test_limits_of_a_search_make_a_budget_and_lists_are_split(passed):
+    arguments = passed(
+        *("search", "--arch", "LeNet5", "--budget-params", "60000", "--budget-macs", "900000"),
+        *("--tune", "learning_rate,augmentation", "--principles", "pooling,dropout"),
+        *("--seeds", "4,5", "--workers", "2", "--trials", "12", "--run-dir", "s", "--resume"),
+    )
+    expected = dict(
+        space="lenet5", budget=tuning.Budget(params=60_000, macs=900_000), workers=2, trials=12,
+        tune=("learning_rate", "augmentation"), principles=("pooling", "dropout"), seeds=(4, 5),
+        run_dir=Path("s"), resume=True, objectives=("accuracy",),
+    )  # fmt: skip
+    assert arguments == arguments | expected
+    only = passed("search", "--budget-macs", "5")["budget"]
+    assert only == tuning.Budget(macs=5) and passed("search")["budget"] is None
+
+
+def test_lint_names_the_principles_that_a_network_breaks():
+    assert invoke("lint", "simpnet") == "simpnet breaks none of the principles\n"
+    shown = invoke("lint", "squeezenet")
+    findings = applications.lint("squeezenet")
+    assert findings and all(str(finding) in shown for finding in findings)
 
 
 # -------------------------------------------------------------------------------------- configs

@@ -83,6 +83,15 @@ WITHOUT_KERAS = {
     "no run folder to compare": ("compare none", "none"),
     "no run folder to predict": ("predict none image.png", "none"),
     "nothing to compare": ("compare", "`runs` or `archs`"),
+    "unknown architecture to search": ("search --arch lenet", "Did you mean 'lenet5'"),
+    "no trials": ("search --trials 0", "'--trials'"),
+    "budget of 0": ("search --budget-params 0", "'--budget-params'"),
+    "unknown algorithm": ("search --algorithm genetic", "'bayesian'"),
+    "unknown engine": ("search --engine ray", "'optuna'"),
+    "no workers": ("search --workers 0", "'--workers'"),
+    "search folder that exists": ("search --run-dir .", "`run_dir` must not exist"),
+    "negative weight decay": ("train --arch lenet5 --weight-decay=-1", "'--weight-decay'"),
+    "negative shift": ("train --arch lenet5 --shift=-1", "'--shift'"),
     "no folder of runs": ("dashboard none", "none"),
     "port out of range": ("dashboard . --port 65536", "'--port'"),
 }
@@ -227,6 +236,24 @@ def test_names_the_argument_nearest_to_an_unknown_one(error, command):
 @pytest.mark.parametrize("command", ["summary mobilenet", "train --arch mobilenet"])
 def test_refuses_a_value_that_the_family_does_not_know(error, command):
     assert "stem='tiny'" in error(*command.split(), "--set", "stem=tiny")
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("search --arch lenet5 --tune size", "`tune` must hold some of learning_rate"),
+        ("search --arch lenet5 --budget-params 9", "`budget` must allow at least"),
+        ("search --arch lenet5 --isolate pooling", "`isolate` needs the space 'simpnet'"),
+        ("search --isolate beauty", "'beauty'"),
+        ("search --principles poolin", "Did you mean 'pooling'"),
+        ("search --objectives accuracy,macs", "`objectives` must be accuracy with the engine"),
+        ("search --engine optuna --run-dir s", "`storage` must be given with the engine 'optuna'"),
+        ("search --storage sqlite:///s.db", "`storage` must be given with the engine 'optuna'"),
+        ("lint lenet", "'lenet5'"),
+    ],
+)
+def test_refuses_a_search_before_it_begins(error, line, part):
+    assert part in error(*line.split())
 
 
 def test_refuses_weights_that_are_not_there(error):

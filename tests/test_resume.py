@@ -142,6 +142,40 @@ def test_a_checkpoint_of_another_backend_is_refused(monkeypatch):
         train(run_dir="cut", resume=True, **LENET)
 
 
+def test_a_process_that_outlives_its_claim_cannot_write_over_its_successor(monkeypatch, whole):
+    """An orphan: the run was given to another process while this one was training."""
+    save = callbacks.Checkpoint.on_epoch_end
+    folder = Path("cut", "checkpoint")
+
+    def on_epoch_end(self, at, logs=None):
+        if at + 1 == 2:
+            runs.Claim(folder)
+        save(self, at, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.Checkpoint, "on_epoch_end", on_epoch_end)
+        with pytest.raises(ValueError, match="another one has taken over. Received: cut"):
+            train(run_dir="cut", **LENET)
+    assert sorted(path.name for path in folder.iterdir()) == ["owner", "state.npz"]
+    assert epochs_saved("cut") == 1 and not runs.is_finished("cut")
+    keep_checkpoints(monkeypatch)
+    assert_same(whole, train(run_dir="cut", resume=True, **LENET))
+
+
+def test_a_process_that_lost_its_run_at_the_end_does_not_finish_it(monkeypatch):
+    results = training._write_results
+
+    def write(*args, **options):
+        written = results(*args, **options)
+        runs.Claim(Path("cut", "checkpoint"))
+        return written
+
+    monkeypatch.setattr(training, "_write_results", write)
+    with pytest.raises(ValueError, match="another one has taken over"):
+        train(run_dir="cut", **LENET)
+    assert not runs.is_finished("cut") and epochs_saved("cut") == 4
+
+
 def start(options, run_dir):
     code = "import sys, json; from applications.training import train\n"
     code += "train(run_dir=sys.argv[1], resume=True, **json.loads(sys.argv[2]))"

@@ -54,6 +54,26 @@ def test_a_function_is_given_a_path_with_the_same_suffix(tmp_path):
     assert seen[0].suffix == ".keras" and seen[0].parent == tmp_path
 
 
+def test_who_claims_a_folder_last_has_it(tmp_path):
+    first = runs.Claim(tmp_path / "checkpoint")
+    runs.write_atomic(tmp_path / "checkpoint" / "state", "first", first)
+    second = runs.Claim(tmp_path / "checkpoint")
+    with pytest.raises(ValueError, match="another one has taken over. Received: .*"):
+        first.check()
+    with pytest.raises(ValueError, match="another one has taken over"):
+        runs.write_atomic(tmp_path / "checkpoint" / "state", "late", first)
+    assert (tmp_path / "checkpoint" / "state").read_text() == "first"
+    runs.write_atomic(tmp_path / "checkpoint" / "state", "second", second)
+    assert (tmp_path / "checkpoint" / "state").read_text() == "second"
+    assert sorted(os.listdir(tmp_path / "checkpoint")) == ["owner", "state"]
+
+
+def test_a_claim_clears_away_what_a_killed_process_left(tmp_path):
+    (tmp_path / ".partial-0123456789abcdef-state.npz").touch()
+    runs.Claim(tmp_path)
+    assert os.listdir(tmp_path) == ["owner"]
+
+
 def test_options_come_back_from_yaml_as_they_went(tmp_path):
     config = runs.plain_options(arch="lenet5", learning_rate=1e-5, size=(32, 24), args={"k": "é"})
     runs.write_config(tmp_path / "config.yaml", config)
@@ -128,6 +148,16 @@ def test_load_reads_a_finished_run(finished):
     run = runs.load(finished)
     assert (run.path, run.config, run.labels) == (finished, CONFIG, ("cat", "dog"))
     assert run.metrics == {"test_accuracy": 0.5}
+
+
+def test_an_untested_trial_says_that_it_has_neither_test_nor_model(finished):
+    runs.load(finished).check_tested()
+    runs.write_json(finished / "metrics.json", {"validation_accuracy": 0.5})
+    run = runs.load(finished)
+    with pytest.raises(ValueError, match="`run` must have been tested.*Received: run="):
+        run.check_tested()
+    with pytest.raises(ValueError, match="`run` must hold its model.*train --config RUN/config"):
+        run.predict("image.png")
 
 
 def test_load_refuses_what_is_no_finished_run(tmp_path, finished):

@@ -263,7 +263,11 @@ def test_a_search_that_is_named_again_needs_resume(searched):
 @pytest.mark.parametrize(
     ("option", "value", "part"),
     [
-        ("--epochs", "4", "`epochs` must be as in the search that is resumed, 3. Received: epochs="),
+        (
+            "--epochs",
+            "4",
+            "`epochs` must be as in the search that is resumed, 3. Received: epochs=",
+        ),
         ("--algorithm", "grid", "`algorithm` must be as in the search that is resumed, 'random'"),
         ("--budget-macs", "200000", "`budget_macs` must be as in the search that is resumed"),
         ("--tune", "weight_decay", "`tune` must be as in the search that is resumed"),

@@ -316,6 +316,20 @@ def test_large_networks_have_dropout():
 
 
 @pytest.mark.parametrize(
+    "budget",
+    [Budget(params=500_000), Budget(params=5_000_000, macs=20_000_000), Budget(macs=20_000_000)],
+    ids=["by parameters", "by the limit that binds", "by multiply-adds"],
+)
+def test_small_networks_have_little_dropout_or_none(budget):
+    hp = Values()
+    rows = space_of(hp, budget=budget)
+    assert not any("drop" in row for row in rows)
+    assert set(hp.choices["dropout_placement"]) == {"none", "after_pooling"}
+    rows = space_of(Values(dropout_placement="after_pooling", dropout_rate=0.1), budget=budget)
+    assert rates(rows) == [0.1, 0.15]
+
+
+@pytest.mark.parametrize(
     "wrong, message",
     [
         ({"input_shape": (32, 32)}, r"^`input_shape` must be \(height, width, channels\)"),

@@ -404,6 +404,28 @@ def test_balanced_classes_change_the_loss(quick, here):
     assert plain.history["loss"][0] != balanced.history["loss"][0]
 
 
+def history(run):
+    return run.history.drop(columns="seconds")
+
+
+def test_weight_decay_and_shift_take_the_place_of_the_recipes(quick):
+    default = recipes.recipe("default")
+    plain = train("lenet5", **quick)
+    assert (plain.config["weight_decay"], plain.config["shift"]) == (None, None)
+    same = train("lenet5", weight_decay=default.weight_decay, shift=default.shift, **quick)
+    pd.testing.assert_frame_equal(history(same), history(plain))
+    for changed in ({"weight_decay": 1.0}, {"shift": 0.5}):
+        assert not history(train("lenet5", **changed, **quick)).equals(history(plain))
+
+
+def test_strong_weight_decay_shrinks_kernels(quick):
+    kernels = [
+        np.linalg.norm(kernel_of(train("lenet5", weight_decay=decay, **quick).model, "f6"))
+        for decay in (0.0, 30.0)
+    ]
+    assert kernels[1] < 0.9 * kernels[0]
+
+
 def test_a_batch_is_never_larger_than_the_data(quick):
     run = train("lenet5", **{**quick, "batch_size": 1000})
     assert run.config["batch_size"] == 81  # 90 less 10 % for validation
@@ -431,6 +453,66 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_advice(quick):
     assert (os.path.exists("x/config.yaml"), os.path.exists("x/metrics.json")) == (True, False)
 
 
+# ------------------------------------------------------------------------------ trials of a search
+
+
+TESTED = {"test_accuracy", "macro_f1", "test_loss", "confusion_matrix", "per_class"}
+
+
+def test_a_trial_is_scored_on_validation_and_its_test_adds_what_training_would_have(quick, here):
+    config = {name: value for name, value in quick.items() if name != "verbose"}
+    whole = train("lenet5", **quick)
+    trial = training.train_trial({"arch": "lenet5", **config}, "trial")
+    assert trial.config == whole.config
+    assert set(trial.metrics) == set(whole.metrics) - TESTED
+    assert not os.path.exists("trial/predictions.npz") and not os.path.exists("trial/checkpoint")
+    assert "not used: this is a trial of a search" in (trial.path / "card.md").read_text()
+    tested = training.test_trial("trial")
+    for ours, theirs in zip(tested.model.get_weights(), whole.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert list(tested.metrics) == list(whole.metrics)
+    for name in TESTED | {"validation_accuracy", "params", "macs", "epochs"}:
+        assert tested.metrics[name] == whole.metrics[name]
+    with np.load("trial/predictions.npz") as ours, np.load(whole.path / "predictions.npz") as other:
+        assert ours.files == other.files
+        assert all((ours[name] == other[name]).all() for name in ours.files)
+    assert "used once, after training" in (trial.path / "card.md").read_text()
+    before = (trial.path / "predictions.npz").stat().st_mtime_ns
+    assert training.test_trial("trial").metrics == tested.metrics
+    assert (trial.path / "predictions.npz").stat().st_mtime_ns == before
+
+
+def test_a_trial_never_reads_a_test_image(quick, monkeypatch):
+    monkeypatch.setattr(training, "_test", lambda *args: pytest.fail("the test images were read"))
+    training.train_trial({"arch": "lenet5", "data": quick["data"], "epochs": 1}, "trial")
+
+
+def test_a_trial_reports_its_epochs_and_may_stop_early(quick):
+    config = {"arch": "lenet5", **quick, "epochs": 4}
+    del config["verbose"]
+    rows = []
+    run = training.train_trial(config, "part", until=2, report=rows.append)
+    assert [row["epoch"] for row in rows] == [1, 2] and run.metrics["epochs"] == 2
+    assert run.config["epochs"] == 4 and os.path.exists("part/checkpoint/state.npz")
+    assert training.train_trial(config, "part", until=2, report=rows.append).metrics == run.metrics
+    run = training.train_trial(config, "part", report=rows.append)
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4] and run.metrics["epochs"] == 4
+    assert not os.path.exists("part/checkpoint")
+    whole = training.train_trial(config, "whole")
+    for ours, theirs in zip(run.model.get_weights(), whole.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    pd.testing.assert_frame_equal(history(run), history(whole))
+
+
+def test_what_is_planned_is_what_is_trained(quick, here):
+    before = sorted(here.rglob("*"))
+    plan = training.planned("lenet5", {"data": "stripes.npz", "batch_size": 1000, "size": 16})
+    assert sorted(here.rglob("*")) == before
+    assert (plan.input_shape, plan.classes, plan.data_name) == ((16, 16, 1), 3, "stripes")
+    assert plan.options["batch_size"] == 81 and plan.options["epochs"] >= 1
+    assert set(plan.options) == set(runs.OPTIONS) - {"arch", "alpha", "rho"}
+
+
 # ----------------------------------------------------------------------------------------- errors
 
 
@@ -446,6 +528,12 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_advice(quick):
         ({"batch_size": -1}, "`batch_size` must be an integer >= 1"),
         ({"learning_rate": 0}, "`learning_rate` must be > 0. Received: learning_rate=0"),
         ({"learning_rate": "1e-3"}, "`learning_rate` must be > 0. Received: learning_rate='1e-3'"),
+        ({"weight_decay": -1e-4}, "`weight_decay` must be a number >= 0. Received: weight_decay="),
+        ({"weight_decay": float("inf")}, "`weight_decay` must be a number >= 0"),
+        ({"weight_decay": True}, "`weight_decay` must be a number >= 0"),
+        ({"shift": 1}, r"`shift` must be in \[0, 1\). Received: shift=1"),
+        ({"shift": -0.1}, r"`shift` must be in \[0, 1\)"),
+        ({"shift": "0.1"}, r"`shift` must be in \[0, 1\)"),
         ({"seed": -1}, "`seed` must be an integer in"),
         ({"size": 0}, "`size` must be a side"),
         ({"size": (16, 16, 1)}, "`size` must be a side"),

@@ -8,6 +8,7 @@ search that is killed at any moment goes on where it was. Engines train nothing.
 import contextlib
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -402,7 +403,10 @@ class KerasTuner:
 
     def propose(self, guided: bool, known: Mapping[str, Any] | None = None) -> Proposal | None:
         self._asked += 1
-        with self._repeating(known) if known else self._unguided(not guided):
+        proposing = self._repeating(known) if known else self._unguided(not guided)
+        with proposing, warnings.catch_warnings():
+            # scikit-learn's, of a model of the scores whose bounds are keras-tuner's own
+            warnings.simplefilter("ignore")
             trial = self._oracle.create_trial(f"worker {self._asked}")
         if trial.status != "RUNNING":
             self.exhausted = trial.status == "STOPPED"

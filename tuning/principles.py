@@ -528,11 +528,15 @@ _ALL = (
             "rate": (0.05, 0.3),  # half as much again from the last pooling on
             "placements": ("none", "after_pooling", "every_layer"),
             "none_up_to": LARGE,  # parameters; a larger network has dropout
+            "small_rate": (0.05, 0.1),
+            "small_placements": ("none", "after_pooling"),
         },
         off={
             "rate": (0.05, 0.7),
             "placements": ("none", "after_pooling", "every_layer", "before_classifier"),
             "none_up_to": math.inf,
+            "small_rate": (0.05, 0.7),
+            "small_placements": ("none", "after_pooling", "every_layer", "before_classifier"),
         },
         evidence=(
             Evidence(

@@ -256,10 +256,11 @@ class _Plan:
             for name, value in options.items()
             if name in runs.OPTIONS and name not in ("arch", "alpha", "rho")
         }
-        if options["isolate"] is not None and chosen != space.arch:
-            raise ValueError(
-                f"`isolate` needs the space {space.arch!r}. Received: space={chosen!r}"
-            )
+        for name, unset in (("isolate", None), ("principles", "all")):
+            if options[name] != unset and chosen != space.arch:
+                raise ValueError(
+                    f"`{name}` needs the space {space.arch!r}. Received: space={chosen!r}"
+                )
         self.base, self.shape, self.classes, self.data_name = planned(self.arch, base)
         # Side by side trials share the processors; a number in the options, so that `train` with
         # them comes to the same weights.

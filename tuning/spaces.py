@@ -7,6 +7,7 @@ They build nothing, and call no more of `hp` than Choice, Int, Float and Fixed, 
 for the same input shape and principles. Every sample is a valid network within the budget.
 """
 
+import functools
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
@@ -26,6 +27,7 @@ _LAST_SIDE = 8  # pixels of the last map, about, as the paper's networks have it
 _MOST_REDUCTIONS = 5
 _LATE_DROPOUT = 1.5  # times the rate from the last reduction on: 0.2 and 0.3 in the paper
 _HIGHEST_DROPOUT = 0.9
+_SMALL = 500_000  # parameters: the paper's 300K have no dropout or 0.1 after poolings, 600K 0.1
 
 
 # --------------------------------------------------------------------------------- hyperparameters
@@ -240,6 +242,48 @@ def _check(input_shape, classes, budget):
         raise ValueError(f"`budget` must be None or a tuning.Budget. Received: budget={budget!r}")
 
 
+class _Defaults:
+    """An `hp` at its default point."""
+
+    def Int(self, name, low, high, default):
+        return default
+
+    def Float(self, name, low, high, step, default):
+        return default
+
+    def Choice(self, name, values, default):
+        return default
+
+    def Fixed(self, name, value):
+        return value
+
+
+@functools.lru_cache
+def _usual_params(budget, input_shape, classes) -> float:
+    """About how many parameters the networks of a budget have."""
+    if budget is None:
+        return math.inf
+    if budget.macs is None:
+        return budget.params
+    structure = _sampled_structure(_Defaults(), _bounds("all"), min(input_shape[:2]))
+    skeleton = structure.skeleton(input_shape, classes)
+    if not budget.allows(skeleton.smallest):
+        return skeleton.smallest.params
+    return skeleton.cost(fitted(skeleton, structure.profile, budget)).params
+
+
+def _dropout(hp, bounds, params) -> tuple[str, float]:
+    """Where it stands and its rate, in networks of about so many parameters."""
+    if params <= _SMALL:
+        placement = _choice(hp, "dropout_placement", bounds["small_placements"], "none")
+        return placement, _float(hp, "dropout_rate", bounds["small_rate"], 0.05, 0.1)
+    placements = list(bounds["placements"])
+    if params > bounds["none_up_to"]:
+        placements.remove("none")
+    placement = _choice(hp, "dropout_placement", placements, "every_layer")
+    return placement, _float(hp, "dropout_rate", bounds["rate"], 0.05, 0.2)
+
+
 def space(
     hp,
     *,
@@ -274,14 +318,7 @@ def space(
     bounds = _bounds(principles)
     side = min(input_shape[:2])
     structure = _sampled_structure(hp, bounds, side)
-    most = math.inf if budget is None or budget.params is None else budget.params
-    placements = [
-        placement
-        for placement in bounds["placements"]
-        if placement != "none" or most <= bounds["none_up_to"]
-    ]
-    placement = _choice(hp, "dropout_placement", placements, "every_layer")
-    rate = _float(hp, "dropout_rate", bounds["rate"], 0.05, 0.2)
+    placement, rate = _dropout(hp, bounds, _usual_params(budget, tuple(input_shape), classes))
     share = _float(hp, "share", bounds["share"], 0.05, 1.0)
     balance = bounds["widest_to_narrowest"]
     if budget is None:
@@ -345,10 +382,8 @@ _SETTINGS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "wider end": {"tilt": 3.0},
     },
     "dropout": {
-        "every_layer": {},
-        "none": {"dropout_placement": "none"},
-        "after_pooling": {"dropout_placement": "after_pooling"},
-        "before_classifier": {"dropout_placement": "before_classifier"},
+        placement: {"dropout_placement": placement}
+        for placement in ("none", "after_pooling", "every_layer", "before_classifier")
     },
     "pooling": {"max": {}, "average": {"pooling": "average"}, "stride": {"pooling": "stride"}},
 }
@@ -365,7 +400,8 @@ def settings(
 
     Returns:
         A label and the hyperparameters that differ from the default point of
-        `space(..., principles=[all but this one])`, for each setting; the paper's comes first.
+        `space(..., principles=[all but this one])`, for each setting. The paper's comes first; of
+        dropout that of its small networks.
 
     Raises:
         ValueError: the name is unknown or "isolation", or images are too small to be reduced and

@@ -680,7 +680,12 @@ def search(
         typer.Option(metavar="A,B", help="accuracy, or with optuna accuracy,macs: the front."),
     ] = "accuracy",
     size: Size = None,
-    epochs: Epochs = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Passes over the training images.", show_default="half the recipe's"
+        ),
+    ] = None,
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
     weight_decay: WeightDecay = None,

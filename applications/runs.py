@@ -30,6 +30,8 @@ OPTIONS = (
     *("precision", "args"),
 )
 CHECKPOINT = Path("checkpoint", "state.npz")
+_PARTIAL = ".partial-"
+_PROCESS = secrets.token_hex(4)
 
 
 class Claim:
@@ -42,11 +44,9 @@ class Claim:
     def __init__(self, folder: str | os.PathLike):
         """Claims the folder, which is made where it is missing."""
         self._file = Path(folder, "owner")
-        self.token = secrets.token_hex(8)
+        self._token = secrets.token_hex(8)
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(self._file, self.token)
-        for left in self._file.parent.glob(".partial-*"):
-            left.unlink(missing_ok=True)
+        write_atomic(self._file, self._token)
 
     def check(self) -> None:
         """Raise ValueError if another process has claimed the folder."""
@@ -54,7 +54,7 @@ class Claim:
             owner = self._file.read_text(encoding="utf-8")
         except FileNotFoundError:
             owner = None
-        if owner != self.token:
+        if owner != self._token:
             raise ValueError(
                 "a run must be trained by one process at a time: another one has taken over. "
                 f"Received: {self._file.parent.parent}"
@@ -77,8 +77,8 @@ def write_atomic(
         ValueError: the claim no longer holds.
     """
     path = Path(path)
-    # A fixed name: what a killed process left is overwritten. The suffix stays, writers look at it.
-    partial = path.with_name(f".partial-{claim.token + '-' if claim else ''}{path.name}")
+    # A name that no other process uses. The suffix stays, writers look at it.
+    partial = path.with_name(f"{_PARTIAL}{_PROCESS}-{path.name}")
     try:
         if callable(content):
             content(partial)
@@ -92,6 +92,12 @@ def write_atomic(
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def remove_partials(folder: str | os.PathLike) -> None:
+    """Delete what killed processes left half-written in a folder that no other one writes into."""
+    for left in Path(folder).glob(f"{_PARTIAL}*"):
+        left.unlink(missing_ok=True)
 
 
 def plain_options(**options: Any) -> dict[str, Any]:
@@ -313,7 +319,7 @@ def find_run(path: str | os.PathLike, config: dict[str, Any]) -> bool:
 
 def _is_blank(path: Path) -> bool:
     """Whether a folder is empty but for what a killed process left."""
-    return path.is_dir() and all(p.name.startswith(".partial-") for p in path.iterdir())
+    return path.is_dir() and all(p.name.startswith(_PARTIAL) for p in path.iterdir())
 
 
 def default_run_dir(config: dict[str, Any], data_name: str) -> Path:

@@ -220,6 +220,8 @@ def _train(
                 return run
             (path / "metrics.json").unlink()
         claim = runs.Claim(path / runs.CHECKPOINT.parent)
+        for folder in (path, path / runs.CHECKPOINT.parent):
+            runs.remove_partials(folder)
         shown = _hyperparameters(config)
         if trial and trial.columns:
             shown = {**trial.columns, **shown}  # a budget may have capped what was proposed
@@ -748,6 +750,7 @@ def _write_results(
     metrics = {
         **(_test(network, dataset, path) if test else {}),
         "validation_accuracy": history[-1]["val_accuracy"],
+        "validation_loss": history[-1]["val_loss"],
         "params": profile.params,
         "trainable_params": profile.trainable_params,
         "macs": profile.macs,

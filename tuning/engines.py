@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from applications.runs import write_json
+from applications.runs import remove_partials, write_json
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
@@ -164,6 +164,7 @@ class LocalEngine:
         self._by_key: dict[str, int] = {}
         self._events: list[dict[str, Any]] = []
         self.exhausted = False
+        remove_partials(self._file.parent)
         if self._file.exists():
             self._read()
         self._save()
@@ -280,16 +281,12 @@ class LocalEngine:
                 f"`run_dir` must hold a search. Received: {self._file} ({error})"
             ) from None
         check_options(options, self._options)
-        for event in events:
-            if "learn" in event:
-                self._oracle.learn(event["learn"], event["score"])
-            else:
-                again = self._oracle.propose(event["guided"], event["propose"])
-                if (again and again.values) != event["propose"]:
-                    raise ValueError(
-                        "`resume` must meet the keras-tuner that the search was begun with: this "
-                        f"one makes other proposals. Received: {self._file}"
-                    )
+        try:
+            self._repeat(events)
+        except KeyError as error:
+            raise ValueError(
+                f"`run_dir` must hold a search. Received: {self._file} (event {error})"
+            ) from None
         self._oracle.restore(oracle)
         self._events, self._trials, self.exhausted = events, trials, state["exhausted"]
         for trial in self._trials:
@@ -298,6 +295,19 @@ class LocalEngine:
                 trial.status = "waiting"
         if len(self._trials) < self._cap:
             self.exhausted = self._oracle.exhausted
+
+    def _repeat(self, events: list[dict[str, Any]]) -> None:
+        """Bring the oracle into the state in which these events left it."""
+        for event in events:
+            if "learn" in event:
+                self._oracle.learn(event["learn"], event["score"])
+                continue
+            again = self._oracle.propose(event["guided"], event["propose"])
+            if (again and again.values) != event["propose"]:
+                raise ValueError(
+                    "`resume` must meet the keras-tuner that the search was begun with: this one "
+                    f"makes other proposals. Received: {self._file}"
+                )
 
 
 def check_options(recorded: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -39,6 +39,7 @@ _POLL = 1.0  # seconds after which an engine is asked again though nothing happe
 _DISCOVERY = 100  # random points at which a space is asked for its hyperparameters
 _METRICS = {  # column of the table -> key of metrics.json
     "validation_accuracy": SCORE,
+    "validation_loss": "validation_loss",
     "params": "params",
     "macs": "macs",
     "latency_ms_p50": "latency_ms_p50",
@@ -110,9 +111,9 @@ def search(
     folder `trial-0000`, ... each, `best.yaml` (the winner's options for `train --config`) and, for
     isolation, `isolation.csv`. Columns of `trials.csv`: `trial`, its number; `status`, "waiting",
     "running", "completed" or "failed", with the `reason`; `attempts`; `validation_accuracy` in
-    0..1; `params`; `macs`; `latency_ms_p50`, `latency_ms_p95` of one image; `epochs`;
-    `train_seconds`; `test_accuracy`, the winner's alone; `run`, its folder; the options of `train`
-    that differ between trials; `hp/NAME`, each hyperparameter.
+    0..1; `validation_loss`; `params`; `macs`; `latency_ms_p50`, `latency_ms_p95` of one image;
+    `epochs`; `train_seconds`; `test_accuracy`, the winner's alone; `run`, its folder; the options
+    of `train` that differ between trials; `hp/NAME`, each hyperparameter.
 
     Args:
         space: "simpnet", which stands for `tuning.space`; another architecture, whose `arch_space`
@@ -144,17 +145,19 @@ def search(
         keep: how many of the best trials keep their model, >= 1.
         retries: how often a trial that failed is tried again.
         seed: of the proposals and of every training.
-        size, epochs, batch_size, learning_rate, weight_decay, shift, recipe, resize, class_weight,
-            threads, precision, args: as for `train`, the same for all trials.
+        epochs: passes over the training images, >= 1. None: half the recipe's, rounded up.
+        size, batch_size, learning_rate, weight_decay, shift, recipe, resize, class_weight, threads,
+            precision, args: as for `train`, the same for all trials.
         verbose: 0 prints nothing.
 
     Raises:
         ValueError, TypeError: an argument is wrong, the data cannot be used, the budget is too
-            small for any network, or the search that is resumed has other options.
+            small for any network, the search that is resumed has other options, or no trial could
+            be completed.
         FileExistsError: `run_dir` exists, and `resume` was not asked for.
-        RuntimeError: no trial could be completed.
     """
     options = {name: value for name, value in locals().items() if name not in ("run_dir", "resume")}
+    options["data"] = os.fspath(data)
     _check(options)
     if engine == "optuna" and run_dir is None:
         raise ValueError("`run_dir` must be given with the engine 'optuna'. Received: run_dir=None")
@@ -166,6 +169,8 @@ def search(
     except BaseException:
         with contextlib.suppress(OSError):  # it is not empty
             folder.rmdir()
+            if run_dir is None:
+                folder.parent.rmdir()
         raise
     try:
         return _Search(options, plan, chosen, folder).run()
@@ -251,6 +256,8 @@ class _Plan:
                 f"Received: space={chosen!r}"
             )
         self.arch = check_arch(name).lower()
+        if isinstance(chosen, str):
+            chosen = self.arch
         base = {
             name: value
             for name, value in options.items()
@@ -266,6 +273,8 @@ class _Plan:
         # them comes to the same weights.
         if options["workers"] > 1 and self.base["threads"] is None and _sets_threads():
             self.base["threads"] = max(1, (os.cpu_count() or 1) // options["workers"])
+        if options["epochs"] is None:
+            self.base["epochs"] = math.ceil(self.base["epochs"] / 2)
         self.epochs = self.base["epochs"]
         self._tune = tuple(options["tune"])
         if not isinstance(chosen, str):
@@ -548,11 +557,18 @@ class _Search:
         )
 
     def _ranked(self) -> list[dict[str, Any]]:
-        """Completed trials, the best first: those that were trained longest, then by accuracy."""
+        """Completed trials, the best first: those that were trained longest, then by accuracy.
+
+        On few validation images several have the same; then the loss decides.
+        """
         done = [r for r in self._engine.records() if r["status"] == "completed"]
         return sorted(
             done,
-            key=lambda r: (-r["metrics"]["epochs"], -r["metrics"][SCORE], r["metrics"]["params"]),
+            key=lambda r: (
+                -r["metrics"]["epochs"],
+                -r["metrics"][SCORE],
+                r["metrics"]["validation_loss"],
+            ),
         )
 
     def _prune(self, ranked: list[dict[str, Any]]) -> None:
@@ -591,7 +607,7 @@ class _Search:
         while workers.busy:
             event = workers.wait(_POLL)
             if event is not None and event.error is not None:
-                raise RuntimeError(f"the winner {folder} could not be tested: {event.error}")
+                raise ValueError(f"the winner {folder} could not be tested: {event.error}")
         return runs.load(folder)
 
     def _finish(self, best: runs.Run | None) -> SearchResult:
@@ -602,7 +618,7 @@ class _Search:
         table = self._write_table(best)
         if best is None:
             reasons = "; ".join(sorted({r["reason"] for r in self._engine.records()})[:3])
-            raise RuntimeError(f"no trial of {self._folder} could be completed: {reasons}")
+            raise ValueError(f"no trial of {self._folder} could be completed: {reasons}")
         runs.write_config(self._folder / BEST, best.config)
         if self._options["isolate"] is not None:
             self._write_isolation(table)

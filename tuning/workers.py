@@ -101,10 +101,13 @@ class Workers:
         if "ended" in said:
             if process not in self._running:  # one that died before it had a job
                 self._spare = {k: p for k, p in self._spare.items() if p is not process}
+                process.end()
                 return None
             del self._running[process]
             self._free.append(process.place)
-            return Event(tag, metrics=process.metrics, error=process.error(said["ended"]))
+            error = process.error(said["ended"])
+            process.end()
+            return Event(tag, metrics=process.metrics, error=error)
         if "metrics" in said:
             process.metrics = said["metrics"]
         elif "error" in said:
@@ -147,6 +150,7 @@ class _Process:
         for line in self._out:
             with contextlib.suppress(ValueError):
                 said.put((self, json.loads(line)))
+        self._out.close()
         said.put((self, {"ended": self._process.wait()}))
 
     def send(self, job: dict[str, Any]) -> None:
@@ -169,7 +173,7 @@ class _Process:
         return f"ended with exit status {status}: {last}"
 
     def end(self) -> None:
-        """End the process at once."""
+        """End the process at once, if it has not ended, and let go of its pipes."""
         self._process.kill()
         self._process.wait(_SECONDS_TO_END)
         with contextlib.suppress(OSError):

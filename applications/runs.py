@@ -366,6 +366,7 @@ def new_run_dir(
         if not _is_blank(path):
             check_new(path)
         path.mkdir(parents=True, exist_ok=True)
+        remove_partials(path)
     else:
         path = make_numbered(default_run_dir(config, data_name))
     write_config(path / "config.yaml", config)

@@ -283,7 +283,7 @@ def test_arguments_can_come_from_a_config(passed, config):
 def test_what_a_run_records_repeats_it(passed, config):
     recorded = dict(
         arch="mobilenet", alpha=0.5, rho=1.0, size=[16, 24], data="digits", epochs=15,
-        batch_size=64, learning_rate=1e-05, weights=None, seed=0, recipe="default",
+        batch_size=64, learning_rate=1e-05, weight_decay=None, shift=None, weights=None, seed=0, recipe="default",
         resize="stretch", class_weight=None, threads=None, precision="float32",
         args={"stem": "small"},
     )  # fmt: skip

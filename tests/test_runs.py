@@ -68,10 +68,11 @@ def test_who_claims_a_folder_last_has_it(tmp_path):
     assert sorted(os.listdir(tmp_path / "checkpoint")) == ["owner", "state"]
 
 
-def test_a_claim_clears_away_what_a_killed_process_left(tmp_path):
-    (tmp_path / ".partial-0123456789abcdef-state.npz").touch()
-    runs.Claim(tmp_path)
-    assert os.listdir(tmp_path) == ["owner"]
+def test_what_a_killed_process_left_half_written_can_be_cleared_away(tmp_path):
+    runs.write_atomic(tmp_path / "whole", "")
+    (tmp_path / ".partial-01234567-state.npz").touch()
+    runs.remove_partials(tmp_path)
+    assert os.listdir(tmp_path) == ["whole"]
 
 
 def test_options_come_back_from_yaml_as_they_went(tmp_path):

@@ -219,8 +219,8 @@ def test_limits_of_a_search_make_a_budget_and_lists_are_split(passed):
 
 
 def test_lint_names_the_principles_that_a_network_breaks(monkeypatch):
-    shown = invoke("lint", "vgg16")
-    findings = applications.lint("vgg16")
+    shown = invoke("lint", "vgg11", "--alpha", "0.25")
+    findings = applications.lint("vgg11", alpha=0.25)
     assert findings and all(str(finding) in shown for finding in findings)
     monkeypatch.setattr(applications, "lint", lambda model, **options: [], raising=False)
     assert invoke("lint", "simpnet") == "simpnet breaks none of the principles\n"
@@ -283,8 +283,8 @@ def test_arguments_can_come_from_a_config(passed, config):
 def test_what_a_run_records_repeats_it(passed, config):
     recorded = dict(
         arch="mobilenet", alpha=0.5, rho=1.0, size=[16, 24], data="digits", epochs=15,
-        batch_size=64, learning_rate=1e-05, weight_decay=None, shift=None, weights=None, seed=0, recipe="default",
-        resize="stretch", class_weight=None, threads=None, precision="float32",
+        batch_size=64, learning_rate=1e-05, weight_decay=None, shift=None, weights=None, seed=0,
+        recipe="default", resize="stretch", class_weight=None, threads=None, precision="float32",
         args={"stem": "small"},
     )  # fmt: skip
     arguments = passed("train", "--config", config(yaml.safe_dump(recorded)))

@@ -360,6 +360,7 @@ def diverging(hp, *, input_shape, classes, budget=None):
 diverging.arch = "lenet5"
 
 
+@pytest.mark.slow
 def test_a_trial_that_cannot_be_trained_is_marked_and_the_search_goes_on(here, digits, capfd):
     result = searching.search(
         diverging, digits, algorithm="grid", trials=3, epochs=1, size=16, run_dir="s", retries=1

@@ -451,8 +451,12 @@ def test_what_cannot_be_isolated_is_refused():
     "arch, own, shape, budget",
     [
         ("lenet5", {}, (28, 28, 1), Budget(params=20_000)),
-        ("mobilenet", {"stem": "small"}, (32, 32, 3), Budget(params=300_000, macs=9_000_000)),
-        ("resnet20", {}, (16, 16, 3), Budget(params=60_000)),
+        pytest.param(
+            *("mobilenet", {"stem": "small"}, (32, 32, 3)),
+            Budget(params=300_000, macs=9_000_000),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("resnet20", {}, (16, 16, 3), Budget(params=60_000), marks=pytest.mark.slow),
         ("simpnet", {"experiment": 22}, (32, 32, 3), Budget(macs=50_000_000)),
     ],
 )

@@ -123,7 +123,8 @@ def search(
         algorithm: "random", "bayesian", "hyperband" or "grid"; the first proposal is the space's
             default. With the engine "optuna": "random" or "bayesian".
         budget: what a network may cost; None sets no limit.
-        trials: configurations to train, >= 1. A search that is resumed may be given more.
+        trials: configurations to train, >= 1. A search that is resumed may be given more, but for
+            algorithm "hyperband" and engine "optuna".
         run_dir: the search's folder. None: `runs/search-ARCH-DATA-sSEED`, with -2, ... where taken.
         resume: go on with the search in that folder, or start it.
         engine: "local", or "optuna": any number of machines that are given the same command share

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -557,8 +558,11 @@ def test_workers_end_when_their_parent_dies(here):
 def without_tensorflow(environment):  # noqa: F811
     """The `bin` folder of an environment that has the libraries but TensorFlow."""
     site = next(environment.parent.glob("lib/python*/site-packages"))
-    hook = "import sys; sys.modules.update(dict.fromkeys(['tensorflow', 'tf_keras']))"
-    (site / "hidden.pth").write_text(hook + "\n")
+    (site / "libraries.pth").unlink()
+    for library in Path(sysconfig.get_path("purelib")).iterdir():
+        hidden = library.name.startswith("tensorflow") or library.suffix == ".pth"
+        if not hidden and not (site / library.name).exists():
+            (site / library.name).symlink_to(library)
     return environment
 
 

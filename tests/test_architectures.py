@@ -258,6 +258,7 @@ def test_sides_may_be_none_where_the_head_pools(name):
         assert shape_only(name, (None, None, 3), 5).output_shape == (None, 5)
 
 
+@pytest.mark.skipif(_compiles_for_long, reason="compiles each network twice")
 @pytest.mark.parametrize(
     "name", _names([n for n in ONE_A_FAMILY if n not in FLATTENING], slow=LONG_TO_BUILD)
 )

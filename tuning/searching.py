@@ -452,6 +452,21 @@ def _isolated(options: Mapping[str, Any], plan: _Plan) -> list[dict[str, Any]]:
 # --------------------------------------------------------------------------------------- the search
 
 
+def pareto(records: Iterable[dict[str, Any]]) -> tuple[int, ...]:
+    """Numbers of the trials that no other one beats in accuracy and MACs, best accuracy first.
+
+    Of trials that are equal in both the first is named.
+    """
+    front, least = [], math.inf
+    for record in sorted(
+        records, key=lambda r: (-r["metrics"][SCORE], r["metrics"]["macs"], r["trial"])
+    ):
+        if record["metrics"]["macs"] < least:
+            least = record["metrics"]["macs"]
+            front.append(record["trial"])
+    return tuple(front)
+
+
 class _Search:
     """Trains what an engine hands out, and keeps the table."""
 
@@ -586,14 +601,7 @@ class _Search:
             return ()
         if len(self._options["objectives"]) == 1:
             return (ranked[0]["trial"],)
-        front, least = [], math.inf
-        for record in sorted(
-            ranked, key=lambda r: (-r["metrics"][SCORE], r["metrics"]["macs"], r["trial"])
-        ):
-            if record["metrics"]["macs"] < least:
-                least = record["metrics"]["macs"]
-                front.append(record["trial"])
-        return tuple(front)
+        return pareto(ranked)
 
     def _test(self, workers: Workers) -> runs.Run | None:
         """Let the winner meet the test images."""

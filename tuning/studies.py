@@ -252,11 +252,6 @@ class StudyEngine:
             )
         return records
 
-    def pareto(self) -> list[int]:
-        """Numbers of the completed trials that no other one beats in every objective, sorted."""
-        best = self._database.transaction(lambda storage: self._study(storage).best_trials)
-        return sorted(trial.user_attrs["number"] for trial in best)
-
     def close(self) -> None:
         """Give back what is claimed, which nothing may train any more, and let go of the database.
 

@@ -1,13 +1,18 @@
 """What an architecture costs before it is trained, and which principles a network breaks."""
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras_archs
+from applications.comparison import Entry, parse_archs
+from applications.drawing import plot_architecture
+from applications.runs import write_atomic
 from keras_archs import Profile
 from keras_archs._checks import nearest
+from keras_archs.cost import Comparison
 
 if TYPE_CHECKING:
     import keras
@@ -24,8 +29,12 @@ def summary(
     classes: int | None = None,
     channels: int | None = None,
     args: Mapping[str, Any] | None = None,
-) -> Profile:
-    """The cost of an architecture, layer by layer; nothing is allocated.
+    compare: str | None = None,
+    stages: bool = False,
+    csv: str | os.PathLike | None = None,
+    svg: str | os.PathLike | None = None,
+) -> Profile | Comparison:
+    """The cost of an architecture, layer by layer, or of two side by side; nothing is allocated.
 
     Args:
         arch: its name, as `keras_archs.list_archs` has it.
@@ -35,21 +44,45 @@ def summary(
         classes: number of classes. None: the paper's.
         channels: channels of the input. None: the paper's.
         args: the architecture's own arguments, by name.
+        compare: another architecture, `NAME[:alpha=A][:rho=R]`, whose cost is given beside the
+            first one's. All arguments but `args` are for both; its own `alpha` and `rho` win.
+        stages: write the subtotals of the stages to `csv` in place of the layers.
+        csv: a file for the table: `Profile.to_dataframe()`, or `Comparison.to_dataframe()`. One
+            that exists is replaced.
+        svg: an `.svg` file for a drawing of the first architecture, `plot_architecture`.
 
     Raises:
         ValueError, TypeError: an argument is wrong.
     """
-    height, width, depth = keras_archs.info(arch).input_shape
-    if size is not None:
-        height, width = (size, size) if isinstance(size, int) else size
-    return keras_archs.profile(
-        arch,
-        input_shape=(height, width, channels or depth),
-        classes=classes,
-        alpha=alpha,
-        rho=rho,
-        **(args or {}),
-    )
+
+    def arguments(entry: Entry, args: Mapping[str, Any] | None) -> dict[str, Any]:
+        height, width, depth = keras_archs.info(entry.arch).input_shape
+        if size is not None:
+            height, width = (size, size) if isinstance(size, int) else size
+        return {
+            "input_shape": (height, width, channels or depth),
+            "classes": classes,
+            "alpha": alpha if entry.alpha is None else entry.alpha,
+            "rho": rho if entry.rho is None else entry.rho,
+            **(args or {}),
+        }
+
+    def priced(entry: Entry, args: Mapping[str, Any] | None) -> Profile:
+        return keras_archs.profile(entry.arch, **arguments(entry, args))
+
+    if svg is not None:
+        plot_architecture(arch, svg, **arguments(Entry(arch), args))
+
+    cost = priced(Entry(arch), args)
+    if compare is None:
+        table = cost.to_dataframe(stages)
+    else:
+        (entry,) = parse_archs([compare])
+        cost = cost.compare(dataclasses.replace(priced(entry, None), name=compare))
+        table = cost.to_dataframe()
+    if csv is not None:
+        write_atomic(csv, table.to_csv(index=False, lineterminator="\n"))
+    return cost
 
 
 def lint(

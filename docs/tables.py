@@ -1,10 +1,11 @@
-"""The tables of architectures in README.md and docs/, made from the code.
+"""The tables of architectures and of costs in README.md and docs/, made from the code.
 
     python docs/tables.py           # writes them anew
     python docs/tables.py --check   # exit 1 where one is not current
 
 A table stands between `<!-- networks: NAME NAME ... -->` and `<!-- networks: end -->`; names are
-those of `list_archs`, with shell patterns, and come in the order of the papers.
+those of `list_archs`, with shell patterns, and come in the order of the papers. One between
+`<!-- cost: NAME -->` and `<!-- cost: end -->` is that of `arithmetic.py`.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 import keras_archs
 
 ROOT = Path(__file__).resolve().parent.parent
-BLOCK = re.compile(r"(<!-- networks: (?!end)(.+?) -->\n).*?(<!-- networks: end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (networks|cost): (?!end)(.+?) -->\n).*?(<!-- \2: end -->)", re.DOTALL)
 DATA = {"imagenet": "ImageNet", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "mnist": "MNIST"}
 
 
@@ -38,9 +39,15 @@ def main():
 
 def with_tables(text: str) -> str:
     """`text` with every table made anew."""
-    return BLOCK.sub(
-        lambda found: found[1] + "\n" + table(found[2].split()) + "\n" + found[3], text
-    )
+    return BLOCK.sub(lambda found: f"{found[1]}\n{made(found[2], found[3])}\n{found[4]}", text)
+
+
+def made(kind: str, what: str) -> str:
+    if kind == "networks":
+        return table(what.split())
+    import arithmetic  # it imports Keras
+
+    return arithmetic.TABLES[what]()
 
 
 def table(patterns: list[str]) -> str:

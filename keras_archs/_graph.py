@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
+from keras.src.models.functional import Functional  # Keras has no public name for it
+
+Graph = Functional
 
 
 class Call(NamedTuple):
@@ -20,6 +23,14 @@ def calls(model: keras.Model) -> list[Call]:
     by_depth = model._nodes_by_depth  # Keras offers no public list of nodes
     nodes = (node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth])
     return [Call(n.operation, n.input_tensors, n.outputs, n.arguments) for n in nodes]
+
+
+def graph_of(operation) -> Any:
+    """The graph that a call runs through; None where only the operation's `call` knows."""
+    if type(operation).call not in (Functional.call, keras.Sequential.call):
+        return None
+    graph = getattr(operation, "_functional", operation)  # a Sequential's own, None until built
+    return graph if isinstance(graph, Functional) else None
 
 
 def last_uses(order: Sequence) -> dict[int, int]:

@@ -3,9 +3,10 @@
 >>> keras_archs.profile("mobilenet", alpha=0.5).macs
 149497088
 
-MACs are the multiply-adds of convolutions and dense layers, padding taps included; biases,
-normalisation and activations are not counted. Every layer type has a rule; one without a rule is an
-error, never a silent 0. `register` adds rules:
+MACs are the multiply-adds of convolutions and dense layers, padding taps included, and of the
+matrix products of attention and recurrent layers; biases, normalisation and activations are not
+counted. Every layer type has a rule; one without a rule is an error, never a silent 0. `register`
+adds rules:
 
     @keras_archs.cost.register(MyLayer)
     def my_layer(layer, inputs, outputs):
@@ -15,7 +16,6 @@ error, never a silent 0. `register` adds rules:
 
 import contextlib
 import copy
-import io
 import math
 import random
 import re
@@ -28,25 +28,21 @@ import keras
 import numpy as np
 from keras import layers
 
-# Keras has no public name for these four.
+# Keras has no public name for this one.
 from keras.src.backend.common import global_state
-from keras.src.models.functional import Functional
-from keras.src.ops import numpy as operations
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
+from keras_archs import _cost_tables
 from keras_archs._architecture import builder as registered_builder
-from keras_archs._graph import Call, calls, last_uses
-from keras_archs._layers import LocalResponseNormalization
+from keras_archs._cost_rules import GLOBAL_POOLINGS, Shape, count, register
+from keras_archs._graph import Call, Graph, calls, graph_of, last_uses
 
 if TYPE_CHECKING:
     import pandas
+    from rich.table import Table
 
-Shape = tuple[int, ...]
-Rule = Callable[[keras.Operation, list[Shape], list[Shape]], tuple[int, int]]
+__all__ = ["Comparison", "LayerCost", "Profile", "StageCost", "profile", "register"]
 
-_RULES: dict[type, Rule] = {}
+HEAD = "head"
 
 
 @dataclass(frozen=True)
@@ -64,11 +60,35 @@ class LayerCost:
         ops: the MACs, or the comparisons or additions of a pooling layer, for the whole batch.
         activation_bytes: size of the outputs in the dtype in which they are computed, for the whole
             batch.
+        stage: `"stride 4"`: the total stride of the map that is written, along its height; a branch
+            that weighs the channels of a map belongs to that map's stage. `"head"`: what comes
+            after the last map, from the global pooling or flattening on.
     """
 
     name: str
     type: str
     output_shape: tuple
+    params: int
+    macs: int
+    ops: int
+    activation_bytes: int
+    stage: str
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """All calls of one stage.
+
+    Attributes:
+        name: as `LayerCost.stage` has it.
+        output_shape: of the stage's last call that is no padding for the next stage.
+        calls: how many there are.
+        params, macs, ops, activation_bytes: sums over them.
+    """
+
+    name: str
+    output_shape: tuple
+    calls: int
     params: int
     macs: int
     ops: int
@@ -79,7 +99,7 @@ class LayerCost:
 class Profile:
     """The cost of a network: totals, and one row a call in the order in which Keras runs them.
 
-    `str()` is a table, `to_dataframe()` has the rows.
+    `str()` is a table with subtotals, `to_dataframe()` has the rows, `stages` the subtotals.
 
     Attributes:
         name: of the model.
@@ -110,46 +130,103 @@ class Profile:
         """Floating-point operations: two a MAC."""
         return 2 * self.macs
 
-    def to_dataframe(self) -> "pandas.DataFrame":
-        """The rows as a pandas table whose columns are the fields of `LayerCost`."""
+    @property
+    def ops(self) -> int:
+        """The MACs, and the comparisons and additions of pooling layers."""
+        return sum(row.ops for row in self.rows)
+
+    @property
+    def stages(self) -> tuple[StageCost, ...]:
+        """Subtotals, in the order in which the stages begin; the head is the last."""
+        members: dict[str, list[LayerCost]] = {}
+        for row in self.rows:
+            members.setdefault(row.stage, []).append(row)
+        return tuple(_subtotals(name, members[name]) for name in sorted(members, key=HEAD.__eq__))
+
+    def to_dataframe(self, stages: bool = False) -> "pandas.DataFrame":
+        """The rows as a pandas table whose columns are the fields of `LayerCost`.
+
+        Args:
+            stages: the subtotals instead: the fields of `StageCost` and, for params, MACs and
+                activation bytes, their share of the total in per cent.
+        """
         import pandas
 
-        columns = [field.name for field in fields(LayerCost)]
-        return pandas.DataFrame([asdict(row) for row in self.rows], columns=columns)
+        kind, rows = (StageCost, self.stages) if stages else (LayerCost, self.rows)
+        columns = [field.name for field in fields(kind)]
+        frame = pandas.DataFrame([asdict(row) for row in rows], columns=columns)
+        if stages:
+            for quantity in _cost_tables.SHARED:
+                total = getattr(self, quantity)
+                shares = [_cost_tables.percent(part, total) for part in frame[quantity]]
+                frame[f"{quantity}_percent"] = shares
+        return frame
 
-    def __rich__(self) -> Table:
-        table = Table(
-            title=f"{self.name}, batch size {self.batch_size}",
-            caption=f"trainable params {self.trainable_params:,}\nFLOPs {self.flops:,}\n"
-            f"weights {self.weight_bytes:,} bytes\n"
-            f"peak of activations {self.peak_activation_bytes:,} bytes",
-            caption_justify="left",
-            show_footer=True,
-            box=box.SIMPLE,
-        )
-        table.add_column("layer", "total", no_wrap=True)
-        table.add_column("type", no_wrap=True)
-        table.add_column("output", no_wrap=True)
-        for heading in ("params", "macs", "activation_bytes"):
-            total = f"{getattr(self, heading):,}"
-            table.add_column(heading.replace("_", " "), total, justify="right", no_wrap=True)
-        for row in self.rows:
-            counts = (f"{n:,}" for n in (row.params, row.macs, row.activation_bytes))
-            table.add_row(row.name, row.type, _shape_text(row.output_shape), *counts)
-        return table
+    def compare(self, other: "Profile") -> "Comparison":
+        """This network's cost beside another's."""
+        return Comparison(self, other)
+
+    def as_text(self, layers: bool = True) -> str:
+        """The table that `str()` is; without `layers`, of the stages alone."""
+        return _cost_tables.as_text(_cost_tables.profile_table(self, layers))
+
+    def __rich__(self) -> "Table":
+        return _cost_tables.profile_table(self, layers=True)
 
     def __str__(self) -> str:
-        # Wide enough for any table, which takes only what its columns need.
-        console = Console(file=io.StringIO(), width=10_000, color_system=None)
-        with console.capture() as text:
-            console.print(self)
-        return "\n".join(line.rstrip() for line in text.get().splitlines())
+        return self.as_text()
 
 
-def _shape_text(shape: tuple) -> str:
-    if any(isinstance(part, tuple) for part in shape):
-        return ", ".join(_shape_text(part) for part in shape)
-    return " x ".join(map(str, shape))
+@dataclass(frozen=True)
+class Comparison:
+    """What two networks cost, in total and stage by stage.
+
+    `str()` is a table, `to_dataframe()` has its rows.
+    """
+
+    first: Profile
+    second: Profile
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """One row a stage and quantity: `stage, quantity, first, second, ratio`.
+
+        The stage of the totals is `"total"`. `ratio` is second to first, NaN where the first is 0.
+        """
+        import pandas
+
+        both = self.first, self.second
+        rows = [("total", name, *(getattr(p, name) for p in both)) for name in _TOTALS]
+        parts = [{stage.name: stage for stage in p.stages} for p in both]
+        for stage in sorted(parts[0] | parts[1], key=_in_order):
+            for name in _SUBTOTALS:
+                counts = (getattr(part.get(stage), name, 0) for part in parts)
+                rows.append((stage, name, *counts))
+        frame = pandas.DataFrame(rows, columns=["stage", "quantity", "first", "second"])
+        frame["ratio"] = [b / a if a else math.nan for _, _, a, b in rows]
+        return frame
+
+    def __rich__(self) -> "Table":
+        return _cost_tables.comparison_table(self)
+
+    def __str__(self) -> str:
+        return _cost_tables.as_text(self.__rich__())
+
+
+_SUBTOTALS = ("params", "macs", "ops", "activation_bytes")
+_TOTALS = (
+    *("params", "trainable_params", "macs", "ops"),
+    *("activation_bytes", "peak_activation_bytes", "weight_bytes"),
+)
+
+
+def _subtotals(name: str, rows: list[LayerCost]) -> StageCost:
+    unpadded = [row for row in rows if not row.type.startswith("ZeroPadding")]
+    sums = {quantity: sum(getattr(row, quantity) for row in rows) for quantity in _SUBTOTALS}
+    return StageCost(name, (unpadded or rows)[-1].output_shape, len(rows), **sums)
+
+
+def _in_order(stage: str) -> float:
+    return math.inf if stage == HEAD else float(stage.removeprefix("stride "))
 
 
 def profile(
@@ -177,7 +254,7 @@ def profile(
         raise ValueError(
             f"`batch_size` must be an integer >= 1. Received: batch_size={batch_size!r}"
         )
-    with _traceless():
+    with without_values():
         if isinstance(model, keras.Model):
             if unknown := set(kwargs) - {"input_shape"}:
                 raise TypeError(
@@ -207,7 +284,7 @@ def _built(builder, kwargs) -> keras.Model:
 
 
 @contextlib.contextmanager
-def _traceless() -> Iterator[None]:
+def without_values() -> Iterator[None]:
     """Build models without values, and leave Keras and the random state as they were.
 
     A `StatelessScope` defers the values of variables, but keeps the variables in a list that the
@@ -253,7 +330,7 @@ class _Run(NamedTuple):
 
 
 def _profile(model: keras.Model, batch_size: int, input_shape) -> Profile:
-    graph = _graph(model)
+    graph = graph_of(model)
     if graph is None:
         raise ValueError(
             "`model` must be a functional keras.Model or a built Sequential. "
@@ -262,7 +339,10 @@ def _profile(model: keras.Model, batch_size: int, input_shape) -> Profile:
     inputs = _inputs(graph, input_shape)
     runs, outputs = _runs(graph, inputs)
     counted: set[int] = set()
-    rows = tuple(_row(run, batch_size, counted) for run in runs)
+    rows = tuple(
+        _row(run, stage, batch_size, counted)
+        for run, stage in zip(runs, _stages(runs), strict=True)
+    )
     weights = model.weights
     return Profile(
         name=model.name,
@@ -277,15 +357,7 @@ def _profile(model: keras.Model, batch_size: int, input_shape) -> Profile:
     )
 
 
-def _graph(model) -> Functional | None:
-    """The graph that a call of `model` runs through; None where only its `call` knows."""
-    if type(model).call not in (Functional.call, keras.Sequential.call):
-        return None
-    graph = getattr(model, "_functional", model)  # a Sequential's own, None until it is built
-    return graph if isinstance(graph, Functional) else None
-
-
-def _inputs(graph: Functional, input_shape) -> list[_Tensor]:
+def _inputs(graph: Graph, input_shape) -> list[_Tensor]:
     own = [tensor.shape[1:] for tensor in graph.inputs]
     if input_shape is None:
         shapes = own
@@ -315,7 +387,7 @@ def _fits(shape: tuple, own: tuple) -> bool:
 
 
 def _runs(
-    graph: Functional, inputs: list[_Tensor], prefix: str = ""
+    graph: Graph, inputs: list[_Tensor], prefix: str = ""
 ) -> tuple[list[_Run], list[_Tensor]]:
     """All calls that `graph` makes for these inputs, those of nested models in place, and its
     outputs."""
@@ -329,7 +401,7 @@ def _runs(
                 written = [tensors[id(tensor)] for tensor in call.outputs]
                 runs.append(_Run(name, call.operation, read, written))
             continue
-        nested = _graph(call.operation) if isinstance(call.operation, keras.Model) else None
+        nested = graph_of(call.operation)
         if nested is None:
             written = _outputs(name, call, read)
             runs.append(_Run(name, call.operation, read, written))
@@ -360,11 +432,52 @@ def _outputs(name: str, call: Call, read: list[_Tensor]) -> list[_Tensor]:
     return [_Tensor(tensor.shape[1:], tensor.dtype) for tensor in written]
 
 
-def _row(run: _Run, batch_size: int, counted: set[int]) -> LayerCost:
+def _stages(runs: list[_Run]) -> list[str]:
+    """The stage of each call."""
+    strides: dict[int, float] = {}
+    pooled: set[int] = set()  # tensors without a map of their own
+    for run in runs:
+        stride = max((strides[id(tensor)] for tensor in run.inputs), default=1) * _stride(run)
+        strides |= {id(tensor): stride for tensor in run.outputs}
+        if _pools(run) or (run.inputs and pooled.issuperset(map(id, run.inputs))):
+            pooled |= {id(tensor) for tensor in run.outputs if _is_one_place(tensor.shape)}
+    of_maps: set[int] = set()  # tensors that a map is made from
+    stages = []
+    for run in reversed(runs):
+        written = {id(tensor) for tensor in run.outputs}
+        if written <= pooled - of_maps:
+            stages.append(HEAD)
+        else:
+            of_maps.update(map(id, run.inputs))
+            stages.append(f"stride {strides[id(run.outputs[0])]:g}")
+    return stages[::-1]
+
+
+def _stride(run: _Run) -> float:
+    """By how much the call divides the height of a map."""
+    operation = run.operation
+    growing = (layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D)
+    sides = getattr(operation, "size" if isinstance(operation, growing) else "strides", 1)
+    first = sides if isinstance(sides, int) else sides[0]
+    growing += (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+    return 1 / first if isinstance(operation, growing) else first
+
+
+def _pools(run: _Run) -> bool:
+    """Whether the call puts a vector in the place of a map."""
+    flat = all(len(tensor.shape) < 2 for tensor in run.outputs)
+    return flat or isinstance(run.operation, GLOBAL_POOLINGS)
+
+
+def _is_one_place(shape: Shape) -> bool:
+    return math.prod(shape) == max(shape, default=1)
+
+
+def _row(run: _Run, stage: str, batch_size: int, counted: set[int]) -> LayerCost:
     """`counted` holds the ids of the weights that earlier rows have, and is added to."""
     operation = run.operation
     shapes = tuple(tensor.shape for tensor in run.outputs)
-    macs, ops = _rule(run)(operation, [tensor.shape for tensor in run.inputs], list(shapes))
+    macs, ops = count(run.name, operation, [t.shape for t in run.inputs], list(shapes))
     weights = [w for w in getattr(operation, "weights", ()) if id(w) not in counted]
     counted.update(map(id, weights))
     return LayerCost(
@@ -375,6 +488,7 @@ def _row(run: _Run, batch_size: int, counted: set[int]) -> LayerCost:
         macs=batch_size * macs,
         ops=batch_size * ops,
         activation_bytes=batch_size * sum(tensor.bytes for tensor in run.outputs),
+        stage=stage,
     )
 
 
@@ -406,125 +520,3 @@ def _item_bytes(dtype: str) -> int:
     if bits is None:
         raise ValueError(f"`dtype` must be a numeric type. Received: dtype={dtype!r}")
     return math.ceil(int(bits[1]) / 8)
-
-
-# ------------------------------------------------------------------------------------------- rules
-
-
-def register(*types: type) -> Callable[[Rule], Rule]:
-    """Decorate a rule for layers (or operations) of these classes.
-
-    A rule maps the layer, the shapes of its inputs and the shapes of its outputs to `(macs, ops)`
-    of one sample; the shapes leave out the batch. It holds for subclasses that keep the `call` of
-    the class as well. A later rule for a class replaces an earlier one.
-    """
-    for kind in types:
-        if not (isinstance(kind, type) and issubclass(kind, keras.Operation)):
-            raise TypeError(f"`types` must be classes of layers. Received: {kind!r}")
-
-    def decorate(rule: Rule) -> Rule:
-        _RULES.update(dict.fromkeys(types, rule))
-        return rule
-
-    return decorate
-
-
-def _rule(run: _Run) -> Rule:
-    kind = type(run.operation)
-    known = next((parent for parent in kind.__mro__ if parent in _RULES), None)
-    # A subclass that computes something else would inherit a rule that is wrong for it.
-    if known is None or kind.call is not known.call:
-        raise ValueError(
-            "`model` must have layers with a rule for their cost: write one and decorate it with "
-            f"@keras_archs.cost.register({kind.__name__}). "
-            f"Received: layer {run.name!r} of type {kind.__name__}"
-        )
-    return _RULES[known]
-
-
-def _channels(layer, shape: Shape) -> int:
-    return shape[0] if layer.data_format == "channels_first" else shape[-1]
-
-
-@register(layers.Conv1D, layers.Conv2D, layers.Conv3D)
-def _convolution(layer, inputs, outputs):
-    taps = math.prod(layer.kernel_size) * _channels(layer, inputs[0]) // layer.groups
-    macs = taps * math.prod(outputs[0])
-    return macs, macs
-
-
-@register(layers.DepthwiseConv1D, layers.DepthwiseConv2D)
-def _depthwise(layer, inputs, outputs):
-    macs = math.prod(layer.kernel_size) * math.prod(outputs[0])
-    return macs, macs
-
-
-@register(layers.SeparableConv1D, layers.SeparableConv2D)
-def _separable(layer, inputs, outputs):
-    positions = math.prod(outputs[0]) // layer.filters
-    hidden = _channels(layer, inputs[0]) * layer.depth_multiplier
-    macs = positions * hidden * (math.prod(layer.kernel_size) + layer.filters)
-    return macs, macs
-
-
-@register(layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
-def _transposed(layer, inputs, outputs):
-    macs = math.prod(inputs[0]) * math.prod(layer.kernel_size) * layer.filters
-    return macs, macs
-
-
-@register(layers.Dense)
-def _dense(layer, inputs, outputs):
-    macs = inputs[0][-1] * math.prod(outputs[0])
-    return macs, macs
-
-
-@register(
-    *(layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D),
-    *(layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D),
-)
-def _pooling(layer, inputs, outputs):
-    return 0, math.prod(layer.pool_size) * math.prod(outputs[0])
-
-
-@register(layers.AdaptiveAveragePooling2D, layers.AdaptiveMaxPooling2D)
-def _adaptive_pooling(layer, inputs, outputs):
-    """Windows from floor(i * side / new) to ceil((i + 1) * side / new), which may overlap."""
-    sides = zip(inputs[0], outputs[0], strict=True)
-    return 0, math.prod(
-        sum(-(-(at + 1) * side // new) - at * side // new for at in range(new))
-        for side, new in sides
-    )
-
-
-@register(
-    *(layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D),
-    *(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D),
-)
-def _global_pooling(layer, inputs, outputs):
-    return 0, math.prod(inputs[0])
-
-
-@register(
-    *(layers.InputLayer, layers.Identity, layers.ActivityRegularization),
-    *(layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Softmax),
-    *(layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization),
-    *(layers.RMSNormalization, layers.UnitNormalization),
-    *(layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D),
-    *(layers.AlphaDropout, layers.GaussianDropout, layers.GaussianNoise),
-    *(layers.Flatten, layers.Reshape, layers.Permute, layers.RepeatVector),
-    *(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D),
-    *(layers.Cropping1D, layers.Cropping2D, layers.Cropping3D),
-    *(layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D),
-    *(layers.Concatenate, layers.Add, layers.Subtract, layers.Multiply, layers.Average),
-    *(layers.Maximum, layers.Minimum),
-    LocalResponseNormalization,
-    *(layers.Rescaling, layers.Normalization, layers.Resizing, layers.CenterCrop),
-    *(layers.RandomFlip, layers.RandomCrop, layers.RandomTranslation, layers.RandomRotation),
-    *(layers.RandomZoom, layers.RandomContrast, layers.RandomBrightness),
-    # what `a + b`, `2 * a` and keras.ops make of tensors
-    *(operations.Add, operations.Subtract, operations.Multiply, operations.Divide),
-    *(operations.TrueDivide, operations.Maximum, operations.Minimum),
-)
-def _nothing(layer, inputs, outputs):
-    return 0, 0

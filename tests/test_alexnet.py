@@ -8,7 +8,7 @@ from running import run
 
 import keras_archs
 from keras_archs.alexnet import _towers
-from keras_archs.cost import _traceless as without_values
+from keras_archs.cost import without_values
 
 
 def built(name, *args, **kwargs) -> keras.Model:

@@ -4,7 +4,7 @@ import pytest
 from keras import layers
 
 import keras_archs
-from keras_archs.cost import _traceless as without_values
+from keras_archs.cost import without_values
 
 EVERY = pytest.mark.parametrize("name", ["allcnn_a", "allcnn_b", "allcnn_c"])
 KERNELS = {"allcnn_a": [5], "allcnn_b": [5, 1], "allcnn_c": [3, 3]}

@@ -1,5 +1,6 @@
 """The cost model: counts by hand, graphs of every shape, and no trace left behind."""
 
+import os
 import random
 import re
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from keras import layers
 from keras.src.backend.common import global_state
 
-from keras_archs import cost, profile
+from keras_archs import _cost_rules, cost, profile
+from keras_archs._cost_rules import RULES
 
 F32 = 4  # bytes
 
@@ -61,6 +63,17 @@ def residual(outputs_of=lambda x, y: y):
         (layers.Dense(5), (7,), 7 * 5),
         (layers.Dense(5), (3, 7), 3 * 7 * 5),
         (layers.Dense(5), (2, 3, 7), 2 * 3 * 7 * 5),
+        (layers.EinsumDense("abc,cd->abd", (3, 5)), (3, 7), 3 * 7 * 5),
+        (layers.EinsumDense("abc,cde->abde", (3, 2, 5)), (3, 7), 3 * 7 * 2 * 5),
+        (layers.EinsumDense("abc,bcd->ad", (5,)), (3, 7), 3 * 7 * 5),
+        (layers.EinsumDense("...x,xy->...y", 5), (2, 3, 7), 2 * 3 * 7 * 5),
+        (layers.EinsumDense("ab...,bc->ac...", 5), (7, 2, 3), 2 * 3 * 7 * 5),
+        # a step: the input and the state each meet a kernel for every gate
+        (layers.SimpleRNN(5), (3, 7), 3 * (7 + 5) * 5),
+        (layers.GRU(5), (3, 7), 3 * (7 + 5) * 3 * 5),
+        (layers.Bidirectional(layers.LSTM(5)), (3, 7), 2 * 3 * (7 + 5) * 4 * 5),
+        (layers.TimeDistributed(layers.Conv2D(5, 3)), (4, 6, 6, 3), 4 * 2160),
+        (layers.SpectralNormalization(layers.Conv2D(5, 3)), (6, 6, 3), 2160),
     ],
     ids=lambda value: value.name if isinstance(value, keras.Operation) else str(value),
 )
@@ -73,6 +86,70 @@ def test_macs_by_hand(layer, shape, macs):
 def test_channels_first_has_the_same_cost():
     first = row_of(layers.Conv2D(8, 3, groups=2, data_format="channels_first"), (4, 6, 7))
     assert first.macs == row_of(layers.Conv2D(8, 3, groups=2), (6, 7, 4)).macs
+
+
+def attention_of(layer, *shapes, apart=False):
+    def build():
+        inputs = [keras.Input(shape) for shape in shapes]
+        return keras.Model(inputs, layer(*inputs) if apart else layer(inputs))
+
+    return profile(build)
+
+
+@pytest.mark.parametrize("key", [(), ((6, 8),)], ids=["value is key", "key of its own"])
+def test_attention_of_several_heads(key):
+    layer = layers.MultiHeadAttention(num_heads=2, key_dim=5, value_dim=3)
+    counted = attention_of(layer, (4, 7), (6, 8), *key, apart=True)
+    projections = 4 * 7 * 2 * 5 + 6 * 8 * 2 * (5 + 3) + 4 * 2 * 3 * 7
+    assert counted.macs == projections + 2 * 4 * 6 * (5 + 3)
+
+
+def test_attention_along_one_axis_of_a_map():
+    layer = layers.MultiHeadAttention(num_heads=2, key_dim=5, attention_axes=2)
+    counted = profile(lambda: model_of(lambda x: layer(x, x), (4, 6, 7)))
+    assert counted.macs == 24 * 4 * 7 * 2 * 5 + 2 * 24 * 6 * 2 * 5
+
+
+def test_attention_whose_heads_share_keys():
+    layer = layers.GroupQueryAttention(head_dim=5, num_query_heads=4, num_key_value_heads=2)
+    counted = attention_of(layer, (4, 7), (6, 7), apart=True)
+    assert counted.macs == 2 * 4 * 7 * 4 * 5 + 2 * 6 * 7 * 2 * 5 + 2 * 4 * 4 * 6 * 5
+
+
+@pytest.mark.parametrize(
+    ("layer", "macs"),
+    [
+        (layers.Attention(), 4 * 6 * 7 + 4 * 6 * 7),
+        (layers.Attention(score_mode="concat"), 4 * 6 * 7),
+        (layers.AdditiveAttention(), 4 * 6 * 7),
+        (layers.Dot(axes=2), 4 * 6 * 7),
+    ],
+    ids=["dot", "concat", "additive", "layer Dot"],
+)
+def test_products_of_activations(layer, macs):
+    assert attention_of(layer, (4, 7), (6, 7)).macs == macs
+
+
+def test_a_matrix_product_of_two_tensors_and_none_with_an_array():
+    inputs = keras.Input((4, 7)), keras.Input((7, 6))
+    assert profile(keras.Model(inputs, keras.ops.matmul(*inputs))).macs == 4 * 7 * 6
+    product = keras.ops.matmul(inputs[0], np.ones((7, 5), "float32"))
+    with pytest.raises(ValueError, match="an array is not known. Received: operation 'matmul"):
+        profile(keras.Model(inputs[0], product))
+
+
+def test_what_images_go_through_before_a_network_has_no_macs():
+    def build():
+        inputs = x = keras.Input((32, 40, 3), dtype="uint8")
+        for layer in (
+            *(layers.Resizing(24, 24), layers.CenterCrop(16, 16), layers.RandomFlip()),
+            *(layers.RandomErasing(), layers.RandAugment(), layers.RandomHue(0.1, (0, 255))),
+            *(layers.Rescaling(1 / 255), layers.Normalization(mean=0.5, variance=0.25)),
+        ):
+            x = layer(x)
+        return keras.Model(inputs, layers.Conv2D(5, 3)(x))
+
+    assert profile(build).macs == 14 * 14 * 27 * 5
 
 
 @pytest.mark.parametrize(
@@ -105,6 +182,7 @@ def test_the_input_is_a_row_and_shapes_leave_out_the_batch():
         macs=2 * 2160,
         ops=2 * 2160,
         activation_bytes=2 * 4 * 4 * 5 * F32,
+        stage="stride 1",
     )
 
 
@@ -256,6 +334,108 @@ def test_a_sequential_model():
     assert profile(model).params == model.count_params()
 
 
+# -------------------------------------------------------------------------------------- stages
+
+
+def stages_of(shape, network):
+    """The stage of each call of a function of the input."""
+    return {row.name: row.stage for row in profile(lambda: model_of(network, shape)).rows}
+
+
+def test_a_stage_is_a_total_stride_and_the_head_comes_after_the_last_map():
+    def network(x):
+        x = layers.Conv2D(4, 3, name="valid")(x)  # 14 x 14, and the same stride for all that
+        x = layers.ZeroPadding2D(name="pad")(x)
+        x = layers.Conv2D(4, 3, strides=2, name="half")(x)
+        x = layers.MaxPooling2D(name="quarter")(x)
+        x = layers.Conv2DTranspose(4, 2, strides=2, name="half again")(x)
+        x = layers.GlobalAveragePooling2D(name="pool")(x)
+        return layers.Dense(3, name="logits")(x)
+
+    stages = stages_of((16, 16, 3), network)
+    assert list(stages.values())[0] == "stride 1"  # of the input
+    assert dict(list(stages.items())[1:]) == {
+        **{"valid": "stride 1", "pad": "stride 1", "half": "stride 2", "quarter": "stride 4"},
+        **{"half again": "stride 2", "pool": "head", "logits": "head"},
+    }
+
+
+def test_a_branch_that_weighs_channels_belongs_to_the_stage_of_its_map():
+    def network(x):
+        x = layers.Conv2D(4, 3, strides=2, padding="same")(x)
+        weight = layers.GlobalAveragePooling2D(keepdims=True, name="squeeze")(x)
+        weight = layers.Conv2D(4, 1, name="excite")(weight)
+        x = layers.Multiply(name="weighed")([x, weight])
+        x = layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
+        return layers.Flatten(name="flat")(x)
+
+    stages = stages_of((8, 8, 3), network)
+    assert {stages[name] for name in ("squeeze", "excite", "weighed")} == {"stride 2"}
+    assert {stages[name] for name in ("pool", "flat")} == {"head"}
+
+
+def test_a_map_of_one_place_is_no_head():
+    def network(x):
+        x = layers.Conv2D(4, 3, strides=2, padding="same", name="small")(x)
+        return layers.Flatten(name="flat")(x)
+
+    stages = stages_of((2, 2, 3), network)
+    assert (stages["small"], stages["flat"]) == ("stride 2", "head")
+
+
+def test_stages_add_up_and_the_head_is_the_last():
+    counted = profile("googlenet", aux=True)
+    names = [stage.name for stage in counted.stages]
+    assert names == [*(f"stride {stride}" for stride in (1, 2, 4, 8, 16, 32, 48)), "head"]
+    assert sum(stage.calls for stage in counted.stages) == len(counted.rows)
+    for quantity in ("params", "macs", "ops", "activation_bytes"):
+        total = sum(getattr(stage, quantity) for stage in counted.stages)
+        assert total == getattr(counted, quantity)
+
+
+def test_the_stages_of_a_mobilenet():
+    stages = {stage.name: stage for stage in profile("mobilenet").stages}
+    first, last = stages["stride 2"], stages["head"]
+    assert first.macs == 112 * 112 * (27 * 32 + 9 * 32 + 32 * 64)
+    assert first.output_shape == (112, 112, 64)  # not what the next stage pads
+    assert (last.params, last.macs, last.calls) == (1_025_000, 1_024_000, 5)
+
+
+def test_the_data_frame_of_stages_has_shares_in_per_cent():
+    counted = profile("lenet5")
+    frame = counted.to_dataframe(stages=True).set_index("name")
+    assert frame.loc["stride 1", "macs"] == 117_600
+    assert frame.loc["stride 1", "macs_percent"] == pytest.approx(100 * 117_600 / 416_520)
+    for quantity in ("params", "macs", "activation_bytes"):
+        assert frame[f"{quantity}_percent"].sum() == pytest.approx(100)
+    weightless = profile(lambda: model_of(layers.ReLU(), (4, 4, 3)))
+    assert weightless.to_dataframe(stages=True)["params_percent"].tolist() == [0]
+
+
+def test_two_networks_side_by_side():
+    half, full = profile("mobilenet", alpha=0.5), profile("mobilenet")
+    frame = half.compare(full).to_dataframe().set_index(["stage", "quantity"])
+    assert tuple(frame.loc[("total", "macs")]) == (149_497_088, 568_740_352, full.macs / half.macs)
+    peaks = frame.loc[("total", "peak_activation_bytes")]
+    assert (peaks["first"], peaks["second"]) == (
+        half.peak_activation_bytes,
+        full.peak_activation_bytes,
+    )
+    assert frame.loc[("head", "params"), "second"] == 1_025_000
+    assert np.isnan(frame.loc[("stride 1", "macs"), "ratio"])
+    text = str(half.compare(full))
+    assert re.search(r"total +params +1,342,536 +4,253,864 +3\.17", text)
+    assert re.search(r"stride 1 +params +0 +0$", text, re.MULTILINE)
+
+
+def test_side_by_side_a_stage_that_only_one_has_is_nothing_in_the_other():
+    small, large = profile("lenet5"), profile("squeezenet")
+    frame = small.compare(large).to_dataframe().set_index(["stage", "quantity"])
+    assert frame.loc[("stride 16", "params"), "first"] == 0
+    stages = frame.index.get_level_values("stage").unique()
+    assert list(stages) == [*("total", *(f"stride {n}" for n in (1, 2, 4, 8, 16))), "head"]
+
+
 # ------------------------------------------------------------------------------------ open sides
 
 
@@ -337,7 +517,7 @@ class RenamedConv(layers.Conv2D):
     ],
 )
 def test_a_layer_without_a_rule_is_an_error_that_names_it(layer, monkeypatch):
-    monkeypatch.delitem(cost._RULES, layers.LayerNormalization)
+    monkeypatch.delitem(RULES, layers.LayerNormalization)
     kind = type(layer).__name__
     with pytest.raises(ValueError, match=rf"register\({kind}\).*'odd' of type {kind}"):
         profile(model_of(layer, (4, 4, 3)))
@@ -354,7 +534,7 @@ def test_a_subclass_that_keeps_call_has_the_rule_of_its_parent():
 
 
 def test_registering_a_rule(monkeypatch):
-    monkeypatch.setattr(cost, "_RULES", dict(cost._RULES))
+    monkeypatch.setattr(_cost_rules, "RULES", dict(RULES))
 
     @cost.register(Strange)
     def strange(layer, inputs, outputs):
@@ -425,24 +605,14 @@ def test_a_model_takes_no_argument_of_a_builder():
 # ---------------------------------------------------------------------------------- no trace left
 
 
-def vgg19(input_shape=(224, 224, 3)):
-    """143,667,240 parameters, 575 MB."""
-    x = inputs = keras.Input(input_shape)
-    for filters, repeat in ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4)):
-        for _ in range(repeat):
-            x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
-        x = layers.MaxPooling2D()(x)
-    x = layers.Flatten()(x)
-    for units in (4096, 4096, 1000):
-        x = layers.Dropout(0.5)(layers.Dense(units)(x))
-    return keras.Model(inputs, x)
+def megabytes(kind):
+    """Of this process: VmRSS, what it holds; VmHWM, the most since `forget_the_peak`."""
+    text = Path("/proc/self/status").read_text()
+    return int(re.search(rf"{kind}:\s+(\d+) kB", text)[1]) / 1024
 
 
-def resident_megabytes():
-    status = Path("/proc/self/status")
-    if not status.exists():
-        pytest.skip("needs /proc to read the resident memory")
-    return int(re.search(r"VmRSS:\s+(\d+) kB", status.read_text())[1]) / 1024
+def forget_the_peak():
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def random_state():
@@ -457,16 +627,19 @@ def random_network(**kwargs):
     return keras.Model(inputs, x, **kwargs)
 
 
+@pytest.mark.skipif(
+    not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux' count of memory"
+)
 def test_a_profile_allocates_no_weights_then_or_later():
     layers.Dense(2)(np.zeros((1, 2)))  # what the backend allocates with its first layer
-    before = resident_megabytes()
-    counted = profile(vgg19)
-    assert counted.params == 143_667_240
-    assert resident_megabytes() - before < 50
+    before = megabytes("VmRSS")
+    forget_the_peak()
+    assert profile("vgg19").params == 143_667_240  # 575 MB
+    assert megabytes("VmHWM") - before < 50
     layers.Dense(3)(np.zeros((1, 2)))
     with keras.StatelessScope():
         pass
-    assert resident_megabytes() - before < 50
+    assert megabytes("VmRSS") - before < 50
 
 
 def test_keras_keeps_pending_variables_where_we_look_for_them():
@@ -570,15 +743,24 @@ def test_the_table_has_a_row_a_call_and_the_totals():
     lines = text.splitlines()
     assert any(re.search(r"c3\s+Conv2D\s+10 x 10 x 16\s+2,416\s+240,000\s+6,400", s) for s in lines)
     assert any(re.search(r"total\s+61,706\s+416,520\s+38,112", s) for s in lines)
+    subtotals = r"stride 2\s+2 calls\s+10 x 10 x 16\s+2,416\s+3\.9\s+240,000\s+57\.6\s+11,104"
+    assert re.search(subtotals, text)
     assert "peak of activations 23,520 bytes" in text
     assert "\x1b" not in text
+
+
+def test_the_table_of_the_stages_alone():
+    text = profile("lenet5").as_text(layers=False)
+    assert re.search(r"stride 2\s+2\s+10 x 10 x 16\s+2,416", text)
+    assert re.search(r"total\s+61,706\s+416,520\s+38,112", text)
+    assert "c3" not in text
 
 
 def test_the_data_frame_has_the_rows():
     counted = profile("lenet5")
     frame = counted.to_dataframe()
     assert list(frame.columns) == [
-        *("name", "type", "output_shape", "params", "macs", "ops", "activation_bytes")
+        *("name", "type", "output_shape", "params", "macs", "ops", "activation_bytes", "stage")
     ]
     assert len(frame) == len(counted.rows)
     assert frame["macs"].sum() == counted.macs

@@ -11,7 +11,7 @@ from running import run
 
 import keras_archs
 from keras_archs import _architecture
-from keras_archs.cost import _traceless as without_values
+from keras_archs.cost import without_values
 
 AUX_OUTPUTS = ["aux1", "aux2", "predictions"]
 

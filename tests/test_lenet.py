@@ -7,7 +7,7 @@ from keras import layers
 from running import run
 
 import keras_archs
-from keras_archs.cost import _traceless as without_values
+from keras_archs.cost import without_values
 from keras_archs.lenet import _subsampled
 
 

@@ -1,17 +1,21 @@
 """The cost model's multiply-adds against a count of what is really computed.
 
 The second count shares no code with `profile`: it runs a network on one image and watches the
-convolutions and matrix products that `keras.ops` carries out, their arrays in hand.
+convolutions and matrix products that `keras.ops` carries out, their arrays in hand. A large network
+is traced instead of run: the same calls on arrays that have a shape and no values.
 """
 
+import inspect
 import math
 
 import keras
 import numpy as np
 import pytest
 from keras.src import ops  # where the layers look their operations up
+from keras.src.backend import compute_output_spec
 
 import keras_archs
+from keras_archs.cost import without_values
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("counted where layers run one by one, without compilation", allow_module_level=True)
@@ -25,9 +29,10 @@ def multiply_adds(monkeypatch):
     def watch(name, count):
         original = getattr(ops, name)
 
-        def watched(inputs, kernel, *args, **kwargs):
-            outputs = original(inputs, kernel, *args, **kwargs)
-            counted.append(count(inputs.shape, kernel.shape, outputs.shape))
+        def watched(inputs, *args, **kwargs):
+            outputs = original(inputs, *args, **kwargs)
+            kernels = (array.shape for array in args if hasattr(array, "shape"))
+            counted.append(count(inputs.shape, *kernels, outputs.shape))
             return outputs
 
         monkeypatch.setattr(ops, name, watched)
@@ -36,11 +41,15 @@ def multiply_adds(monkeypatch):
         """A kernel of (height, width, inputs of a group, outputs) at each place of the map."""
         return math.prod(outputs[:-1]) * math.prod(kernel)
 
+    def separable(inputs, depthwise, pointwise, outputs):
+        return math.prod(outputs[:-1]) * (math.prod(depthwise) + math.prod(pointwise))
+
     def product(left, right, outputs):
         return math.prod(outputs) * left[-1]
 
     watch("conv", convolution)
     watch("depthwise_conv", convolution)
+    watch("separable_conv", separable)
     watch("matmul", product)
     return counted
 
@@ -48,6 +57,11 @@ def multiply_adds(monkeypatch):
 def run_eagerly(model):
     """Layer by layer, with values of their own."""
     model(np.zeros((1, *model.input_shape[1:]), "float32"), training=False)
+
+
+def trace(model):
+    image = keras.KerasTensor((1, *model.input_shape[1:]))
+    compute_output_spec(lambda x: model(x, training=False), image)
 
 
 def test_the_count_of_a_known_network(multiply_adds):
@@ -83,3 +97,39 @@ def test_every_architecture_computes_what_its_profile_says(name, multiply_adds):
     assert sum(multiply_adds) == keras_archs.profile(model).macs
     assert sum(multiply_adds) == keras_archs.profile(name, alpha=1 / 8).macs
     assert len(multiply_adds) > 4
+
+
+# ----------------------------------------------------------------------------- keras.applications
+
+BUILDERS = {
+    name: builder
+    for name, builder in inspect.getmembers(keras.applications, callable)
+    if "weights" in inspect.signature(builder).parameters
+}
+SIZES = dict.fromkeys(["MobileNetV3Large", "MobileNetV3Small"], (224, 224, 3))  # else open sides
+
+
+def test_all_builders_of_keras_applications_are_met():
+    assert len(BUILDERS) >= 40
+    assert {"ConvNeXtXLarge", "EfficientNetV2L", "NASNetLarge", "Xception"} <= BUILDERS.keys()
+
+
+def test_a_network_that_is_traced_does_what_it_does_when_it_runs(multiply_adds):
+    model = keras.applications.MobileNetV3Small(input_shape=(32, 32, 3), weights=None)
+    run_eagerly(model)
+    run = multiply_adds.copy()
+    multiply_adds.clear()
+    trace(model)
+    assert multiply_adds == run
+    assert sum(run) == keras_archs.profile(model).macs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUILDERS)
+def test_every_builder_of_keras_applications(name, multiply_adds):
+    with without_values():
+        model = BUILDERS[name](weights=None, input_shape=SIZES.get(name))
+        trace(model)
+    counted = keras_archs.profile(model)
+    assert counted.macs == sum(multiply_adds) > 0
+    assert counted.params == model.count_params() == sum(row.params for row in counted.rows)

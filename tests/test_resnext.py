@@ -4,7 +4,7 @@ import pytest
 from keras import layers
 
 import keras_archs
-from keras_archs.cost import _traceless as without_values
+from keras_archs.cost import without_values
 
 NAMES = {"resnext50_32x4d": (32, 4), "resnext101_32x8d": (32, 8), "resnext29_8x64d": (8, 64)}
 

@@ -11,7 +11,7 @@ from running import run
 
 import keras_archs
 from keras_archs._chains import _max_pool, chain, check_rows
-from keras_archs.cost import _traceless as without_values
+from keras_archs.cost import without_values
 from keras_archs.simpnet import SIMPNET_5M, _rows, experiments
 
 CLASSES = {"mnist": 10, "cifar10": 10, "svhn": 10, "cifar100": 100, "imagenet": 1000}

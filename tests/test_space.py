@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import keras_archs
 import tuning
 from keras_archs._chains import MOST_FILTERS, check_rows
-from keras_archs.cost import _traceless as without_values
+from keras_archs.cost import without_values
 from keras_archs.simpnet import SIMPNET_5M, _rows
 from tuning import Budget, arch_space, space
 from tuning.budget import WIDEST, Skeleton, fitted

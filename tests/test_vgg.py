@@ -5,7 +5,7 @@ import pytest
 from keras import layers
 
 import keras_archs
-from keras_archs.cost import _traceless as without_values
+from keras_archs.cost import without_values
 
 WEIGHTED = {"vgg11": 11, "vgg11lrn": 11, "vgg13": 13, "vgg16c": 16, "vgg16": 16, "vgg19": 19}
 

@@ -129,15 +129,16 @@ class _Chain:
 def _calls(model) -> list:
     """The calls of a model without branches, nested ones in place."""
     from keras_archs import cost
+    from keras_archs._graph import graph_of
 
-    graph = cost._graph(model)
+    graph = graph_of(model)
     if graph is None:
         raise ValueError(
             "`model` must be a functional keras.Model or a built Sequential. "
             f"Received: {type(model).__name__} {getattr(model, 'name', model)!r}"
         )
     shapes = [[side or _ANY_SIDE for side in tensor.shape[1:]] for tensor in graph.inputs]
-    with cost._traceless():
+    with cost.without_values():
         inputs = cost._inputs(graph, shapes[0] if len(shapes) == 1 else shapes)
         runs, _ = cost._runs(graph, inputs)
     for run in runs:

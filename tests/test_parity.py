@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from running import run
+from running import random_weight, run
 
 import keras_archs
 
@@ -81,7 +81,7 @@ def _pair(case):
     options |= dict(case.options)
     twin = getattr(keras.applications, case.title)(**options)
     for layer in twin.layers:
-        layer.set_weights([_random(rng, layer, weight) for weight in layer.weights])
+        layer.set_weights([random_weight(rng, layer, weight) for weight in layer.weights])
     ours = keras_archs.build(case.title, **options)
     if case.title in WITHOUT_NAMES:
         ours.set_weights(twin.get_weights())
@@ -89,18 +89,6 @@ def _pair(case):
         _copy(twin, ours)
     images = rng.normal(size=(2, *shape)).astype("float32")
     return Pair(ours, images, run(twin, images))
-
-
-def _random(rng, layer, weight):
-    """Values that keep a signal alive through many layers and leave no weight without effect."""
-    shape = tuple(weight.shape)
-    if isinstance(layer, layers.BatchNormalization):  # all may stand for a variance
-        return rng.uniform(0.5, 1.5, shape)
-    if len(shape) == 1:
-        return rng.normal(scale=0.1, size=shape)
-    depthwise = isinstance(layer, layers.DepthwiseConv2D)
-    fan_in = np.prod(shape[:2] if depthwise else shape[:-1])
-    return rng.normal(scale=np.sqrt(2 / fan_in), size=shape)
 
 
 def _copy(source, target):

@@ -1,0 +1,666 @@
+"""The fastest way from images to a network's outputs on this machine.
+
+>>> predict = keras_archs.runtime(model)
+>>> probabilities = predict(images)  # uint8 or float (B, H, W, C) -> float32 (B, classes)
+
+`Model.predict` spends most of a small batch's time around the network. A runtime compiles the
+network once, with BatchNormalization folded into the weights:
+
+    litert        LiteRT with XNNPACK
+    onnxruntime   ONNX Runtime
+    openvino      OpenVINO, pinned to float32
+    tensorflow    one TensorFlow graph with the weights in it
+    jax           `jax.jit`
+
+The first four need the TensorFlow backend, whose graph the others are converted from; `jax` needs
+the JAX backend. The first three compute on the CPU. What is converted is a copy: a network that is
+trained further needs a new predictor.
+"""
+
+import contextlib
+import functools
+import logging
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from importlib.util import find_spec
+from numbers import Integral
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from keras_archs._checks import nearest
+
+if TYPE_CHECKING:
+    import keras
+
+# The libraries that each needs beside Keras and its backend.
+RUNTIMES = {
+    "litert": ("ai_edge_litert",),
+    "onnxruntime": ("onnxruntime", "onnx", "tf2onnx"),
+    "openvino": ("openvino", "onnx", "tf2onnx"),
+    "tensorflow": (),
+    "jax": (),
+}
+INT8 = {
+    "litert": RUNTIMES["litert"],
+    "onnxruntime": (*RUNTIMES["onnxruntime"], "sympy"),
+    "openvino": ("openvino", *RUNTIMES["onnxruntime"], "sympy"),
+}
+PRECISIONS = ("fp32", "int8")
+
+Option = tuple[str, int]  # a runtime, and images that go through the network at a time
+Pass = Callable[[np.ndarray], list[np.ndarray]]  # a chunk of images -> the network's outputs
+
+_MIDDLE = 8  # images; a pass that is tried beside 1 and the whole batch
+_SLOW = 1.5  # times the fastest; what is slower in a first pass is not measured again
+_SECONDS = 1.0  # of measuring
+_BLOCK = 0.02  # seconds of passes one after the other, so that the caches are warm
+
+
+# ------------------------------------------------------------------------------------- the choice
+
+
+def runtime(
+    model: "keras.Model | Converted",
+    name: str = "auto",
+    *,
+    precision: str = "fp32",
+    representative: np.ndarray | None = None,
+    batch_size: int = 1,
+    threads: int | None = None,
+) -> "Predictor":
+    """Compiles a network for prediction.
+
+    Conversion takes seconds for each runtime. What there is to choose is measured for about a
+    second: the runtimes, for `"auto"`, and how many images go through the network at a time, as
+    small passes stay in the caches. The choice is remembered for the model as long as the process
+    and the model live.
+
+    Args:
+        model: a functional model or a built Sequential with one input (H, W, C) of known sides;
+            all its layers compute in float32. Or a `Converted` one.
+        name: a runtime of the module's docstring, or `"auto"`: the fastest of those installed.
+        precision: `"fp32"`, outputs within 1e-5 of the model's, or `"int8"`, weights and
+            activations of 8 bits: the predictor's `agreement` says how well it does.
+        representative: for int8, a hundred or so images (N, H, W, C) such as the network will see,
+            uint8 or float as the model takes them. They set the ranges of the activations.
+        batch_size: images that are usually predicted at a time, >= 1. Any number can be.
+        threads: CPU threads, >= 1. None: one for each processor that the process may use.
+
+    Raises:
+        ValueError: the runtime is unknown, not installed or not for this backend, or an argument
+            is out of range. TensorFlow and JAX have one pool of threads for the whole process:
+            `threads` must be None or that number.
+    """
+    if isinstance(model, Converted):
+        if representative is not None:
+            raise ValueError(
+                "`representative` must be None for a Converted model, which has its own. "
+                f"Received: images of shape {np.shape(representative)}"
+            )
+        converted = model
+    else:
+        converted = Converted(model, representative)
+    for argument, count in (("batch_size", batch_size), ("threads", threads)):
+        whole = isinstance(count, Integral) and not isinstance(count, bool) and count >= 1
+        if not whole and not (argument == "threads" and count is None):
+            raise ValueError(
+                f"`{argument}` must be an integer >= 1. Received: {argument}={count!r}"
+            )
+    check_names([] if name == "auto" else [name], precision)
+    names = available(precision, threads) if name == "auto" else [name]
+    if not names:
+        raise ValueError(
+            "`runtime` must be installed, for example by pip install 'keras-archs[runtime]'. "
+            f"Received: none for precision={precision!r}, threads={threads}"
+        )
+    for each in names:
+        check_runtime(each, precision, threads)
+    if precision == "int8":
+        converted.check_representative()
+
+    choices = _CHOICES.setdefault(converted.model, {})
+    key = (tuple(names), precision, batch_size, threads)
+    times = choices.get(key)
+    options = (
+        [_fastest(times)] if times else [(n, c) for n in names for c in _chunks(n, batch_size)]
+    )
+    passes = _passes(converted, precision, options, threads)
+    if not times:
+        times = choices[key] = _measured(passes, converted.shape)
+    best = _fastest(times)
+    return Predictor(converted, passes[best], best, precision, batch_size, times)
+
+
+_CHOICES: WeakKeyDictionary = WeakKeyDictionary()  # model -> arguments -> seconds an image
+
+
+def _fastest(times: Mapping[Option, float]) -> Option:
+    return min(times, key=times.__getitem__)
+
+
+def _chunks(name: str, batch_size: int) -> list[int]:
+    """Images at a time that are worth a try. A call of TensorFlow or JAX costs too much for few."""
+    if name in ("tensorflow", "jax"):
+        return [batch_size]
+    return sorted({min(size, batch_size) for size in (1, _MIDDLE, batch_size)})
+
+
+def _passes(converted, precision, options: list[Option], threads) -> dict[Option, Pass]:
+    """A compiled pass for each option. Where there are several runtimes one may fail to convert."""
+    passes, failed = {}, {}
+    for name, chunk in options:
+        try:
+            if name not in failed:
+                run = _PASS[name](converted, precision, chunk, threads)
+                run(np.zeros((chunk, *converted.shape), np.float32))
+                passes[name, chunk] = run
+        except Exception as error:  # what the libraries raise is their own
+            failed[name] = error
+    if failed and not passes:
+        name, error = failed.popitem()
+        raise ValueError(
+            f"`model` must have layers that {name} can run in {precision}. "
+            f"Received: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        ) from error
+    for name, error in failed.items():
+        warnings.warn(f"{name} cannot run this network: {error}", RuntimeWarning, stacklevel=3)
+    return passes
+
+
+def _measured(passes: Mapping[Option, Pass], shape) -> dict[Option, float]:
+    """Seconds an image of each pass, the best of its times; what is far off is measured once."""
+    if len(passes) == 1:
+        return dict.fromkeys(passes, math.nan)
+    calls = {}
+    for (name, chunk), run in passes.items():
+        images = np.zeros((chunk, *shape), np.float32)
+        calls[name, chunk] = functools.partial(run, images)
+
+    def best(times):
+        return {option: min(seconds) / option[1] for option, seconds in times.items()}
+
+    found = best(interleaved(calls, seconds=0, rounds=1))
+    limit = _SLOW * min(found.values())
+    close = {option: call for option, call in calls.items() if found[option] <= limit}
+    again = best(interleaved(close, seconds=_SECONDS, rounds=1))
+    return found | {option: min(found[option], again[option]) for option in again}
+
+
+def available(precision: str = "fp32", threads: int | None = None) -> list[str]:
+    """The runtimes that are installed and run on this backend, with so many threads."""
+    found = []
+    for name in RUNTIMES:
+        with contextlib.suppress(ValueError):
+            check_runtime(name, precision, threads)
+            found.append(name)
+    return found
+
+
+def check_runtime(name: str, precision: str = "fp32", threads: int | None = None) -> None:
+    """Raise ValueError unless the runtime can be used in this process."""
+    import keras
+
+    check_names([name], precision)
+    backend = keras.backend.backend()
+    if backend != ("jax" if name == "jax" else "tensorflow"):
+        raise ValueError(
+            "`runtime` must be one of the backend: jax needs KERAS_BACKEND=jax, all others "
+            f"KERAS_BACKEND=tensorflow. Received: runtime={name!r} on {backend}"
+        )
+    libraries = RUNTIMES[name] if precision == "fp32" else INT8[name]
+    if missing := [library for library in libraries if find_spec(library) is None]:
+        raise ValueError(
+            "`runtime` must be installed, for example by pip install 'keras-archs[runtime]'. "
+            f"Received: runtime={name!r} without {', '.join(missing)}"
+        )
+    if threads is not None and name in ("tensorflow", "jax") and threads != _pool(name):
+        raise ValueError(
+            f"`threads` must be None or, for {name}, what the process was started with. "
+            f"Received: threads={threads}"
+        )
+
+
+def check_names(names: Iterable[str], precision: str) -> None:
+    """Raise ValueError unless there are such runtimes and they have the precision. No import."""
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"`precision` must be one of {', '.join(PRECISIONS)}. Received: precision={precision!r}"
+        )
+    for name in names:
+        if name not in RUNTIMES:
+            raise ValueError(
+                f"`runtime` must be one of auto, {', '.join(RUNTIMES)}.{nearest(name, RUNTIMES)} "
+                f"Received: runtime={name!r}"
+            )
+        if precision == "int8" and name not in INT8:
+            raise ValueError(
+                f"`precision` must be fp32 for {name}. Received: precision={precision!r}"
+            )
+
+
+def _pool(name: str) -> int | None:
+    """The threads that TensorFlow was set to; JAX and an unset TensorFlow take all there are."""
+    if name == "jax":
+        return processors()
+    import tensorflow as tf
+
+    return tf.config.threading.get_intra_op_parallelism_threads() or processors()
+
+
+def processors() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+# ------------------------------------------------------------------------------------- predicting
+
+
+class Predictor:
+    """A compiled network: images in, outputs out. For one thread of the caller's at a time.
+
+    Attributes:
+        runtime: its name.
+        precision: `"fp32"` or `"int8"`.
+        batch_size: images that it was chosen for.
+        chunk: images that go through the network at a time. The last ones are filled up.
+        times: seconds an image of all that was measured, by runtime and chunk.
+        agreement: for int8 the fraction of the representative images whose highest output is the
+            float32 network's; else None.
+    """
+
+    def __init__(
+        self,
+        converted: "Converted",
+        run: Pass,
+        option: Option,
+        precision: str,
+        batch_size: int,
+        times: Mapping[Option, float],
+    ):
+        self._run, self._shape, self._structure = run, converted.shape, converted.structure
+        self.runtime, self.chunk = option
+        self.precision, self.batch_size, self.times = precision, batch_size, dict(times)
+        self.agreement = converted.agreement(self) if precision == "int8" else None
+
+    def __repr__(self) -> str:
+        agreement = "" if self.agreement is None else f", agreement {self.agreement:.4f}"
+        return f"<Predictor {self.runtime} {self.precision}, {self.chunk} at a time{agreement}>"
+
+    def __call__(self, images: np.ndarray) -> Any:
+        """The outputs for any number of images.
+
+        Args:
+            images: uint8 or float (B, H, W, C) with values as the model takes them, B >= 1.
+
+        Returns:
+            float32 (B, classes). For a model with several outputs a structure as the model's, such
+            as a dict of arrays.
+
+        Raises:
+            ValueError: the images have another shape.
+        """
+        images = np.asarray(images)
+        if images.ndim != 4 or images.shape[1:] != self._shape or not len(images):
+            raise ValueError(
+                f"`images` must have the shape (B, {', '.join(map(str, self._shape))}), B >= 1. "
+                f"Received: {images.shape}"
+            )
+        images = np.ascontiguousarray(images, np.float32)
+        if len(images) == self.chunk:
+            outputs = self._run(images)
+        else:
+            starts = range(0, len(images), self.chunk)
+            parts = [self._run(self._filled(images[at : at + self.chunk])) for at in starts]
+            outputs = [np.concatenate(part)[: len(images)] for part in zip(*parts, strict=True)]
+        if self._structure is None:
+            return outputs[0]
+        import keras
+
+        return keras.tree.pack_sequence_as(self._structure, outputs)
+
+    def _filled(self, images: np.ndarray) -> np.ndarray:
+        missing = self.chunk - len(images)
+        return np.pad(images, [(0, missing), *[(0, 0)] * 3]) if missing else images
+
+
+def interleaved(
+    calls: Mapping[Any, Callable[[], object]], *, seconds: float, rounds: int = 3
+) -> dict[Any, list[float]]:
+    """Times of calls that take turns, so that a machine that slows down slows all of them.
+
+    A turn is a call that is not timed, for the caches and for threads that still wait for more of
+    the one before, then calls for about 20 ms. The order changes from round to round.
+
+    Args:
+        calls: what to time, by any name.
+        seconds: no further round is begun after this time.
+        rounds: to do at least.
+
+    Returns:
+        Under each name the seconds of every timed call.
+    """
+    times: dict[Any, list[float]] = {name: [] for name in calls}
+    order = list(calls.items())
+    start = time.perf_counter()
+    done = 0
+    while done < rounds or time.perf_counter() - start < seconds:
+        for name, call in order[:: -1 if done % 2 else 1]:
+            call()
+            turn = time.perf_counter()
+            while True:
+                begin = time.perf_counter()
+                call()
+                now = time.perf_counter()
+                times[name].append(now - begin)
+                if now - turn > _BLOCK:
+                    break
+        done += 1
+    return times
+
+
+# ----------------------------------------------------------------------------- what is compiled
+
+
+class Converted:
+    """A folded copy of a network and its other formats, each made once, when it is first needed.
+
+    To make several predictors of one network: each takes it in the network's place.
+
+    Attributes:
+        model: what it was made of.
+        shape: (H, W, C) of the input.
+        structure: of the outputs where the model has several, else None.
+    """
+
+    def __init__(self, model: "keras.Model", representative: np.ndarray | None = None):
+        """Checks the arguments, which are those of `runtime`; converts nothing yet."""
+        import keras
+
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
+        inputs = model.inputs if model.built else []
+        shape = tuple(inputs[0].shape[1:]) if len(inputs) == 1 else ()
+        if len(shape) != 3 or None in shape:
+            raise ValueError(
+                "`model` must have one input (H, W, C) of known sides. "
+                f"Received: {[tuple(tensor.shape) for tensor in inputs]}"
+            )
+        for layer in model._flatten_layers():
+            if layer.compute_dtype not in (None, "float32") and layer.weights:
+                raise ValueError(
+                    "`model` must compute in float32: precision never changes in silence. "
+                    f"Received: layer {layer.name!r} computes in {layer.compute_dtype}"
+                )
+        self.model, self.shape = model, shape
+        self.structure = model.output if keras.tree.is_nested(model.output) else None
+        self._representative = representative
+
+    def check_representative(self) -> None:
+        """Raise ValueError unless there are images to set the ranges of int8 by."""
+        images = self._representative
+        if images is None or np.shape(images)[1:] != self.shape or not len(images):
+            raise ValueError(
+                "`representative` must hold images such as the network will see, (N, "
+                f"{', '.join(map(str, self.shape))}), for int8. Received: "
+                f"{None if images is None else np.shape(images)}"
+            )
+        if len(self.model.outputs) > 1:
+            raise ValueError(
+                "`model` must have one output for int8. "
+                f"Received: {len(self.model.outputs)} outputs"
+            )
+
+    def agreement(self, predict: Callable[[np.ndarray], np.ndarray]) -> float:
+        """The fraction of the representative images with the same highest output as in float32."""
+        images = np.asarray(self._representative)
+        forward = _tensorflow(self)
+        expected = [forward(image)[0].argmax() for image in self._images()]
+        return float(np.mean(predict(images).argmax(axis=-1) == expected))
+
+    @cached_property
+    def network(self) -> "keras.Model":
+        """The folded copy: float32 in, a list of outputs or the only one out."""
+        import keras
+
+        from keras_archs._architecture import deep_graphs
+        from keras_archs.surgery import fold_batch_norm
+
+        folded = fold_batch_norm(self.model)
+        with deep_graphs():
+            if folded.inputs[0].dtype != "float32":
+                # The quantisers know no integer input.
+                images = keras.Input(self.shape, dtype="float32", name=folded.inputs[0].name)
+                with_float = keras.models.clone_model(folded, input_tensors=images)
+                with_float.set_weights(folded.get_weights())
+                folded = with_float
+            outputs = folded.outputs if len(folded.outputs) > 1 else folded.outputs[0]
+            return keras.Model(folded.inputs[0], outputs)
+
+    @cached_property
+    def frozen(self) -> Any:
+        """A TensorFlow function with the weights as constants: batch in, list of tensors out."""
+        return self._frozen()
+
+    @cached_property
+    def _convertible(self) -> Any:
+        """The same without calls: Keras has XLA compile grouped convolutions, in functions."""
+        import tensorflow as tf
+
+        if all("PartitionedCall" not in node.type for node in self.frozen.graph.get_operations()):
+            return self.frozen
+        before = tf.config.functions_run_eagerly()
+        tf.config.run_functions_eagerly(True)  # what is called while tracing is traced in place
+        try:
+            return self._frozen()
+        finally:
+            tf.config.run_functions_eagerly(before)
+
+    def _frozen(self) -> Any:
+        import tensorflow as tf
+        from tensorflow.python.framework.convert_to_constants import (
+            convert_variables_to_constants_v2,
+        )
+
+        network = self.network
+        forward = tf.function(lambda images: network(images, training=False))
+        images = tf.TensorSpec((None, *self.shape), tf.float32)
+        return convert_variables_to_constants_v2(forward.get_concrete_function(images))
+
+    @cached_property
+    def litert(self) -> bytes:
+        return self._litert()
+
+    @cached_property
+    def litert_int8(self) -> bytes:
+        return self._litert(self._images)
+
+    def _litert(self, images: Callable[[], Iterator[np.ndarray]] | None = None) -> bytes:
+        import tensorflow as tf
+
+        with _quiet():
+            # The function must be a frozen one: another converts and then fails to run.
+            converter = tf.lite.TFLiteConverter.from_concrete_functions([self._convertible])
+            operations = tf.lite.OpsSet.TFLITE_BUILTINS
+            if images is not None:
+                operations = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+                converter.representative_dataset = lambda: ([image] for image in images())
+            converter.target_spec.supported_ops = [operations]
+            return converter.convert()
+
+    @cached_property
+    def onnx(self) -> bytes:
+        import tf2onnx
+        from keras.src.export.tf2onnx_lib import patch_tf2onnx  # for NumPy 2; Keras' export does so
+
+        # `Model.export` makes inputs of a network's constants, such as a given mean.
+        frozen = self._convertible
+        with _quiet():
+            patch_tf2onnx()
+            network, _ = tf2onnx.convert.from_graph_def(
+                frozen.graph.as_graph_def(),
+                input_names=[tensor.name for tensor in frozen.inputs],
+                output_names=[tensor.name for tensor in frozen.outputs],
+            )
+        return network.SerializeToString()
+
+    @cached_property
+    def onnx_int8(self) -> bytes:
+        """The ONNX network with quantise and dequantise nodes, weights by channel."""
+        from onnxruntime.quantization import QuantType, quantize_static
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        reader: Any = _Reader(self.onnx, self._images())
+        with TemporaryDirectory() as folder, _quiet():
+            whole, prepared, quantised = (Path(folder, f"{n}.onnx") for n in range(3))
+            whole.write_bytes(self.onnx)
+            quant_pre_process(whole, prepared)
+            quantize_static(
+                prepared,
+                quantised,
+                reader,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+            )
+            return quantised.read_bytes()
+
+    def _images(self) -> Iterator[np.ndarray]:
+        """The representative images, one at a time: float32 (1, H, W, C)."""
+        for image in np.asarray(self._representative):
+            yield image[None].astype(np.float32)
+
+
+class _Reader:
+    """What ONNX Runtime's quantiser asks for images, one call at a time."""
+
+    def __init__(self, network: bytes, images: Iterator[np.ndarray]):
+        import onnx
+
+        self._name, self._images = onnx.load_from_string(network).graph.input[0].name, images
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        image = next(self._images, None)
+        return None if image is None else {self._name: image}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the converters' notes on what they do."""
+    loggers = [logging.getLogger(name) for name in ("absl", "tf2onnx", "root")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _litert(converted: Converted, precision: str, chunk: int, threads: int | None) -> Pass:
+    from ai_edge_litert.interpreter import Interpreter
+
+    content = converted.litert if precision == "fp32" else converted.litert_int8
+    interpreter = Interpreter(model_content=content, num_threads=threads or processors())
+    place = interpreter.get_input_details()[0]["index"]
+    interpreter.resize_tensor_input(place, (chunk, *converted.shape))
+    interpreter.allocate_tensors()
+    outputs = [output["index"] for output in interpreter.get_output_details()]
+
+    def run(images):
+        interpreter.set_tensor(place, images)
+        interpreter.invoke()
+        return [interpreter.get_tensor(output) for output in outputs]
+
+    return run
+
+
+def _onnxruntime(converted: Converted, precision: str, chunk: int, threads: int | None) -> Pass:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or processors()
+    options.log_severity_level = 3  # errors
+    content = converted.onnx if precision == "fp32" else converted.onnx_int8
+    session: Any = onnxruntime.InferenceSession(
+        content, options, providers=["CPUExecutionProvider"]
+    )
+    name = session.get_inputs()[0].name
+    return lambda images: session.run(None, {name: images})
+
+
+def _openvino(converted: Converted, precision: str, chunk: int, threads: int | None) -> Pass:
+    import openvino
+
+    core = openvino.Core()
+    network = core.read_model(converted.onnx if precision == "fp32" else converted.onnx_int8)
+    network.reshape([chunk, *converted.shape])
+    # It would compute in bfloat16 where the processor can.
+    options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads or processors()}
+    compiled = core.compile_model(network, "CPU", options)
+    return lambda images: list(compiled([images]).values())
+
+
+def _tensorflow(converted: Converted, *_) -> Pass:
+    import tensorflow as tf
+
+    forward = converted.frozen
+    return lambda images: [output.numpy() for output in forward(tf.constant(images))]
+
+
+def _jax(converted: Converted, *_) -> Pass:
+    forward = compiled(converted.network)
+    return lambda images: [np.asarray(output) for output in forward(images)]
+
+
+_PASS: dict[str, Callable[..., Pass]] = {
+    "litert": _litert,
+    "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
+    "tensorflow": _tensorflow,
+    "jax": _jax,
+}
+
+
+def compiled(model: "keras.Model") -> Callable[[Any], list]:
+    """The model as it is, compiled by its backend once: the plain way to call it fast.
+
+    Returns:
+        A function of a batch, an array or a tensor of the backend, that waits for the outputs and
+        returns them as a list of arrays. It reads the weights in each call. On JAX it is compiled
+        anew for a batch of another size.
+    """
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        images = tf.TensorSpec((None, *model.input_shape[1:]), model.inputs[0].dtype)
+        forward = tf.function(lambda x: model(x, training=False), input_signature=[images])
+        return lambda images: [o.numpy() for o in keras.tree.flatten(forward(images))]
+    if backend == "jax":
+        import jax
+
+        forward = jax.jit(lambda *arguments: model.stateless_call(*arguments, training=False)[0])
+        groups = model.trainable_variables, model.non_trainable_variables
+
+        def call(images):
+            weights = ([variable.value for variable in group] for group in groups)
+            return jax.block_until_ready(keras.tree.flatten(forward(*weights, images)))
+
+        return call
+    return lambda images: keras.tree.flatten(model.predict_on_batch(images))

@@ -23,11 +23,14 @@ class Journal(keras.callbacks.Callback):
         schedule: step -> learning rate.
         steps: steps of an epoch.
         rows: history of the epochs before this training, one dict an epoch; it is continued.
+        start: step of the training at which the schedule begins.
     """
 
-    def __init__(self, schedule: Callable, steps: int, rows: list[dict[str, float]]):
+    def __init__(
+        self, schedule: Callable, steps: int, rows: list[dict[str, float]], start: int = 0
+    ):
         super().__init__()
-        self.schedule, self.steps, self.rows = schedule, steps, rows
+        self.schedule, self.steps, self.rows, self.start = schedule, steps, rows, start
 
     def on_epoch_begin(self, epoch, logs: Any = None):
         self._epoch, self._started = epoch, time.perf_counter()
@@ -42,7 +45,7 @@ class Journal(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch, logs: Any = None):
-        last_step = (epoch + 1) * self.steps - 1
+        last_step = (epoch + 1) * self.steps - 1 - self.start
         rate: Any = keras.ops.convert_to_numpy(self.schedule(last_step))
         logs["learning_rate"] = float(rate)
         names = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
@@ -87,6 +90,14 @@ def _state(model: Any) -> dict[str, keras.Variable]:
     kept = [variable for variable in model.variables if id(variable) not in metrics]
     named = {f"model/{i}": variable for i, variable in enumerate(kept)}
     return named | {f"optimizer/{i}": v for i, v in enumerate(model.optimizer.variables)}
+
+
+def finished_epochs(path: Path) -> int:
+    """How many epochs a checkpoint has behind it; 0 where there is none."""
+    if not path.exists():
+        return 0
+    with np.load(path, allow_pickle=False) as saved:
+        return len(json.loads(str(saved["state"]))["history"])
 
 
 def restore(path: Path, model: keras.Model) -> list[dict[str, float]]:

@@ -51,7 +51,7 @@ def served(folder):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two short trainings on real digits, the second one killed after its third epoch and resumed.
+    """Three short trainings on real digits, the last one killed after its third epoch and resumed.
 
     Returns the folder and the validation accuracies by run.
     """
@@ -64,7 +64,11 @@ def runs(tmp_path_factory):
     pixels, labels = load_digits(return_X_y=True)
     pixels /= 16
     accuracies = {}
-    for name, units, parts in (("dense-a0.25", 16, [(0, 4)]), ("dense-a1", 64, [(0, 3), (2, 4)])):
+    for name, units, parts in (
+        ("dense-a0.25", 16, [(0, 4)]),
+        ("dense-a0.5", 32, [(0, 4)]),
+        ("dense-a1", 64, [(0, 3), (2, 4)]),
+    ):
         keras.utils.set_random_seed(0)
         model = keras.Sequential(
             [
@@ -147,7 +151,26 @@ def test_the_pages_show_all_runs(runs, tmp_path):
             header = cells.filter(has_text=re.compile(rf"^\s*{column}\s*$"))
             expect(header).to_have_count(1)
         page.screenshot(path=pictures / "hparams.png")
+
+        page.goto(f"{address}#custom_scalars")
+        page.reload()
+        for chart in ("validation accuracy", "training loss", "images per second"):
+            expect(page.get_by_text(chart, exact=True).first).to_be_visible()
+        page.wait_for_timeout(3000)
+        page.screenshot(path=pictures / "custom_scalars.png")
         browser.close()
+
+
+def test_the_layout_that_overlays_architectures_is_one_for_all_runs(runs):
+    folder, accuracies = runs
+    with served(folder) as address:
+        read_scalars(address, list(accuracies)[-1], "accuracy/validation")  # all is read
+        with urllib.request.urlopen(f"{address}data/plugin/custom_scalars/layout") as answer:
+            layout = json.load(answer)
+    (category,) = layout["category"]
+    titles = [chart["title"] for chart in category["chart"]]
+    assert "validation accuracy" in titles
+    assert len(titles) == len(set(titles))
 
 
 # ----------------------------------------------------------------------------------------- errors

@@ -1,4 +1,4 @@
-# make install | lint | test | test-jax | test-slow | demo | wheel | clean
+# make install | lint | test | test-jax | test-slow | notebooks | demo | wheel | clean
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
@@ -16,7 +16,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 # A file's tests stay together: they share what its fixtures build.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10
 
-.PHONY: install lint format test test-jax test-slow demo wheel clean
+.PHONY: install lint format test test-jax test-slow notebooks demo wheel clean
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
@@ -42,6 +42,9 @@ test-jax: install
 
 test-slow: install
 	$(BIN)/python tests/run_slow.py
+
+notebooks: install
+	$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 notebooks
 
 demo: install
 	$(BIN)/keras-archs compare --data digits --run-dir runs/demo \

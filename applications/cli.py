@@ -24,6 +24,7 @@ from typer.exceptions import TyperException
 
 import applications
 import keras_archs
+from applications.dashboards import check_log, check_profile_steps
 from applications.recipes import check_available
 from applications.runs import check_new
 from keras_archs._checks import check_alpha, check_arch, check_rho, nearest
@@ -165,10 +166,65 @@ def _check_archs(archs: str):
     parse_archs(archs)
 
 
+def _check_picture(*arguments):
+    from applications.explaining import check_picture
+
+    check_picture(*arguments)
+
+
+def _check_compare(arch: str):
+    from applications.comparison import parse_archs
+
+    parse_archs([arch])
+
+
 def _parse_seeds(seeds: str) -> tuple[int, ...]:
     if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", seeds, re.ASCII):
         raise ValueError(f"`seeds` must be integers >= 0 such as 0,1,2. Received: seeds={seeds!r}")
     return tuple(int(seed) for seed in seeds.split(","))
+
+
+def _parse_log(log: str | None) -> tuple[str, ...] | None:
+    if log is None:
+        return None
+    names = tuple(name.strip() for name in log.split(","))
+    check_log(names)
+    return names
+
+
+def _parse_steps(steps: str | None) -> tuple[int, int] | None:
+    if steps is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", steps, re.ASCII)
+    if not match:
+        raise ValueError(
+            f"`profile_steps` must be STEP or FIRST-LAST. Received: profile_steps={steps!r}"
+        )
+    span = int(match[1]), int(match[2] or match[1])
+    check_profile_steps(span)
+    return span
+
+
+def _parse_batch(batch: str) -> tuple[int, ...]:
+    return _parse_counts("batch", batch)
+
+
+def _parse_threads(threads: str | None) -> tuple[int, ...] | None:
+    return None if threads is None else _parse_counts("threads", threads)
+
+
+def _parse_counts(name: str, counts: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", counts, re.ASCII):
+        raise ValueError(f"`{name}` must be integers >= 1 such as 1,8. Received: {name}={counts!r}")
+    return tuple(int(count) for count in counts.split(","))
+
+
+def _parse_runtimes(runtimes: str | None) -> tuple[str, ...] | None:
+    return None if runtimes is None else tuple(name.strip() for name in runtimes.split(","))
+
+
+def _parse_precisions(precision: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in precision.split(","))
 
 
 def _parse_size(size: str | None) -> int | tuple[int, int] | None:
@@ -345,7 +401,25 @@ Shift = Annotated[
 ]
 Weights = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Start from a .keras or .weights.h5 file."),
+    typer.Option(
+        metavar="FILE|NAME",
+        help="Start from a .keras, .weights.h5, .safetensors or .caffemodel file, imagenet, or "
+        "hf://timm/NAME.",
+    ),
+]
+Adapt = Annotated[
+    bool,
+    typer.Option(
+        "--adapt", help="Adapt weights for other classes or channels, a larger alpha, another size."
+    ),
+]
+FreezeUntil = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STAGE",
+        help="Fine-tune: freeze all layers up to P1, P2, ... or to the last whose name begins so "
+        "for half of the epochs, then train all at 0.3 times the rate.",
+    ),
 ]
 Seed = Annotated[
     int, typer.Option(min=0, max=2**32 - 1, help="Seed of the splits, weights and order of images.")
@@ -383,6 +457,22 @@ Args = Annotated[
         metavar="NAME=VALUE",
         help="An argument of the family's own, such as stem=small; the value is YAML. Repeatable. "
         "In a config: a mapping `args:`.",
+    ),
+]
+Log = Annotated[
+    str | None,
+    typer.Option(
+        callback=_parse_log,
+        metavar="A,B",
+        help="Log these to TensorBoard as well: histograms, gradients, dead_relus.",
+    ),
+]
+ProfileSteps = Annotated[
+    str | None,
+    typer.Option(
+        callback=_parse_steps,
+        metavar="FIRST-LAST",
+        help="Trace these training steps with the backend's profiler.",
     ),
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
@@ -459,13 +549,37 @@ def summary(
         int | None, typer.Option(min=1, help="Channels of the input.", show_default="the paper's")
     ] = None,
     args: Args = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            callback=_checked(_check_compare),
+            metavar="NAME[:alpha=A][:rho=R]",
+            help="Another architecture, whose cost is printed beside this one's. "
+            "All options but --set are for both; its own alpha and rho win.",
+        ),
+    ] = None,
+    stages: Annotated[
+        bool, typer.Option("--stages", help="The subtotals of the stages alone.")
+    ] = False,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the table to this file, too.")
+    ] = None,
+    svg: Annotated[
+        Path | None,
+        typer.Option(
+            callback=_checked(lambda path: _check_picture("svg", path, ".svg")),
+            metavar="FILE.svg",
+            help="Draw the architecture by stages.",
+        ),
+    ] = None,
     config: Config = None,
     debug: Debug = False,
 ):
     """Print the layers of an architecture with their parameters and multiply-adds."""
-    profile = applications.summary(**_arguments(ctx))
-    print(f"{arch}: {keras_archs.info(arch).paper}")
-    print(profile)
+    cost = applications.summary(**_arguments(ctx))
+    for name in (arch, compare.partition(":")[0].lower()) if compare else (arch,):
+        print(f"{name}: {keras_archs.info(name).paper}")
+    print(cost.as_text(layers=False) if stages and compare is None else cost)
 
 
 @app.command()
@@ -482,6 +596,8 @@ def train(
     weight_decay: WeightDecay = None,
     shift: Shift = None,
     weights: Weights = None,
+    adapt: Adapt = False,
+    freeze_until: FreezeUntil = None,
     seed: Seed = 0,
     run_dir: RunDir = None,
     resume: Resume = False,
@@ -491,6 +607,8 @@ def train(
     threads: Threads = None,
     precision: Precision = None,
     args: Args = None,
+    log: Log = None,
+    profile_steps: ProfileSteps = None,
     config: Config = None,
     debug: Debug = False,
 ):
@@ -529,6 +647,29 @@ def predict(
     run: RunFolder,
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files.")],
     top: Annotated[int, typer.Option(min=1, help="Classes to name for each image.")] = 3,
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            callback=_checked(lambda path: _check_picture("explain", path)),
+            metavar="OUT.png",
+            help="Draw where in each image the network found its most probable class.",
+        ),
+    ] = None,
+    method: Annotated[
+        Literal["cam", "gradcam", "guided"] | None,
+        typer.Option(
+            help="Class activation map, Grad-CAM or guided backpropagation.",
+            show_default="cam where the network allows it, else gradcam",
+        ),
+    ] = None,
+    filters: Annotated[
+        Path | None,
+        typer.Option(
+            callback=_checked(lambda path: _check_picture("filters", path)),
+            metavar="OUT.png",
+            help="Draw the first layer's kernels.",
+        ),
+    ] = None,
     config: Config = None,
     debug: Debug = False,
 ):
@@ -563,6 +704,8 @@ def compare(
     weight_decay: WeightDecay = None,
     shift: Shift = None,
     weights: Weights = None,
+    adapt: Adapt = False,
+    freeze_until: FreezeUntil = None,
     seeds: Annotated[
         str,
         typer.Option(
@@ -571,7 +714,9 @@ def compare(
     ] = "0",
     run_dir: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Where comparison.csv and the new runs go."),
+        typer.Option(
+            metavar="FOLDER", help="Where comparison.csv, report.html and the new runs go."
+        ),
     ] = None,
     recipe: RecipeName = "default",
     resize: Resize = "stretch",
@@ -579,10 +724,12 @@ def compare(
     threads: Threads = None,
     precision: Precision = None,
     args: Args = None,
+    log: Log = None,
+    profile_steps: ProfileSteps = None,
     config: Config = None,
     debug: Debug = False,
 ):
-    """Compare runs, or architectures that are trained first, in a table and comparison.csv."""
+    """Compare runs, or architectures that are trained first: a table and report.html."""
     applications.compare(**_arguments(ctx))
 
 
@@ -601,6 +748,66 @@ def lint(
         print(finding, *(f"  {evidence}" for evidence in finding.evidence), sep="\n")
     if not findings:
         print(f"{model} breaks none of the principles")
+
+
+@app.command()
+def bench(
+    ctx: typer.Context,
+    model: Annotated[
+        str | None, typer.Argument(metavar="ARCH|RUN", help="An architecture or a run folder.")
+    ] = None,
+    preset: Annotated[
+        Literal["kernel-size"] | None,
+        typer.Option(help="What to compare instead: SimpNet's kernels at equal parameters."),
+    ] = None,
+    batch: Annotated[
+        str, typer.Option(callback=_parse_batch, metavar="1,8,...", help="Images at a time.")
+    ] = "1,32",
+    threads: Annotated[
+        str | None,
+        typer.Option(
+            callback=_parse_threads,
+            metavar="1,2,...",
+            help="CPU threads.",
+            show_default="all processors",
+        ),
+    ] = None,
+    runtimes: Annotated[
+        str | None,
+        typer.Option(
+            callback=_parse_runtimes,
+            metavar="A,B,...",
+            help="litert, onnxruntime, openvino, tensorflow, jax, auto; predict: Model.predict; "
+            "function: a compiled function that is called.",
+            show_default="all that are installed",
+        ),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(callback=_parse_precisions, metavar="fp32,int8", help="Of the runtimes.")
+    ] = "fp32",
+    alpha: Alpha = 1.0,
+    rho: Rho = 1.0,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            callback=_parse_size,
+            metavar="SIDE|HxW",
+            help="Size of the input in pixels.",
+            show_default="the paper's",
+        ),
+    ] = None,
+    args: Args = None,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="Of measuring for each batch size, at least.")
+    ] = 2.0,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the table to this file, too.")
+    ] = None,
+    config: Config = None,
+    debug: Debug = False,
+):
+    """Measure how fast a network runs on this machine in each runtime."""
+    applications.bench(**_arguments(ctx))
 
 
 @app.command()

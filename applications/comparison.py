@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from applications.reporting import REPORT, without_seed, write_report
 from keras_archs._checks import check_alpha, check_arch, check_rho, nearest
 
 if TYPE_CHECKING:
@@ -75,11 +76,11 @@ def compare(
 
     An architecture's run is `RUN_DIR/ARCH[-aALPHA][-rRHO]-DATA-sSEED`. It is trained if it does
     not exist, resumed if it was interrupted, and read if it is finished. Prints the table, with
-    several seeds as mean (lowest..highest) over them, and writes `comparison.csv`, one row a
-    run, into `run_dir`.
+    several seeds as mean (lowest..highest) over them, and writes into `run_dir`
+    `comparison.csv`, one row a run, and `report.html`, a page that shows them.
 
     Args:
-        runs: folders of finished runs. A `comparison.csv` among them is passed over.
+        runs: folders of finished runs. What an earlier comparison wrote is passed over.
         archs: architectures to train, each with every seed: names separated by commas or a list,
             an entry with multipliers of its own as in `"mobilenet:alpha=0.5:rho=0.75"`.
         data: as for `train`; what `archs` are trained on.
@@ -103,7 +104,7 @@ def compare(
     from applications.runs import load, write_atomic
 
     # A pattern such as runs/* names the last comparison too.
-    runs = [run for run in runs or () if not str(run).endswith(TABLE)]
+    runs = [run for run in runs or () if not str(run).endswith((TABLE, REPORT))]
     entries = parse_archs(archs) if archs is not None else []
     entries = [_with_defaults(entry, options) for entry in entries]
     if not runs and not entries:
@@ -131,10 +132,14 @@ def compare(
         )
     known.sort(key=lambda run: -run.metrics["test_accuracy"])
     table = pd.DataFrame([_row(run) for run in known], columns=list(COLUMNS))
-    _print(table.groupby([_without_seed(run) for run in known], sort=False))
+    _print(table.groupby([without_seed(run) for run in known], sort=False))
     run_dir.mkdir(parents=True, exist_ok=True)
     write_atomic(run_dir / TABLE, table.to_csv(index=False))
-    print(f"{run_dir / TABLE} has the table. Curves: keras-archs dashboard {run_dir}")
+    write_report(run_dir / REPORT, known)
+    print(
+        f"{run_dir / TABLE} has the table, {REPORT} beside it is for a browser. "
+        f"Curves: keras-archs dashboard {run_dir}"
+    )
     return table
 
 
@@ -200,11 +205,6 @@ def _row(run: "Run") -> dict[str, Any]:
         "rho": config["rho"],
         "input": "x".join(map(str, metrics["input_shape"])),
     }
-
-
-def _without_seed(run: "Run") -> str:
-    """What runs that differ by nothing but their seeds have in common."""
-    return repr(sorted((key, value) for key, value in run.config.items() if key != "seed"))
 
 
 def _print(networks: "DataFrameGroupBy") -> None:

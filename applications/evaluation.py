@@ -1,11 +1,14 @@
 """How good and how fast a trained network is, and what it says about single images."""
 
+import functools
 import os
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from keras_archs.runtimes import Predictor, compiled, runtime
 
 if TYPE_CHECKING:
     import keras
@@ -14,19 +17,25 @@ if TYPE_CHECKING:
     from applications.runs import Run
 
 
-def score(model: "keras.Model", subset: "Subset", batch_size: int = 256) -> np.ndarray:
+# Multiply-adds of all images from which on a runtime's speed repays the seconds of its conversion.
+_REPAID = 10**12
+
+
+def score(model: "keras.Model | Predictor", subset: "Subset", batch_size: int = 256) -> np.ndarray:
     """Class probabilities of all images of a subset: float32 (len(subset), classes).
 
     Args:
-        model: takes uint8 images (B, H, W, C) in 0..255 and gives probabilities (B, classes).
+        model: takes uint8 images (B, H, W, C) in 0..255 and gives probabilities (B, classes); or
+            what `keras_archs.runtime` made of it.
         subset: a split of `applications.data`; one batch of it is in memory at a time.
         batch_size: images per step.
     """
     count = len(subset)
     batch_size = min(batch_size, count)
     # The last batch starts over with the first images: one shape is compiled, not two.
+    forward = model if isinstance(model, Predictor) else model.predict_on_batch
     batches = [
-        model.predict_on_batch(subset.batch(np.arange(start, start + batch_size) % count))
+        forward(subset.batch(np.arange(start, start + batch_size) % count))
         for start in range(0, count, batch_size)
     ]
     return np.concatenate(batches)[:count].astype(np.float32)
@@ -82,6 +91,18 @@ def metrics(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str])
     }
 
 
+def worst_mistakes(labels: np.ndarray, probabilities: np.ndarray, most: int) -> np.ndarray:
+    """Rows of the wrong predictions, the surest first: (at most `most`,).
+
+    Args:
+        labels: true class of each image, (N,), integers.
+        probabilities: (N, classes).
+    """
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    surest = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")
+    return wrong[surest[:most]]
+
+
 def latency(
     model: "keras.Model", batch_size: int = 1, *, repeats: int = 50, seconds: float = 5.0
 ) -> tuple[float, float]:
@@ -96,7 +117,10 @@ def latency(
         repeats: passes timed, at least 3.
         seconds: no further pass is begun after this time.
     """
-    call = _compiled(model, batch_size)
+    import keras
+
+    images = np.zeros((batch_size, *model.input_shape[1:]), model.inputs[0].dtype)
+    call = functools.partial(compiled(model), keras.ops.convert_to_tensor(images))
     for _ in range(3):
         call()
     times = []
@@ -107,32 +131,6 @@ def latency(
         times.append(1000 * (time.perf_counter() - begin))
     p50, p95 = np.percentile(times, (50, 95))
     return float(p50), float(p95)
-
-
-def _compiled(model, batch_size):
-    """A function without arguments that runs the compiled network and waits for its output."""
-    import keras
-
-    images = np.zeros((batch_size, *model.input_shape[1:]), model.inputs[0].dtype)
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        forward, inputs = tf.function(lambda x: model(x, training=False)), tf.constant(images)
-        return lambda: keras.tree.map_structure(lambda output: output.numpy(), forward(inputs))
-    if backend == "jax":
-        import jax
-
-        forward = jax.jit(lambda *args: model.stateless_call(*args, training=False)[0])
-        arguments = jax.device_put(
-            (
-                [variable.value for variable in model.trainable_variables],
-                [variable.value for variable in model.non_trainable_variables],
-                images,
-            )
-        )
-        return lambda: jax.block_until_ready(forward(*arguments))
-    return lambda: model.predict_on_batch(images)
 
 
 def evaluate(
@@ -175,8 +173,19 @@ def evaluate(
                     "`data` must be given, because the run's own data have changed since: "
                     f"their test split is another one. Received: data={run.config['data']!r}"
                 )
-    result = metrics(test.labels, score(run.model, test, batch_size), run.labels)
+    network = _fastest(run.model, run.metrics["macs"] * len(test))
+    result = metrics(test.labels, score(network, test, batch_size), run.labels)
     return {"data": source.name, "images": len(test), **result}
+
+
+def _fastest(model: "keras.Model", macs: int) -> "keras.Model | Predictor":
+    """The model, or the fastest runtime where so many multiply-adds repay its conversion."""
+    if macs < _REPAID:
+        return model
+    try:
+        return runtime(model, batch_size=32)
+    except ValueError:  # no runtime has its layers, or it computes in half precision
+        return model
 
 
 def print_metrics(result: dict[str, Any]) -> None:
@@ -200,7 +209,13 @@ def print_metrics(result: dict[str, Any]) -> None:
 
 
 def predict(
-    run: "Run | str | os.PathLike", images: Sequence[str | os.PathLike], top: int = 3
+    run: "Run | str | os.PathLike",
+    images: Sequence[str | os.PathLike],
+    top: int = 3,
+    *,
+    explain: str | os.PathLike | None = None,
+    method: str | None = None,
+    filters: str | os.PathLike | None = None,
 ) -> list[tuple[str, list[tuple[str, float]]]]:
     """Classes of image files, most probable first.
 
@@ -208,22 +223,36 @@ def predict(
         run: a run folder, or what `applications.load` returned.
         images: paths of image files; each is turned and resized as the run's own images were.
         top: classes per image, at most all.
+        explain: a `.png` file for a picture of where each image's most probable class was found.
+        method: how it is explained: "cam", "gradcam" or "guided", as `applications.explain` has it.
+        filters: a `.png` file for a picture of the first layer's kernels.
 
     Returns:
         One `(path, [(class name, probability in 0..1), ...])` per image, in the given order.
 
     Raises:
-        ValueError: no image was given, `top` is below 1, or a file is not a readable image.
+        ValueError: no image was given, `top` is below 1, a file is not a readable image, or the
+            network cannot be explained by this method.
     """
+    from applications.explaining import check_picture, explain_all, save_explanations, save_filters
     from applications.runs import load
 
     if not images:
         raise ValueError("`images` must name at least one image file. Received: images=[]")
     if top < 1:
         raise ValueError(f"`top` must be >= 1. Received: top={top}")
+    if method is not None and explain is None:
+        raise ValueError(f"`method` must be given with `explain`. Received: method={method!r}")
+    for name, path in (("explain", explain), ("filters", filters)):
+        if path is not None:
+            check_picture(name, path)
     run = load(run) if isinstance(run, str | os.PathLike) else run
     probabilities = run.predict([os.fspath(path) for path in images])
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+    if explain is not None:
+        save_explanations(explain_all(run, images, method=method), explain)
+    if filters is not None:
+        save_filters(run.model, filters)
     return [
         (os.fspath(path), [(run.labels[k], float(row[k])) for k in order])
         for path, row, order in zip(images, probabilities, best, strict=True)

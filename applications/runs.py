@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 OPTIONS = (
     *("arch", "alpha", "rho", "size", "data", "epochs", "batch_size", "learning_rate"),
     *("weight_decay", "shift", "weights", "seed", "recipe", "resize", "class_weight", "threads"),
-    *("precision", "args"),
+    *("precision", "args", "adapt", "freeze_until"),
 )
 CHECKPOINT = Path("checkpoint", "state.npz")
 _PARTIAL = ".partial-"
+_BATCH = 256  # images that are predicted at a time
 _PROCESS = secrets.token_hex(4)
 
 
@@ -244,12 +245,16 @@ class Run:
             pixels = resize_images(images, shape, resize)
         else:
             pixels = read_images(images, shape, resize)
-        probabilities = self.model.predict(
-            pixels,
-            batch_size=256,
-            verbose=0,  # pyright: ignore[reportArgumentType]
-        )
-        return np.asarray(probabilities, np.float32)
+        starts = range(0, len(pixels), _BATCH)
+        batches = [self._forward(pixels[at : at + _BATCH])[0] for at in starts]
+        return np.concatenate(batches).astype(np.float32)
+
+    @cached_property
+    def _forward(self) -> Callable[["np.ndarray"], list]:
+        """The compiled model; `Model.predict` takes many times as long for an image."""
+        from keras_archs.runtimes import compiled
+
+        return compiled(self.model)
 
 
 def load_network(file: str | os.PathLike) -> "keras.Model":

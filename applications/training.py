@@ -4,7 +4,7 @@ import inspect
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral
@@ -16,21 +16,30 @@ import numpy as np
 import pandas as pd
 
 import keras_archs
-from applications import evaluation, recipes, runs
+from applications import evaluation, finetuning, recipes, runs
 from applications.batches import balanced_weights, channel_statistics, training_batches
-from applications.callbacks import Checkpoint, Journal, ProgressLines, Report, restore
+from applications.callbacks import (
+    Checkpoint,
+    Journal,
+    ProgressLines,
+    Report,
+    finished_epochs,
+    restore,
+)
+from applications.dashboards import check_log, check_profile_steps
 from applications.data import RESIZES, Dataset, Source, Subset, open_source
 from applications.tensorboard import TensorBoardLogger
 from keras_archs._architecture import deep_graphs, scaled_side
 from keras_archs._checks import check_alpha, check_arch, check_rho
 from keras_archs._layers import LocalResponseNormalization
-from keras_archs.weights import load_weights
+from keras_archs.weights import LoadReport, Preprocessing, load_weights, reverse_colours
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 SMALL_UP_TO = 64  # side in pixels up to which a family that has stems gets the small one
 _LARGEST_DEFAULT = 224
 _DIGITS_SIDE = 16
 _EVALUATION_BATCH = 256
+_LOGGED = 64  # validation images whose activations and gradients are logged
 AUXILIARY_WEIGHT = 0.3  # of an auxiliary classifier's loss: Szegedy et al. 2014, section 5
 
 
@@ -47,6 +56,8 @@ def train(
     weight_decay: float | None = None,
     shift: float | None = None,
     weights: str | None = None,
+    adapt: bool = False,
+    freeze_until: str | None = None,
     seed: int = 0,
     run_dir: str | os.PathLike | None = None,
     resume: bool = False,
@@ -56,6 +67,8 @@ def train(
     threads: int | None = None,
     precision: str | None = None,
     args: Mapping[str, Any] | None = None,
+    log: Collection[str] | None = None,
+    profile_steps: tuple[int, int] | None = None,
     verbose: int = 1,
 ) -> runs.Run:
     """Train an architecture, test it once, and write a run folder.
@@ -75,9 +88,15 @@ def train(
             None: the recipe's.
         shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
             None: the recipe's.
-        weights: None for random weights, or a file that the builder takes. With a recipe that
-            starts from layers of another network: that network's `.keras` file, of which nothing
-            else is read.
+        weights: None for random weights, or what the builder takes: a file, "imagenet" or
+            "hf://timm/NAME". Images then get the preprocessing that these weights were trained
+            with, where it is known. With a recipe that starts from layers of another network:
+            that network's `.keras` file, of which nothing else is read.
+        adapt: whether weights for other classes or channels, a larger `alpha` or another size are
+            adapted, as the builder does it.
+        freeze_until: None, or a stage of the network: `P{k}`, or how the names of its layers begin.
+            For the first half of the epochs the layers up to its end are frozen; in the rest all
+            learn, at 0.3 times the rate. Each part has the whole schedule of the recipe.
         seed: of the weights, the order, the augmentation and the splits that the data lack.
         run_dir: the run's own folder. None: `runs/ARCH-DATA-sSEED`, with -2, ... where taken.
         resume: go on with the run in that folder after its last finished epoch: the result is that
@@ -90,6 +109,10 @@ def train(
         precision: "float32", "mixed_float16" or "mixed_bfloat16". None: "float32".
         args: the architecture's own arguments and `dropout`, by name. A family with stems gets
             stem="small" for sides up to 64 unless this says otherwise.
+        log: what else TensorBoard is to show: any of "histograms", "gradients", "dead_relus", as
+            `TensorBoardLogger` says. Costs time after each epoch and changes nothing else.
+        profile_steps: first and last training step of a trace by the backend's own profiler,
+            counted from 1 at the start or where the run is resumed.
         verbose: 0 prints nothing; 1 a line an epoch, a progress bar and the result.
 
     Returns:
@@ -113,6 +136,8 @@ def train(
         weight_decay=weight_decay,
         shift=shift,
         weights=None if weights is None else os.fspath(weights),
+        adapt=adapt,
+        freeze_until=freeze_until,
         seed=seed,
         recipe=recipe,
         resize=resize,
@@ -121,7 +146,10 @@ def train(
         precision=precision,
         args=dict(args or {}),
     )
-    return _train(_with_defaults(options), run_dir, resume, verbose)
+    check_log(log)
+    check_profile_steps(profile_steps)
+    logged = {"log": log, "profile_steps": profile_steps}
+    return _train(_with_defaults(options), run_dir, resume, verbose, logged=logged)
 
 
 def train_trial(
@@ -188,6 +216,7 @@ def _train(
     resume: bool,
     verbose: int,
     trial: _Trial | None = None,
+    logged: Mapping[str, Any] | None = None,
 ) -> runs.Run:
     chosen = _checked_recipe(config)
     if run_dir is not None and not resume:
@@ -206,8 +235,7 @@ def _train(
         whole = {**config, "weights": None} if chosen.pretrained_from else config
         network = _network(whole, dataset)
         _apply(chosen, network, config)
-        steps = config["epochs"] * _images_an_epoch(config, dataset) // config["batch_size"]
-        model = _compiled(network, chosen, config["learning_rate"], steps)
+        parts = finetuning.phases(network, config["freeze_until"], config["epochs"])
 
         path, found = _find_or_create(config, dataset.name, run_dir, resume)
         if found and runs.is_finished(path):
@@ -226,14 +254,28 @@ def _train(
         if trial and trial.columns:
             shown = {**trial.columns, **shown}  # a budget may have capped what was proposed
             del shown["args"]
-        logger = TensorBoardLogger(path, shown, _images_an_epoch(config, dataset))
+        logger = TensorBoardLogger(
+            path,
+            shown,
+            _images_an_epoch(config, dataset),
+            profile=keras_archs.profile(network),
+            inputs=_inputs(dataset.validation),
+            **(logged or {}),
+        )
         try:
             history = _fit(
-                model, config, chosen, dataset, path, last, claim, logger, verbose, trial
+                network, parts, config, chosen, dataset, path, last, claim, logger, verbose, trial
             )
             claim.check()
+            report = getattr(network, "load_report", None)
             network = _without_auxiliary(network)
-            metrics = _write_results(network, config, dataset, history, path, test=not trial)
+            metrics = _write_results(
+                network, config, dataset, history, path, test=not trial, report=report
+            )
+            if not trial:
+                with np.load(path / "predictions.npz") as tested:
+                    figures = tested["labels"], tested["probabilities"]
+                logger.add_test(dataset.labels, *figures, dataset.test.batch)
             logger.finish(metrics)
         finally:
             logger.close()
@@ -321,6 +363,7 @@ def _checked_recipe(config: dict[str, Any]) -> recipes.Recipe:
     config["precision"] = config["precision"] or "float32"
     config["args"] = dict(config["args"] or {})
     _check(config)
+    finetuning.check(config)
     recipes.check_weights(chosen, config["weights"])
     return chosen
 
@@ -491,8 +534,14 @@ def _network(config: Mapping[str, Any], dataset: Dataset) -> keras.Model:
     A dict of probabilities where the architecture has auxiliary classifiers.
     """
     arguments = _build_arguments(config, dataset.image_shape[-1], len(dataset.labels))
-    built = keras_archs.build(config["arch"], weights=config["weights"], **arguments)
-    mean, variance = channel_statistics(dataset.train)
+    if config["weights"] is not None:
+        arguments |= {"weights": config["weights"], "adapt": config["adapt"]}
+    built = keras_archs.build(config["arch"], **arguments)
+    report = getattr(built, "load_report", None)
+    if report and report.preprocessing:
+        mean, variance = _statistics_of(report.preprocessing, built)
+    else:
+        mean, variance = channel_statistics(dataset.train)
     images = keras.Input(dataset.image_shape, dtype="uint8", name="images")
     x = keras.layers.Rescaling(1 / 255, dtype="float32", name="rescaling")(images)
     x = keras.layers.Normalization(
@@ -506,7 +555,21 @@ def _network(config: Mapping[str, Any], dataset: Dataset) -> keras.Model:
     # Not `built(x)`, which would be a model inside a model.
     network = keras.models.clone_model(built, input_tensors=images, call_function=call)
     network.set_weights(built.get_weights())
+    network.load_report = report
     return network
+
+
+def _statistics_of(
+    preprocessing: Preprocessing, built: keras.Model
+) -> tuple[list[float], list[float]]:
+    """Mean and variance of each channel, red first, pixels scaled to 0..1.
+
+    Weights that want blue first get kernels that read red first.
+    """
+    if preprocessing.bgr:
+        reverse_colours(built)
+    mean, std = np.array(preprocessing.mean) / 255, np.array(preprocessing.std) / 255
+    return mean.tolist(), (std**2).tolist()
 
 
 def _without_auxiliary(network: keras.Model) -> keras.Model:
@@ -652,6 +715,12 @@ def _compiled(network: keras.Model, recipe: recipes.Recipe, rate: float, steps: 
     return model
 
 
+def _inputs(subset: Subset) -> tuple[np.ndarray, np.ndarray]:
+    """Images at even distances, and their labels, at which the logger looks into the network."""
+    rows = np.linspace(0, len(subset) - 1, min(len(subset), _LOGGED)).astype(np.int64)
+    return subset.batch(rows), subset.labels[rows]
+
+
 class _Images(keras.utils.PyDataset):
     """A split in its own order."""
 
@@ -669,7 +738,8 @@ class _Images(keras.utils.PyDataset):
 
 
 def _fit(
-    model: keras.Model,
+    network: keras.Model,
+    parts: list[finetuning.Phase],
     config: Mapping[str, Any],
     recipe: recipes.Recipe,
     dataset: Dataset,
@@ -681,53 +751,60 @@ def _fit(
     trial: _Trial | None,
 ) -> list[dict[str, float]]:
     """Train from the run's last finished epoch, if there is one, to epoch `last`: the history."""
-    checkpoint = path / runs.CHECKPOINT
-    rows = restore(checkpoint, model) if checkpoint.exists() else []
-    epochs, batch_size = config["epochs"], config["batch_size"]
-    steps = _images_an_epoch(config, dataset) // batch_size
-    schedule = _schedule(recipe, config["learning_rate"], epochs * steps)
-    progress = [ProgressLines(epochs, steps, rows)] if verbose else []
+    checkpoint, epochs = path / runs.CHECKPOINT, config["epochs"]
+    steps = _images_an_epoch(config, dataset) // config["batch_size"]
     weights = None
     if config["class_weight"] == "balanced":
         weights = balanced_weights(dataset.train.labels, len(dataset.labels))
-    first = logger.epochs = len(rows)
-    batches = training_batches(
-        dataset.train,
-        batch_size=batch_size,
-        seed=config["seed"],
-        first_epoch=first,
-        shift=recipe.shift,
-        mirror=recipe.mirror and dataset.mirror,
-        class_weights=weights,
-    )
-    try:
-        if first < last:
-            model.fit(
-                batches,
-                initial_epoch=first,
-                epochs=last,
-                steps_per_epoch=steps,
-                validation_data=_Images(dataset.validation),
-                shuffle=False,  # the batches come in their own order
-                verbose=0,  # pyright: ignore[reportArgumentType]
-                # The journal refuses a bad loss before anything is logged or saved; the log is on
-                # disk before the checkpoint that says its epoch is done.
-                callbacks=[
-                    Journal(schedule, steps, rows),
-                    *progress,
-                    logger,
-                    Checkpoint(checkpoint, rows, claim),
-                    *([Report(trial.report, rows)] if trial and trial.report else []),
-                ],
+    rows: list[dict[str, float]] = []
+    done = finished_epochs(checkpoint)
+    for part in finetuning.parts_left(parts, done):
+        rate, span = part.rate * config["learning_rate"], (part.stop - part.start) * steps
+        schedule = _schedule(recipe, rate, span)
+        with finetuning.frozen(network, part.frozen):
+            model = _compiled(network, recipe, rate, span)
+            if done and not rows:
+                rows += restore(checkpoint, model)
+            first = logger.epochs = len(rows)
+            if first >= min(part.stop, last):
+                continue
+            batches = training_batches(
+                dataset.train,
+                batch_size=config["batch_size"],
+                seed=config["seed"],
+                first_epoch=first,
+                shift=recipe.shift,
+                mirror=recipe.mirror and dataset.mirror,
+                class_weights=weights,
             )
-    except KeyboardInterrupt:
-        done = f"after epoch {len(rows)} of {epochs}" if rows else "in the first epoch"
-        raise KeyboardInterrupt(
-            f"interrupted {done}: `--resume` goes on from there ({path})"
-        ) from None
-    finally:
-        for callback in progress:
-            callback.close()
+            progress = [ProgressLines(epochs, steps, rows)] if verbose else []
+            try:
+                model.fit(
+                    batches,
+                    initial_epoch=first,
+                    epochs=min(part.stop, last),
+                    steps_per_epoch=steps,
+                    validation_data=_Images(dataset.validation),
+                    shuffle=False,  # the batches come in their own order
+                    verbose=0,  # pyright: ignore[reportArgumentType]
+                    # The journal refuses a bad loss before anything is logged or saved; the log is
+                    # on disk before the checkpoint that says its epoch is done.
+                    callbacks=[
+                        Journal(schedule, steps, rows, part.start * steps),
+                        *progress,
+                        logger,
+                        Checkpoint(checkpoint, rows, claim),
+                        *([Report(trial.report, rows)] if trial and trial.report else []),
+                    ],
+                )
+            except KeyboardInterrupt:
+                where = f"after epoch {len(rows)} of {epochs}" if rows else "in the first epoch"
+                raise KeyboardInterrupt(
+                    f"interrupted {where}: `--resume` goes on from there ({path})"
+                ) from None
+            finally:
+                for callback in progress:
+                    callback.close()
     return rows
 
 
@@ -741,6 +818,7 @@ def _write_results(
     history: list[dict[str, float]],
     path: Path,
     test: bool,
+    report: LoadReport | None,
 ) -> dict[str, Any]:
     """Write every file of the run folder but metrics.json, which is returned; `test` if asked."""
     profile = keras_archs.profile(network)
@@ -754,6 +832,7 @@ def _write_results(
         "params": profile.params,
         "trainable_params": profile.trainable_params,
         "macs": profile.macs,
+        "peak_activation_bytes": profile.peak_activation_bytes,
         "input_shape": list(dataset.image_shape),
         "latency_ms_p50": p50,
         "latency_ms_p95": p95,
@@ -762,6 +841,7 @@ def _write_results(
         "images_per_second": round(images / float(np.median(seconds)), 1),
         "backend": keras.backend.backend(),
         "keras": keras.__version__,
+        **({"weights": str(report).splitlines()} if report else {}),
     }
     runs.write_atomic(path / "model.keras", network.save)
     runs.write_json(path / "labels.json", list(dataset.labels))
@@ -820,8 +900,11 @@ def _write_card(
             "test loss": f"{metrics['test_loss']:.4f}",
             **results,
         }
+    started = "".join(f"- {line}\n" for line in metrics.get("weights", ()))
+    if started:
+        started = f"\n## Weights it started from\n\n{started}"
     options = "\n".join(
-        f"- {name}: {value}" for name, value in config.items() if value not in (None, {})
+        f"- {name}: {value}" for name, value in config.items() if value not in (None, {}, False)
     )
     page = f"""# {config["arch"]} on {dataset.name}
 
@@ -847,7 +930,7 @@ Recipe "{recipe.name}" ({recipe.source}), {metrics["epochs"]} epochs in
 {metrics["train_seconds"]:.0f} s on {metrics["backend"]} with Keras {metrics["keras"]}.
 
 {options}
-
+{started}
 ## Results
 
 | {" | ".join(results)} |

@@ -59,7 +59,20 @@ _EXPORTS = {
     "profile": "cost",
     "Profile": "cost",
     "LayerCost": "cost",
+    "StageCost": "cost",
+    "Comparison": "cost",
     "LocalResponseNormalization": "_layers",
+    "runtime": "runtimes",
+    "Predictor": "runtimes",
+    "fold_batch_norm": "surgery",
+    "to_fully_convolutional": "surgery",
+    "low_rank": "surgery",
+    "with_classes": "surgery",
+    "with_channels": "surgery",
+    "widen": "surgery",
+    "deepen": "surgery",
+    "grow": "surgery",
+    "shrink": "surgery",
 }
 
 __all__ = ["__version__", "list_archs", *_EXPORTS, *_MODULE_OF]  # pyright: ignore[reportUnsupportedDunderAll]

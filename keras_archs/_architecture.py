@@ -36,7 +36,13 @@ from keras import layers
 import keras_archs
 from keras_archs._checks import check_alpha, check_arch, check_rho, nearest
 from keras_archs._graph import feature_tensors
-from keras_archs.weights import load_weights
+from keras_archs.weights import (
+    KnownWeights,
+    check_source,
+    known_weights,
+    layout_of,
+    load_weights,
+)
 
 _REGISTRY: dict[str, Callable] = {}
 _DEEPEST_GRAPH = 20_000  # Keras walks a graph recursively: ResNet1202 needs about 10,000 frames
@@ -80,6 +86,11 @@ class ArchInfo:
     published: Mapping[str, Figure] = field(default_factory=dict)
     min_size_for: Callable[..., int] = field(default=lambda **own: 1, repr=False, compare=False)
     """Smallest side in pixels with these arguments of the family, e.g. `stem="small"`."""
+
+    @property
+    def weights(self) -> list[KnownWeights]:
+        """Known weights with their source, licence, preprocessing and accuracy."""
+        return known_weights(self.name)
 
 
 def width(filters: int, alpha: float) -> int:
@@ -147,9 +158,12 @@ _COMMON_DOCS = {
     "the network crosses.",
     "dropout": "fraction dropped, in [0, 1). None means the paper's{dropout}.",
     "classifier_activation": "name of the classifier's activation, None for logits.",
-    "weights": "None for random weights, or the path of a `.keras` or `.weights.h5` file.",
-    "adapt": "whether weights for another number of classes or channels are adapted. Not available "
-    "yet: must be False.",
+    "weights": "None for random weights; the path of a `.keras`, `.weights.h5`, `.safetensors` "
+    "(timm's or torchvision's names) or `.caffemodel` file; \"imagenet\" for those of "
+    'keras.applications; or "hf://timm/NAME". `model.load_report` says what was loaded.',
+    "adapt": "whether weights for another number of classes or channels, a larger alpha or another "
+    "size of the image are adapted: kernels of the first layer summed or repeated, the widest "
+    "channels kept, classifiers left as they are drawn.",
     "name": "name of the model. Defaults to {name!r}.",
     # own arguments that several families have
     "stem": '"imagenet", or "small" for images such as 32x32: the first two reductions get stride '
@@ -283,7 +297,7 @@ _COMMON_CHECKS = {
     "pooling": ("None, 'avg' or 'max'", lambda v: v in (None, "avg", "max")),
     "dropout": ("None or in [0, 1)", lambda v: v is None or _is_rate(v)),
     "classifier_activation": ("None or the name of a Keras activation", _is_activation),
-    "adapt": ("False: adapting weights is not available yet", lambda v: v is False),
+    "adapt": ("a bool", lambda v: isinstance(v, bool)),
     "name": ("a string", lambda v: v is None or isinstance(v, str)),
 }
 
@@ -299,6 +313,10 @@ def _check_common(common: Mapping[str, Any]):
             "`pooling` must be None unless include_top=False and features=None. "
             f"Received: pooling={common['pooling']!r}"
         )
+    if common["weights"] is not None:
+        check_source(common["weights"])
+    elif common["adapt"]:
+        raise ValueError("`adapt` must be False: there are no weights. Received: adapt=True")
     if keras.config.image_data_format() != "channels_last":
         raise ValueError(
             "`keras.config.image_data_format()` must be 'channels_last'. "
@@ -418,10 +436,7 @@ def _assemble(
         outputs = pool(name=f"{kind}_pool")(x)
     else:
         outputs = x
-    model = keras.Model(inputs, outputs, name=common["name"] or info.name)
-    if common["weights"] is not None:
-        load_weights(model, common["weights"])
-    return model
+    return keras.Model(inputs, outputs, name=common["name"] or info.name)
 
 
 def _builder(title: str, spec: _Spec) -> Callable:
@@ -434,6 +449,12 @@ def _builder(title: str, spec: _Spec) -> Callable:
     def build(*args, **kwargs):
         _check_keywords(title, kwargs, signature.parameters)
         bound = signature.bind(*args, **kwargs)
+        given = dict(bound.arguments)
+        weights, adapt = given.pop("weights", None), given.pop("adapt", False)
+        if "layout" in own_parameters and weights is not None:
+            layout = layout_of(weights)
+            if layout in typing.get_args(own_parameters["layout"].annotation):
+                bound.arguments["layout"] = given.setdefault("layout", layout)
         bound.apply_defaults()
         common = {name: value for name, value in bound.arguments.items() if name in _COMMON}
         own = {name: value for name, value in bound.arguments.items() if name not in _COMMON}
@@ -442,7 +463,11 @@ def _builder(title: str, spec: _Spec) -> Callable:
         if own.get("aux") and (not common["include_top"] or common["features"] is not None):
             raise ValueError("`aux` must be False without the classifier. Received: aux=True")
         with deep_graphs():
-            return _assemble(title, spec, info, common, own)
+            model = _assemble(title, spec, info, common, own)
+            if weights is not None:
+                options = {"adapt": adapt, "arch": info.name, "built": given}
+                model.load_report = load_weights(model, weights, **options)
+        return model
 
     build.__name__ = build.__qualname__ = title
     build.__module__ = spec.body.__module__

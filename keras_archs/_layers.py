@@ -44,6 +44,7 @@ class Conventions(NamedTuple):
     strided: int  # which convolution of a block has the stride
     epsilon: float  # of batch normalisation
     pools: bool = False  # whether max pooling stands for a stride
+    rounds_up: bool = False  # whether the stem's max pooling does so, instead of being padded
 
 
 def conv(x, filters, kernel, stride, conventions: Conventions, name: str, groups=1):

@@ -9,15 +9,19 @@ paper's, for pixels of 0 to 255 less their mean (section 2).
 Departures from the paper:
 - The images are 227x227: the paper prints 224x224, but its 55x55 maps need 227.
 - Normalisation sums across the maps of both towers, as the paper's equation and Caffe have it,
-  although each of the authors' two GPUs held half of them. The constants are the paper's; Caffe's
-  file has k = 1 and alpha / 5.
+  although each of the authors' two GPUs held half of them. The constants are the paper's.
 - Dropout scales the outputs in training, the authors halved them in testing.
+
+`layout="caffe"` is what `bvlc_alexnet` does in another way: k = 1 and alpha / 5 in normalisation;
+pooling rounds sides up, which at 227x227 it need not.
 
 `AlexNetOneTower` is Krizhevsky 2014, "One weird trick", https://arxiv.org/abs/1404.5997, as
 Torchvision has it: one tower of 64-192-384-256-256 maps at 224x224, without normalisation, dropout
 before instead of after the dense layers. Torchvision also averages the last map to 6x6, which does
 nothing at 224x224; here a larger image has a larger map. Initialisation is Keras' own.
 """
+
+from typing import Literal
 
 from keras import initializers, layers
 
@@ -30,7 +34,7 @@ from keras_archs._architecture import (
     flatten,
     width,
 )
-from keras_archs._layers import LocalResponseNormalization, Stem, reducer
+from keras_archs._layers import LocalResponseNormalization, Stem, ceil_max_pool, reducer
 
 LRN, POOL = "LRN", "POOL"  # POOL: 3x3 max pooling, stride 2
 TWO_TOWERS = (
@@ -50,6 +54,7 @@ ONE_TOWER = (
     (256, 3, 1, (POOL,)),  #  conv5                              13 x 13,   6 x  6
 )
 FC = 4096  # units of fc6 and fc7
+NORM = {"paper": {}, "caffe": {"alpha": 1e-4 / 5, "k": 1.0}}
 
 
 def _start(bias):
@@ -84,6 +89,10 @@ def _towers(x, half_filters, kernel, bias, name):
     return layers.Concatenate(name=f"{name}_concat")(halves)
 
 
+def _max_pool(x, kernel, stride, name):
+    return layers.MaxPooling2D(kernel, stride, name=name)(x)
+
+
 def _fc(x, alpha, name, **start):
     return layers.Dense(width(FC, alpha), activation="relu", name=name, **start)(x)
 
@@ -104,12 +113,16 @@ def _dropped_fc6_fc7(x, *, alpha, classes, dropout, classifier_activation):
     return classifier(x, classes, 0, classifier_activation)
 
 
+def _min_size(stem, layout):
+    return {"paper": (67, 17), "caffe": (39, 14)}[layout][stem == "small"]
+
+
 @architecture(
     paper="Krizhevsky et al. 2012, NIPS 25, section 3.5, Figure 2",
     year=2012,
     input_shape=(227, 227, 3),
     classes=1000,
-    min_size={"imagenet": 67, "small": 17},
+    min_size=_min_size,
     head=_fc6_fc7,
     dropout=0.5,
     published={
@@ -118,7 +131,7 @@ def _dropped_fc6_fc7(x, *, alpha, classes, dropout, classifier_activation):
         "imagenet_top5": Figure(81.8, "Table 2, one CNN: validation error of 18.2 %"),
     },
 )
-def AlexNet(x, *, alpha, stem: Stem = "imagenet"):
+def AlexNet(x, *, alpha, stem: Stem = "imagenet", layout: Literal["paper", "caffe"] = "paper"):
     """Five convolutions, three of them in two towers, then three dense layers.
 
     `alpha` scales the halves, so that every layer divides into two.
@@ -131,9 +144,10 @@ def AlexNet(x, *, alpha, stem: Stem = "imagenet"):
         else:
             x = _conv(x, 2 * half, kernel, stride_of(stride), name, **_start(bias))
         if LRN in then:
-            x = LocalResponseNormalization(name=f"norm{index}")(x)
+            x = LocalResponseNormalization(**NORM[layout], name=f"norm{index}")(x)
         if POOL in then and stride_of(2) > 1:
-            x = layers.MaxPooling2D(3, 2, name=f"pool{index}")(x)
+            pool = ceil_max_pool if layout == "caffe" else _max_pool
+            x = pool(x, 3, 2, f"pool{index}")
     return x
 
 

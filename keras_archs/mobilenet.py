@@ -4,12 +4,20 @@ Layer names, padding and classifier are those of keras.applications.MobileNet, s
 by name. Departures from the paper, as in those weights: ReLU6 for ReLU, dropout of 0.1 % before the
 classifier, and a strided block pads its map at the bottom and right before it shrinks it, which at
 odd sides rounds down (the first layer rounds up). `alpha` rounds widths down, as there.
+
+    layout="keras"    that padding; BatchNorm's epsilon is 1e-3
+    layout="torch"    timm's: strided layers are padded by 1 on all sides, which rounds up; 1e-5
 """
+
+from typing import Literal
 
 from keras import layers
 
 from keras_archs._architecture import Figure, architecture, dropped
-from keras_archs._layers import Stem, reducer
+from keras_archs._layers import Stem, padded, reducer
+
+Layout = Literal["keras", "torch"]
+EPSILON = {"keras": 1e-3, "torch": 1e-5}
 
 STEM = 32  # 3x3, stride 2
 TABLE = (
@@ -31,33 +39,33 @@ def _width(filters, alpha):
     return max(1, int(filters * alpha))
 
 
-def _bn_relu6(x, name):
-    x = layers.BatchNormalization(name=f"{name}_bn")(x)
+def _bn_relu6(x, layout, name):
+    x = layers.BatchNormalization(epsilon=EPSILON[layout], name=f"{name}_bn")(x)
     return layers.ReLU(6.0, name=f"{name}_relu")(x)
 
 
-def _padded(x, stride, index):
+def _padded(x, stride, layout, index):
     """The map and the padding mode of a 3x3 layer with this stride."""
-    if stride == 1:
-        return x, "same"
+    if stride == 1 or layout == "torch":
+        return padded(x, 3, stride, f"conv_pad_{index}")
     return layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"conv_pad_{index}")(x), "valid"
 
 
-def separable(x, filters, stride, index):
+def separable(x, filters, stride, layout, index):
     """Depthwise 3x3, pointwise 1x1. (B, H, W, C) -> (B, H/stride, W/stride, filters)."""
     dw, pw = f"conv_dw_{index}", f"conv_pw_{index}"
-    x, padding = _padded(x, stride, index)
+    x, padding = _padded(x, stride, layout, index)
     x = layers.DepthwiseConv2D(3, stride, padding=padding, use_bias=False, name=dw)(x)
-    x = _bn_relu6(x, dw)
+    x = _bn_relu6(x, layout, dw)
     x = layers.Conv2D(filters, 1, padding="same", use_bias=False, name=pw)(x)
-    return _bn_relu6(x, pw)
+    return _bn_relu6(x, layout, pw)
 
 
-def full(x, filters, stride, index):
+def full(x, filters, stride, layout, index):
     """One 3x3 convolution. (B, H, W, C) -> (B, H/stride, W/stride, filters)."""
-    x, padding = _padded(x, stride, index)
+    x, padding = _padded(x, stride, layout, index)
     x = layers.Conv2D(filters, 3, stride, padding=padding, use_bias=False, name=f"conv_{index}")(x)
-    return _bn_relu6(x, f"conv_{index}")
+    return _bn_relu6(x, layout, f"conv_{index}")
 
 
 def _gap_conv(x, *, classes, dropout, classifier_activation):
@@ -69,26 +77,32 @@ def _gap_conv(x, *, classes, dropout, classifier_activation):
     return layers.Activation(classifier_activation, name="predictions", dtype="float32")(x)
 
 
+def _smallest(stem, layout):
+    return {"imagenet": (31, 17), "small": (8, 5)}[stem][layout == "torch"]
+
+
 @architecture(
     paper="Howard et al. 2017, arXiv:1704.04861, Table 1",
     year=2017,
     input_shape=(224, 224, 3),
     classes=1000,
-    min_size={"imagenet": 31, "small": 8},
+    min_size=_smallest,
     head=_gap_conv,
     dropout=1e-3,
     layout="keras",
 )
-def _mobilenet(x, *, alpha, table, block, stem: Stem = "imagenet"):
+def _mobilenet(x, *, alpha, table, block, stem: Stem = "imagenet", layout: Layout = "keras"):
     """One 3x3 convolution, then the blocks of the table."""
     stride_of = reducer(stem)
-    x = layers.Conv2D(
-        _width(STEM, alpha), 3, stride_of(2), padding="same", use_bias=False, name="conv1"
-    )(x)
-    x = _bn_relu6(x, "conv1")
+    stride, padding = stride_of(2), "same"
+    if layout == "torch":
+        x, padding = padded(x, 3, stride, "conv1_pad")
+    filters = _width(STEM, alpha)
+    x = layers.Conv2D(filters, 3, stride, padding=padding, use_bias=False, name="conv1")(x)
+    x = _bn_relu6(x, layout, "conv1")
     blocks = [(filters, stride) for filters, stride, repeat in table for _ in range(repeat)]
     for index, (filters, stride) in enumerate(blocks, start=1):
-        x = block(x, _width(filters, alpha), stride_of(stride), index)
+        x = block(x, _width(filters, alpha), stride_of(stride), layout, index)
     return x
 
 

@@ -3,16 +3,18 @@
 Table 1, for ImageNet.
 
 ResNet50, 101 and 152 are by default those of keras.applications, layer names included, so its
-weights load by name. Their two layouts differ in
+weights load by name. Their layouts differ in
 
     layout="keras"    the stride in a block's first 1x1 (as the paper), biases in the convolutions,
                       epsilon 1.001e-5
     layout="torch"    the stride in a block's 3x3, no such biases, epsilon 1e-5
+    layout="caffe"    the authors' files: as "torch", but the stride in the first 1x1, and the max
+                      pooling is not padded: its side is rounded up
 
 The others follow the paper under the same scheme of names, without these biases: a layout sets
-their epsilon alone. A shortcut that widens is projected by a 1x1 convolution (option B). Strided
-3x3 convolutions are padded by 1 on all sides, as the authors' were; Keras' "same" is not where the
-side is even.
+their epsilon and the pooling alone. A shortcut that widens is projected by a 1x1 convolution
+(option B). Strided 3x3 convolutions are padded by 1 on all sides, as the authors' were; Keras'
+"same" is not where the side is even.
 """
 
 from collections.abc import Callable
@@ -21,7 +23,14 @@ from typing import Any, Literal
 from keras import layers
 
 from keras_archs._architecture import Figure, architecture, gap_dense, width
-from keras_archs._layers import Conventions, Stem, conv, reducer, residual_units
+from keras_archs._layers import (
+    Conventions,
+    Stem,
+    ceil_max_pool,
+    conv,
+    reducer,
+    residual_units,
+)
 
 STEM = 64  # 7x7, stride 2; then 3x3 max pooling, stride 2
 STAGES = (
@@ -34,6 +43,7 @@ STAGES = (
 KERAS = Conventions(bias=True, strided=1, epsilon=1.001e-5)
 PAPER = Conventions(bias=False, strided=1, epsilon=1.001e-5)
 TORCH = Conventions(bias=False, strided=2, epsilon=1e-5)
+CAFFE = Conventions(bias=False, strided=1, epsilon=1e-5, rounds_up=True)
 
 IMAGENET: dict[str, Any] = {  # what `architecture` is told of each of these networks
     "input_shape": (224, 224, 3),
@@ -93,15 +103,21 @@ def imagenet_stem(x, filters, stem: Stem, conventions):
     x = conv_bn_relu(x, filters, 7, stride_of(2), conventions, "conv1")
     if stride_of(2) == 1:
         return x
+    if conventions.rounds_up:
+        return ceil_max_pool(x, 3, 2, "pool1_pool")
     x = layers.ZeroPadding2D(1, name="pool1_pad")(x)
     return layers.MaxPooling2D(3, 2, name="pool1_pool")(x)
+
+
+def _min_size(stem, layout):
+    return 19 if (stem, layout) == ("imagenet", "caffe") else IMAGENET["min_size"][stem]
 
 
 @architecture(
     paper="He et al. 2015, arXiv:1512.03385, Table 1",
     year=2015,
     layout="keras",
-    **IMAGENET,
+    **{**IMAGENET, "min_size": _min_size},
 )
 def _imagenet(
     x,
@@ -111,11 +127,12 @@ def _imagenet(
     block,
     shortcut: Callable | None,
     stem: Stem = "imagenet",
-    layout: Literal["keras", "torch"] = "keras",
+    layout: Literal["keras", "torch", "caffe"] = "keras",
 ):
     """One 7x7 convolution and max pooling, then four stages of blocks."""
     expansion = 4 if block is bottleneck else 1
-    conventions = TORCH if layout == "torch" else KERAS if block is bottleneck else PAPER
+    ours = KERAS if block is bottleneck else PAPER
+    conventions = {"keras": ours, "torch": TORCH, "caffe": CAFFE}[layout]
     x = imagenet_stem(x, width(STEM, alpha), stem, conventions)
     units = residual_units(STAGES, repeats, STEM, expansion)
     return residual_stages(x, units, alpha, block, shortcut, conventions)

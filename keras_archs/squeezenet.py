@@ -7,7 +7,8 @@ Only the 3x3 convolutions of the fire modules are padded, which at 227x227 gives
 1. `layout="caffe"` is what the authors' Caffe files of both versions do: pooling rounds sides up,
 which makes 28x28 and 14x14 of the last maps of version 1.1 at 227x227, and version 1.0 pads
 `conv10` by 1 (15x15 maps of classes). They have no bypass; with `bypass="complex"`, whose sums may
-be negative, the rows that rounding up adds hold zeros.
+be negative, the rows that rounding up adds hold zeros. `layout="torch"` is torchvision's: pooling
+rounds up, and `conv10` is not padded.
 """
 
 from typing import Literal
@@ -17,7 +18,7 @@ from keras import layers
 from keras_archs._architecture import Figure, activated, architecture, dropped, width
 from keras_archs._layers import Stem, ceil_max_pool, reducer
 
-Layout = Literal["paper", "caffe"]
+Layout = Literal["paper", "caffe", "torch"]
 
 POOL = "3x3 max pooling, stride 2"
 
@@ -75,8 +76,8 @@ def _bypassed(x, fired, bypass, widens, name):
 
 
 def _max_pool(x, layout, name):
-    """3x3, stride 2. (B, H, W, C) -> (B, (H - 1) // 2, ..., C), or H // 2 where Caffe rounds up."""
-    if layout == "caffe":
+    """3x3, stride 2. (B, H, W, C) -> (B, (H - 1) // 2, ..., C), or H // 2 where it rounds up."""
+    if layout != "paper":
         return ceil_max_pool(x, 3, 2, name)
     return layers.MaxPooling2D(3, 2, name=name)(x)
 
@@ -95,7 +96,7 @@ def _conv10_gap(
 
 def _min_size(stem, layout, conv1):
     """The kernel of the first convolution, and what the layers behind it need."""
-    return conv1[1] + {"paper": (28, 6), "caffe": (14, 3)}[layout][stem == "small"]
+    return conv1[1] + ((28, 6) if layout == "paper" else (14, 3))[stem == "small"]
 
 
 @architecture(

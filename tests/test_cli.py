@@ -23,8 +23,8 @@ from applications.training import train
 from tuning.searching import search as applications_search
 
 COMMANDS = (
-    *("list", "summary", "train", "evaluate", "predict", "compare", "lint", "search"),
-    *("dashboard",),
+    *("list", "summary", "train", "evaluate", "predict", "compare", "lint"),
+    *("bench", "search", "dashboard"),
 )
 
 
@@ -285,10 +285,19 @@ def test_what_a_run_records_repeats_it(passed, config):
         arch="mobilenet", alpha=0.5, rho=1.0, size=[16, 24], data="digits", epochs=15,
         batch_size=64, learning_rate=1e-05, weight_decay=None, shift=None, weights=None, seed=0,
         recipe="default", resize="stretch", class_weight=None, threads=None, precision="float32",
-        args={"stem": "small"},
+        args={"stem": "small"}, adapt=False, freeze_until=None,
     )  # fmt: skip
     arguments = passed("train", "--config", config(yaml.safe_dump(recorded)))
-    assert arguments == recorded | {"size": (16, 24), "run_dir": None, "resume": False}
+    open_ = {"run_dir": None, "resume": False, "log": None, "profile_steps": None}
+    assert arguments == recorded | {"size": (16, 24)} | open_
+
+
+def test_what_is_logged_besides_is_a_list_and_steps_are_a_span(passed):
+    given = ("--log", "gradients, dead_relus", "--profile-steps")
+    arguments = passed("train", "--arch", "lenet5", *given, "10-12")
+    assert arguments["log"] == ("gradients", "dead_relus")
+    assert arguments["profile_steps"] == (10, 12)
+    assert passed("train", "--arch", "lenet5", *given, "7")["profile_steps"] == (7, 7)
 
 
 # ------------------------------------------------------------------------------ importing
@@ -352,6 +361,8 @@ def test_train_writes_a_run_that_its_config_repeats(run, passed):
         "args": recorded["args"] or None,
         "run_dir": Path("again"),
         "resume": False,
+        "log": None,
+        "profile_steps": None,
     }
 
 

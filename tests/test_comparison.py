@@ -102,7 +102,7 @@ def test_the_csv_has_one_row_a_run(tmp_path):
     table = compare(runs, run_dir=tmp_path / "out")
     written = pd.read_csv(tmp_path / "out" / "comparison.csv")
     pd.testing.assert_frame_equal(written, table, check_dtype=False)
-    assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "comparison.csv"]
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"comparison.csv", "report.html"}
 
 
 def test_a_pattern_that_names_the_last_comparison_too_is_understood(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from applications import train
+from applications import evaluation, train
 from applications.evaluation import (
     evaluate,
     latency,
@@ -17,6 +17,7 @@ from applications.evaluation import (
     score,
 )
 from applications.runs import load
+from keras_archs import runtimes
 
 NAMES = ("cat", "dog", "owl")
 
@@ -145,6 +146,24 @@ def test_a_run_evaluates_to_the_metrics_it_recorded(run):
 def test_a_loaded_run_and_another_batch_size_serve_as_well(run):
     result = evaluate(load(run.path), batch_size=50)
     assert result["test_accuracy"] == run.metrics["test_accuracy"]
+
+
+@pytest.mark.parametrize("convertible", [True, False])
+def test_many_images_are_tested_in_the_fastest_runtime_that_there_is(run, monkeypatch, convertible):
+    chosen = []
+
+    def runtime(model, batch_size):
+        if not convertible:
+            raise ValueError("no runtime has its layers")
+        chosen.append(runtimes.runtime(model, batch_size=batch_size))
+        return chosen[-1]
+
+    monkeypatch.setattr(evaluation, "_REPAID", 0)
+    monkeypatch.setattr(evaluation, "runtime", runtime)
+    result = evaluate(run.path)
+    assert len(chosen) == convertible
+    assert result["confusion_matrix"] == run.metrics["confusion_matrix"]
+    assert result["test_loss"] == pytest.approx(run.metrics["test_loss"], rel=1e-4)
 
 
 def test_other_data_with_the_same_classes(run, tmp_path):

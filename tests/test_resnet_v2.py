@@ -9,7 +9,7 @@ from keras import layers
 from running import run
 
 import keras_archs
-from keras_archs.cost import _traceless as without_values
+from keras_archs.cost import without_values
 from keras_archs.resnet import KERAS, PAPER, TORCH
 from keras_archs.resnet_v2 import _max_pool
 

@@ -226,6 +226,7 @@ def test_the_printed_call_builds_the_winner(found):
     assert model.count_params() == winner(folder / "found")["params"]
 
 
+@pytest.mark.slow
 def test_the_best_config_rebuilds_the_winner_bit_for_bit(searched, tmp_path):
     best = applications.load(winner(searched)["run"])
     line = [*COMMAND, "train", "--config", "found/best.yaml", "--run-dir", str(tmp_path / "again")]

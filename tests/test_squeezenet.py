@@ -73,7 +73,8 @@ def test_a_fire_module_puts_1x1_before_3x3(layout):
             assert all(x is y for x, y in zip(layer.input, before, strict=True))
 
 
-def test_the_layout_must_be_one_of_the_two():
-    with pytest.raises(ValueError, match="`layout` must be one of 'paper', 'caffe'. Received"):
-        keras_archs.SqueezeNet(layout="torch")
+def test_the_layout_must_be_one_of_the_three():
+    wanted = "`layout` must be one of 'paper', 'caffe', 'torch'. Received"
+    with pytest.raises(ValueError, match=wanted):
+        keras_archs.SqueezeNet(layout="keras")
     assert np.all([keras_archs.info(n).layout == "paper" for n in ("squeezenet", "squeezenet1_1")])

@@ -62,6 +62,7 @@ def config_of(arch, **options):
         "size": None,
         "data": "digits",
         "weights": None,
+        "adapt": False,
         "seed": 0,
     }
     return {**defaults, "learning_rate": None, "args": {}, "arch": arch, **options}

@@ -108,12 +108,13 @@ def search(
     """Search for the network with the highest validation accuracy; test the winner alone.
 
     The folder holds `search.json` (all that a killed search needs to go on), `trials.csv`, a run
-    folder `trial-0000`, ... each, `best.yaml` (the winner's options for `train --config`) and, for
-    isolation, `isolation.csv`. Columns of `trials.csv`: `trial`, its number; `status`, "waiting",
-    "running", "completed" or "failed", with the `reason`; `attempts`; `validation_accuracy` in
-    0..1; `validation_loss`; `params`; `macs`; `latency_ms_p50`, `latency_ms_p95` of one image;
-    `epochs`; `train_seconds`; `test_accuracy`, the winner's alone; `run`, its folder; the options
-    of `train` that differ between trials; `hp/NAME`, each hyperparameter.
+    folder `trial-0000`, ... each, `best.yaml` (the winner's options for `train --config`),
+    `report.html`, a page that shows the trials, and, for isolation, `isolation.csv`. Columns of
+    `trials.csv`: `trial`, its number; `status`, "waiting", "running", "completed" or "failed", with
+    the `reason`; `attempts`; `validation_accuracy` in 0..1; `validation_loss`; `params`; `macs`;
+    `latency_ms_p50`, `latency_ms_p95` of one image; `epochs`; `train_seconds`; `test_accuracy`, the
+    winner's alone; `run`, its folder; the options of `train` that differ between trials;
+    `hp/NAME`, each hyperparameter.
 
     Args:
         space: "simpnet", which stands for `tuning.space`; another architecture, whose `arch_space`
@@ -631,7 +632,9 @@ class _Search:
         runs.write_config(self._folder / BEST, best.config)
         if self._options["isolate"] is not None:
             self._write_isolation(table)
-        front = self._front(self._ranked())
+        ranked = self._ranked()
+        self._write_report(ranked)
+        front = self._front(ranked)
         if self._options["verbose"]:
             self._print(best, front)
         return SearchResult(self._folder, table, best, front)
@@ -662,6 +665,14 @@ class _Search:
         table = pd.DataFrame(rows, columns=None if rows else leading)
         runs.write_atomic(self._folder / TABLE, table.to_csv(index=False, lineterminator="\n"))
         return table
+
+    def _write_report(self, ranked: list[dict[str, Any]]) -> None:
+        """A page that shows all trials that were completed, the best first."""
+        from applications.reporting import REPORT, write_report
+
+        trials = [runs.load(trial_folder(self._folder, record["trial"])) for record in ranked]
+        title = f"Search for {self._plan.arch} on {self._plan.data_name}: {len(trials)} trials"
+        write_report(self._folder / REPORT, trials, title=title, score=SCORE)
 
     def _write_isolation(self, table: "pd.DataFrame") -> None:
         """Mean and spread of each setting over the seeds, into isolation.csv and on the screen."""
@@ -705,7 +716,8 @@ class _Search:
         print(python_call(best.config, self._plan.shape, self._plan.classes))
         print(f"keras-archs train --config {self._folder / BEST}")
         print(
-            f"{self._folder / TABLE} has all trials. Curves: keras-archs dashboard {self._folder}"
+            f"{self._folder / TABLE} has all trials, report.html beside it is for a browser. "
+            f"Curves: keras-archs dashboard {self._folder}"
         )
 
 

@@ -1,99 +1,168 @@
-"""Weights for a built model, from files."""
+"""Weights for a built network: from files, from keras.applications, from timm.
+
+An importer is a module with a function `read`, which returns a `Stored`: arrays in Keras' layout by
+the names of our layers. `_fitting.fit` compares them with the network, adapts them if asked and
+sets them: all that fits, or nothing.
+
+    .keras, .weights.h5    _keras_files
+    .caffemodel            caffe
+    .safetensors, hf://    timm
+    "imagenet"             keras_applications
+"""
 
 import os
-import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import h5py
 import keras
-import numpy as np
 
-SUFFIXES = (".keras", ".weights.h5")
+from keras_archs.weights import _keras_files, caffe, keras_applications, timm
+from keras_archs.weights._fitting import (
+    LoadReport,
+    Stored,
+    UnfitWeights,
+    fit,
+    replaceable,
+    reverse_colours,
+)
+from keras_archs.weights.catalog import KnownWeights, Preprocessing, known_weights
+from keras_archs.weights.timm import HUB, RECIPE
+from keras_archs.weights.timm import save as save_safetensors
+
+__all__ = [
+    "KnownWeights",
+    "LoadReport",
+    "Preprocessing",
+    "known_weights",
+    "layout_of",
+    "load_weights",
+    "reverse_colours",
+    "save_safetensors",
+]
+
+SUFFIXES = (".keras", ".weights.h5", ".safetensors", ".caffemodel")
+_PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".pkl")
+
+
+def layout_of(source: Any) -> str | None:
+    """The layout that the weights of this source want, where they want one."""
+    if source == "imagenet":
+        return "keras"
+    name = str(source)
+    if name.endswith(".caffemodel"):
+        return "caffe"
+    return "torch" if name.startswith(HUB) or name.endswith(".safetensors") else None
 
 
 def load_weights(
-    model: keras.Model, source: str | os.PathLike, layers: Collection[str] | None = None
-):
-    """Set the weights of `model` from a file.
+    model: keras.Model,
+    source: str | os.PathLike,
+    layers: Collection[str] | None = None,
+    *,
+    adapt: bool = False,
+    arch: str | None = None,
+    built: Mapping[str, Any] | None = None,
+) -> LoadReport:
+    """Set the weights of `model` from a file or a published source, or raise and leave them.
 
-    A `.keras` file is matched by layer name: it may hold more layers than the model (a classifier
-    where the model has none, preprocessing in front), which are left alone. A `.weights.h5` file
-    must be of a model with the same layers in the same order: Keras matches it by position.
+    What is stored is matched by our layers' names. There may be more of it than the network has
+    layers (a classifier where the model has none, preprocessing in front): that is reported.
 
     Args:
         model: a built model.
-        source: path of a `.keras` or `.weights.h5` file.
-        layers: names of the layers whose weights are set, from a `.keras` file. None: all of them.
+        source: path of a `.keras`, `.weights.h5`, `.safetensors` (timm's or torchvision's names) or
+            `.caffemodel` file, `"imagenet"` (those of keras.applications, through its own download
+            and hash check) or `"hf://timm/NAME"`.
+        layers: names of the layers whose weights are set. None: all of them.
+        adapt: whether weights for another number of channels or classes, a larger `alpha` or
+            another size of the image are adapted.
+        arch: the network's name in the registry. None: the model's name.
+        built: the arguments of the builder that differ from their defaults. None: all are these.
+
+    Returns:
+        What was loaded, adapted and left out.
 
     Raises:
-        ValueError: another kind of source, a damaged file, or one whose layers or shapes differ.
+        ValueError: another kind of source, a damaged file, one that does not fit, or values that
+            are not finite.
         FileNotFoundError: there is no such file.
+        ConnectionError: the source must be downloaded and cannot be.
     """
-    path = Path(source) if isinstance(source, str | os.PathLike) else None
-    suffixes = SUFFIXES if layers is None else SUFFIXES[:1]
-    if path is None or not path.name.endswith(suffixes):
-        raise ValueError(
-            f"`weights` must be None or the path of a {' or '.join(suffixes)} file. "
-            f"Received: weights={source!r}"
-        )
+    arch, built = arch or model.name, dict(built or {})
+    stored = _read(model, source, arch, built)
+    try:
+        return fit(model, stored, source, adapt=adapt, layers=layers)
+    except UnfitWeights:
+        alpha = _wider_alpha(model, stored, built) if adapt and layers is None else None
+        if alpha is None:
+            raise
+    return _shrunk_to_fit(model, stored, source, arch, built, alpha)
+
+
+def _read(model: keras.Model, source: Any, arch: str, built: Mapping[str, Any]) -> Stored:
+    check_source(source)
+    if source == "imagenet":
+        return keras_applications.read(arch, model.input_shape[1:], built)
+    if str(source).startswith(HUB):
+        return timm.read(source, model)
+    path = Path(source)
     if not path.is_file():
         raise FileNotFoundError(
             f"`weights` must be the path of a file that exists. Received: weights={str(source)!r}"
         )
-    if path.suffix == ".keras":
-        _copy_by_name(model, path, layers)
-    else:
-        _load_by_position(model, path)
+    if path.suffix == ".safetensors":
+        return timm.read(path, model)
+    if path.suffix == ".caffemodel":
+        return caffe.read(path, model, arch)
+    return _keras_files.read(path)
 
 
-def _unfit(path: Path, why: str) -> ValueError:
-    return ValueError(f"`weights` must fit the network: {why}. Received: weights={str(path)!r}")
+def check_source(source: Any) -> None:
+    """Raise ValueError unless `weights` is something that an importer reads."""
+    if str(source).endswith(_PICKLED):
+        raise ValueError(
+            f"`weights` must not be pickled. Where Torch is: {RECIPE}. Received: weights={source!r}"
+        )
+    named = isinstance(source, str) and (source == "imagenet" or source.startswith(HUB))
+    path = isinstance(source, str | os.PathLike) and str(source).endswith(SUFFIXES)
+    if not named and not path:
+        raise ValueError(
+            f"`weights` must be None, 'imagenet', '{HUB}NAME' or the path of a "
+            f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file. Received: weights={source!r}"
+        )
 
 
-def _copy_by_name(model: keras.Model, path: Path, layers: Collection[str] | None):
-    if not zipfile.is_zipfile(path):
-        raise _unfit(path, "the file is not a .keras archive")
-    try:
-        saved = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # whatever a damaged or foreign file makes Keras raise
-        first_line = str(error).strip().partition("\n")[0]
-        raise _unfit(path, f"Keras cannot load the file ({first_line})") from error
-    if not isinstance(saved, keras.Model):
-        raise _unfit(path, f"the file holds a {type(saved).__name__}, not a model")
-    sources = {layer.name: layer for layer in saved.layers}
-    values = []
-    for layer in model.layers if layers is None else map(model.get_layer, layers):
-        if not layer.weights:
-            continue
-        if layer.name not in sources:
-            raise _unfit(path, f"it has no layer `{layer.name}`")
-        wanted = [tuple(w.shape) for w in layer.weights]
-        found = [tuple(w.shape) for w in sources[layer.name].weights]
-        if wanted != found:
-            raise _unfit(path, f"layer `{layer.name}` has weights {found} there and {wanted} here")
-        values.append((layer, sources[layer.name].get_weights()))
-    for layer, weights in values:
-        layer.set_weights(weights)
+def _wider_alpha(model: keras.Model, stored: Stored, built: Mapping[str, Any]) -> float | None:
+    """The width multiplier of the stored network, if it is larger than the model's.
+
+    The ratio of all widths, to a hundredth or a sixteenth: which is right if all shapes then fit.
+    """
+    pairs = [
+        (layer.weights[0].shape, stored.values[layer.name][0].shape)
+        for layer in model.layers
+        if layer.weights and layer.name in stored.values and layer.name not in replaceable(model)
+    ]
+    widths = [(o[-1], t[-1]) for o, t in pairs if len(o) == len(t) == 4 and o[:2] == t[:2]]
+    ours, theirs = (sum(column) for column in zip(*widths, strict=True)) if widths else (1, 1)
+    ratio = built.get("alpha", 1.0) * theirs / ours
+    alpha = min((round(n * ratio) / n for n in (100, 16)), key=lambda value: abs(value - ratio))
+    return alpha if theirs > ours else None
 
 
-def _load_by_position(model: keras.Model, path: Path):
-    stored: list[h5py.Dataset] = []
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(lambda _, item: stored.append(item.size) if _is_weight(item) else None)
-        if len(stored) != len(model.weights):
-            raise _unfit(path, f"it holds {len(stored)} weights, the network {len(model.weights)}")
-        model.load_weights(path)
-    except OSError as error:
-        raise _unfit(path, "the file is not a readable HDF5 file") from error
-    except ValueError as error:
-        if str(error).startswith("`weights` must"):
-            raise
-        first_line = str(error).strip().partition("\n")[0]
-        raise _unfit(path, first_line) from error
+def _shrunk_to_fit(
+    model: keras.Model, stored: Stored, source: Any, arch: str, built: Mapping, alpha: float
+) -> LoadReport:
+    """The stored weights in a network of their own width, shrunk to the model's."""
+    from keras_archs._architecture import builder
+    from keras_archs.surgery import shrink
 
-
-def _is_weight(item) -> bool:
-    """Whether an HDF5 item is a weight rather than a seed generator's state."""
-    return isinstance(item, h5py.Dataset) and np.issubdtype(item.dtype, np.floating)
+    wide = builder(arch)(**{**built, "alpha": alpha})
+    report = fit(wide, stored, source, adapt=True)
+    own = {name: value for name, value in built.items() if name in builder(arch).spec.own}
+    narrow = shrink(wide, built.get("alpha", 1.0), arch=arch, **own)
+    values = {layer.name: layer.get_weights() for layer in narrow.layers if layer.weights}
+    fit(model, Stored(values), source)
+    shrunk = f"alpha={alpha:g} shrunk to alpha={built.get('alpha', 1.0):g}"
+    return replace(report, adapted=(*report.adapted, shrunk))

@@ -418,7 +418,7 @@ FreezeUntil = Annotated[
     typer.Option(
         metavar="STAGE",
         help="Fine-tune: freeze all layers up to P1, P2, ... or to the last whose name begins so "
-        "for half of the epochs, then train all at 0.3 times the rate.",
+        "for a quarter of the epochs, then train all at half the rate.",
     ),
 ]
 Seed = Annotated[

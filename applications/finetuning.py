@@ -15,8 +15,8 @@ _ENDS = (
     keras.layers.GlobalAveragePooling2D,
     keras.layers.GlobalMaxPooling2D,
 )
-FIRST_PART = 0.5  # of the epochs, at least one: only what stands behind the stage learns
-LATER_RATE = 0.3  # of the learning rate, in the rest of the epochs, when all layers learn
+FIRST_PART = 0.25  # of the epochs, at least one: only what stands behind the stage learns
+LATER_RATE = 0.5  # of the learning rate, in the rest of the epochs, when all layers learn
 
 
 class Phase(NamedTuple):

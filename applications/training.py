@@ -95,8 +95,8 @@ def train(
         adapt: whether weights for other classes or channels, a larger `alpha` or another size are
             adapted, as the builder does it.
         freeze_until: None, or a stage of the network: `P{k}`, or how the names of its layers begin.
-            For the first half of the epochs the layers up to its end are frozen; in the rest all
-            learn, at 0.3 times the rate. Each part has the whole schedule of the recipe.
+            For the first quarter of the epochs the layers up to its end are frozen; in the rest
+            all learn, at half the rate. Each part has the whole schedule of the recipe.
         seed: of the weights, the order, the augmentation and the splits that the data lack.
         run_dir: the run's own folder. None: `runs/ARCH-DATA-sSEED`, with -2, ... where taken.
         resume: go on with the run in that folder after its last finished epoch: the result is that

@@ -19,10 +19,10 @@ def mobilenet():
     return keras_archs.MobileNet((32, 32, 1), 4, alpha=1 / 8, stem="small")
 
 
-def test_the_first_half_of_the_epochs_trains_what_stands_behind_the_stage(mobilenet):
+def test_the_first_quarter_of_the_epochs_trains_what_stands_behind_the_stage(mobilenet):
     first, rest = finetuning.phases(mobilenet, "conv_pw_12", 20)
-    assert (first.start, first.stop, first.rate) == (0, 10, 1)
-    assert (rest.start, rest.stop, rest.rate) == (10, 20, 0.3) and not rest.frozen
+    assert (first.start, first.stop, first.rate) == (0, 5, 1)
+    assert (rest.start, rest.stop, rest.rate) == (5, 20, 0.5) and not rest.frozen
     assert "conv_pw_12_relu" in first.frozen and "conv1" in first.frozen
     assert not any(name.startswith("conv_dw_13") for name in first.frozen)
 
@@ -122,7 +122,7 @@ def test_after_the_first_part_all_layers_learn_at_a_lower_rate(tuned):
     assert not all_equal(weights_of(run, *BODY), weights_of(pretrained, *BODY))
     assert all(layer.trainable for layer in run.model.layers)
     highest = recipe("default").learning_rate
-    assert 0 < run.history["learning_rate"][2:].max() <= 0.3 * highest
+    assert 0 < run.history["learning_rate"][1:].max() <= 0.5 * highest
 
 
 def test_the_run_and_its_card_say_what_it_started_from(tuned):
@@ -140,12 +140,12 @@ def test_pixels_are_what_the_weights_were_trained_on(tuned):
     np.testing.assert_allclose(ours.variance, theirs.variance, rtol=1e-5)
 
 
-@pytest.mark.parametrize("stop", [2, 3])
+@pytest.mark.parametrize("stop", [1, 2])
 def test_an_interrupted_fine_tuning_goes_on_as_if_it_had_not_been(stop, tuned):
     """At the end of the first part, when the body is as it was, and within the second."""
     here, options, pretrained, whole = tuned
     part = training.train_trial(options, here / f"parts{stop}", until=stop)
-    if stop == 2:
+    if stop == 1:
         assert all_equal(weights_of(part, *BODY), weights_of(pretrained, *BODY))
         assert not all_equal(weights_of(part, "conv2"), weights_of(pretrained, "conv2"))
     resumed = training.train_trial(options, here / f"parts{stop}")
@@ -179,32 +179,18 @@ def test_fine_tuning_beats_training_from_scratch(shared_data, tmp_path):
             chosen[f"y_{split}"] = labels[rows] - classes[0]
         np.savez(tmp_path / name, **chosen)
 
-    write("low.npz", range(5), 3000)
+    write("low.npz", range(5), 2000)
     write("high.npz", range(5, 10), 100)
-    rows = [
-        *("16 3/1/1 bn relu max2/2/0", "32 3/1/1 bn relu max2/2/0", "64 3/1/1 bn relu max2/2/0"),
-        *("64 3/1/1 bn relu", "dense"),
-    ]
-    given = ("--arch", "simpnet", "--size", "28", "--set", f"rows={rows!r}")
+    given = ("--arch", "vgg11", "--alpha", "0.125", "--size", "32")
     low = ("--data", str(tmp_path / "low.npz"), "--epochs", "3", "--run-dir", str(tmp_path / "low"))
     command(*given, *low)
     results = {}
     for seed in "012":
-        high = (
-            "--data",
-            str(tmp_path / "high.npz"),
-            "--epochs",
-            "2",
-            "--batch-size",
-            "16",
-            "--seed",
-            seed,
-        )
-        tuned = ("--weights", str(tmp_path / "low" / "model.keras"), "--freeze-until", "pool2")
+        high = ("--data", str(tmp_path / "high.npz"), "--epochs", "3", "--seed", seed)
+        tuned = ("--weights", str(tmp_path / "low" / "model.keras"), "--freeze-until", "block3")
         for name, more in (("scratch", ()), ("tuned", tuned)):
             folder = tmp_path / f"{name}{seed}"
             command(*given, *high, *more, "--run-dir", str(folder))
             results.setdefault(name, []).append(load(folder).metrics["test_accuracy"])
-    print(results)
     spread = max(np.ptp(accuracies) for accuracies in results.values())
     assert np.mean(results["tuned"]) > np.mean(results["scratch"]) + spread

@@ -65,6 +65,14 @@ def ours(network: Network, **options) -> keras.Model:
     return builder(shape, **network.own, **options)
 
 
+@pytest.fixture
+def forgotten():
+    """Networks of half a gigabyte, which Keras would keep."""
+    yield
+    keras.utils.clear_session(free_memory=True)
+
+
+@pytest.mark.usefixtures("forgotten")
 @pytest.mark.parametrize("network", per_network(NETWORKS))
 def test_names_shapes_and_answers_are_theirs(network, tmp_path):
     theirs, model = Theirs(network), ours(network)

@@ -287,7 +287,7 @@ def report(goals: Sequence[Goal], tables: Sequence[Table], peak: float, rounds: 
         met = "met" if goal.median >= goal.goal else "missed"
         lines.append(f"| {goal.what} | {goal.goal:g} | {spread(goal.ratios)} | {met} |")
     if missed := [goal for goal in goals if goal.median < goal.goal]:
-        lines += ["", "What may limit those that were missed (reasons to look into, not measured):", ""]
+        lines += ["", "What may limit those that were missed (not measured):", ""]
         for limit in dict.fromkeys(goal.limit for goal in missed):
             names = "; ".join(goal.what for goal in missed if goal.limit == limit)
             lines.append(f"- {names}. {LIMITS[limit]}")

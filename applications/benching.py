@@ -276,29 +276,15 @@ def main() -> None:
     def answer(**what: Any) -> None:
         answers.write(json.dumps(what) + "\n")
 
+    from applications.training import set_threads
+
     try:
-        _set_threads(job["threads"])
+        set_threads(job["threads"])
         for network in job["networks"]:
             for row in measure(network, job, lambda text: answer(doing=text)):
                 answer(**row)
     except (ValueError, TypeError, OSError) as error:
         answer(error=str(error))
-
-
-def _set_threads(threads: int | None) -> None:
-    import keras
-
-    if threads is None:
-        return
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "`threads` must be None on backends other than TensorFlow. "
-            f"Received: threads={threads}, backend={keras.backend.backend()}"
-        )
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def measure(

@@ -65,9 +65,10 @@ def plot_architecture(
 
     check_picture("path", path, ".svg")
     model, profile = _with_profile(network, kwargs)
-    text_as_text: Any = {"svg.fonttype": "none", "svg.hashsalt": "keras-archs"}
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "keras-archs"}  # text stays text
+    settings |= {"figure.constrained_layout.use": False, "figure.autolayout": False}
     no_date: dict[str, Any] = {"Date": None, "Creator": None}
-    with matplotlib.rc_context(text_as_text):
+    with matplotlib.rc_context(settings):
         figure = _figure(profile, units(model, profile))
         write_atomic(
             path,

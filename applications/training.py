@@ -221,7 +221,7 @@ def _train(
     chosen = _checked_recipe(config)
     if run_dir is not None and not resume:
         runs.check_new(run_dir)
-    _set_threads(config["threads"])
+    set_threads(config["threads"])
 
     source = open_source(config["data"], seed=config["seed"])
     _resolve(config, source, chosen)
@@ -460,7 +460,12 @@ def _images_an_epoch(config: Mapping[str, Any], dataset: Dataset) -> int:
     return len(dataset.train) // config["batch_size"] * config["batch_size"]
 
 
-def _set_threads(threads: int | None) -> None:
+def set_threads(threads: int | None) -> None:
+    """Let TensorFlow compute on so many threads in this process; None leaves it its own choice.
+
+    Raises:
+        ValueError: with another backend, or if TensorFlow has computed with another number already.
+    """
     if threads is None:
         return
     if keras.backend.backend() != "tensorflow":

@@ -6,9 +6,9 @@ Each round builds both in turn, the order changing, and the ratio is taken withi
 a machine that slows down slows both. Prints a Markdown table: the median ratio and the rounds'
 spread; below 1 ours is the faster.
 
-Recorded on two shared cores that were busy with other work, 4 rounds, TensorFlow 2.21, Keras
-3.15.1: median over the networks 0.99, medians of the networks from 0.91 to 1.15 with spreads of 0.7
-to 1.4; `import keras_archs` 0.002 s.
+Recorded on two cores with little else running, 7 rounds, TensorFlow 2.21, Keras 3.15.1: median over
+the networks 1.00, medians of the networks from 0.96 to 1.10 (MobileNet, whose rounds went from 0.90
+to 1.26); `import keras_archs` 0.001 s.
 """
 
 import argparse

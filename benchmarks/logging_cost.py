@@ -10,9 +10,9 @@ mistakes. "inside the logger" is the share of that training's seconds which its 
 does not depend on how quiet the machine is. Prints a Markdown table: the median and the rounds'
 spread, and fails above 3 %.
 
-Recorded on two shared cores under a load of 15, TensorFlow 2.21, Keras 3.15.1, 3 rounds: inside the
-logger 1.65 % (1.28 to 2.58); with the logger / without 0.86 (0.85 to 1.07), which says no more than
-that the machine was not quiet.
+Recorded on two cores with nothing else running, TensorFlow 2.21, Keras 3.15.1, 6 rounds: inside the
+logger 0.53 % (0.43 to 0.67); with the logger / without 0.83 (0.75 to 1.13). So whole trainings vary
+by far more than logging costs, and only the first figure says anything about it.
 """
 
 import argparse

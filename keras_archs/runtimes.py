@@ -62,6 +62,7 @@ _MIDDLE = 8  # images; a pass that is tried beside 1 and the whole batch
 _SLOW = 1.5  # times the fastest; what is slower in a first pass is not measured again
 _SECONDS = 1.0  # of measuring
 _BLOCK = 0.02  # seconds of passes one after the other, so that the caches are warm
+_REST = 0.03  # seconds; libraries' threads spin that long before they sleep
 
 
 # ------------------------------------------------------------------------------------- the choice
@@ -338,8 +339,9 @@ def interleaved(
 ) -> dict[Any, list[float]]:
     """Times of calls that take turns, so that a machine that slows down slows all of them.
 
-    A turn is a call that is not timed, for the caches and for threads that still wait for more of
-    the one before, then calls for about 20 ms. The order changes from round to round.
+    A turn is a rest of 30 ms, in which the threads of the one before stop waiting for more, a call
+    that is not timed, for the caches, then calls for about 20 ms. The order changes from round to
+    round.
 
     Args:
         calls: what to time, by any name.
@@ -355,6 +357,7 @@ def interleaved(
     done = 0
     while done < rounds or time.perf_counter() - start < seconds:
         for name, call in order[:: -1 if done % 2 else 1]:
+            time.sleep(_REST)
             call()
             turn = time.perf_counter()
             while True:

@@ -426,6 +426,7 @@ def settings(
 # ------------------------------------------------------------------------ registered architectures
 
 _ALPHA_STEPS = 1_000  # to 1, of the largest alpha that fits
+_ALPHAS = (0.25, 2.0)
 _RHOS = (0.5, 0.625, 0.75, 0.875, 1.0)
 _DROPOUTS = ("paper", "0", "0.1", "0.2", "0.3", "0.4", "0.5")
 
@@ -441,7 +442,7 @@ class ArchSpace:
 
     arch: str
     own: Mapping[str, Any] = field(default_factory=dict)
-    _found: dict = field(default_factory=dict, init=False, repr=False, compare=False)  # profiles
+    _found: dict = field(default_factory=dict, init=False, repr=False, compare=False)  # costs
 
     def __call__(
         self,
@@ -472,7 +473,7 @@ class ArchSpace:
         _check(shape, 1 if classes is None else classes, budget)
         rhos = self._rhos(tuple(shape))
         scales = self._scales()
-        alpha = _float(hp, "alpha", (0.25, 2.0) if scales else (1.0, 1.0), 0.05, 1.0)
+        alpha = _float(hp, "alpha", _ALPHAS if scales else (1.0, 1.0), 0.05, 1.0)
         rho = _float(hp, "rho", (rhos[0], rhos[-1]), 0.125, 1.0)
         dropout = hp.Choice("dropout", list(_DROPOUTS), default=_DROPOUTS[0])
         if budget is not None:
@@ -519,25 +520,28 @@ class ArchSpace:
     def _capped(self, alpha, rho, rhos, case, scales) -> tuple[float, float]:
         shape, classes, budget = case
         for smaller in reversed([other for other in rhos if other <= rho]):
-            if budget.allows(self._cost(alpha, smaller, shape, classes)):
+            if scales:
+                if largest := self._largest(smaller, case):
+                    return min(alpha, largest), smaller
+            elif budget.allows(self._cost(alpha, smaller, shape, classes)):
                 return alpha, smaller
-            cap = self._cap(alpha, smaller, case) if scales else None
-            if cap is not None:
-                return cap, smaller
         least = 1 / _ALPHA_STEPS if scales else alpha
         raise budget.too_small(self._cost(least, rhos[0], shape, classes))
 
-    def _cap(self, alpha, rho, case) -> float | None:
-        """The largest alpha below this one that fits, None where none does."""
+    def _largest(self, rho, case) -> float | None:
+        """The largest alpha of the space that fits, None where none does. Wider costs more."""
         shape, classes, budget = case
-        low, high = 0, math.ceil(alpha * _ALPHA_STEPS)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if budget.allows(self._cost(middle / _ALPHA_STEPS, rho, shape, classes)):
-                low = middle
-            else:
-                high = middle
-        return low / _ALPHA_STEPS if low else None
+        key = "largest", rho, case
+        if key not in self._found:
+            low, high = 0, math.ceil(_ALPHAS[1] * _ALPHA_STEPS) + 1
+            while high - low > 1:
+                middle = (low + high) // 2
+                if budget.allows(self._cost(middle / _ALPHA_STEPS, rho, shape, classes)):
+                    low = middle
+                else:
+                    high = middle
+            self._found[key] = low / _ALPHA_STEPS if low else None
+        return self._found[key]
 
 
 def arch_space(arch: str, **own) -> ArchSpace:

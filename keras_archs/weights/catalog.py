@@ -99,6 +99,45 @@ _ILSVRC_MEAN = Preprocessing((122.679, 116.669, 104.007), (1.0,) * 3, bgr=True)
 _RESNET_MEAN = Preprocessing((123.152, 115.903, 103.063), (1.0,) * 3, bgr=True)
 _ROUNDED_MEAN = Preprocessing((123.0, 117.0, 104.0), (1.0,) * 3, bgr=True)
 
+_MNIST = Preprocessing((33.318,), (78.567,))
+# The authors of SimpNet name the script that prepared their CIFAR images: means and deviations of
+# all training pixels. Their files read red first, against Caffe's habit.
+_SIMPNET_PREPROCESSING = {
+    "CIFAR-10": Preprocessing((125.307, 122.95, 113.865), (62.993, 62.089, 66.705)),
+    "CIFAR-100": Preprocessing((129.304, 124.07, 112.434), (68.17, 65.392, 70.418)),
+    "MNIST": _MNIST,
+}
+_SIMPNET_FILES = (  # experiment, data, published accuracy in %, name of the file, its hash
+    (
+        *(5, "CIFAR-10", 94.76, "SimpNet_slimnet_1M"),
+        "3bb9e72738fe4cd04e49f51f3e4db60367f34445aeb840e40feaabf039814f8a",
+    ),
+    (
+        *(6, "CIFAR-10", 93.25, "SimpNet_slimnet_300k_Model"),
+        "ae34cccc7a960dfb7da8268180d32bf05da9af478d813dca3866b39a5cc4d4f2",
+    ),
+    (
+        *(7, "CIFAR-10", 94.03, "SimpNet_slimnet_600k"),
+        "ad56b62063eb1aa3d267a6878207379b8a3a17cd9fae693c2d5a2e5925a057d9",
+    ),
+    (
+        *(4, "CIFAR-100", 68.47, "cifar100_slimnet_300k_maxdrp_iter_106000"),
+        "264a87b1f9cf40ca9ed12321cd144b6868344cc19ec8ca4a8a8e249a197b75d6",
+    ),
+    (
+        *(10, "CIFAR-100", 71.74, "cifar100_slimnet_600k_drp_iter_169000"),
+        "84d4bfdf89fec1a4e2ac36c033c994497c106b379649ed914c3ba80afb565005",
+    ),
+    (
+        *(11, "MNIST", 99.73, "mnist_slimnet_300k__iter_7800"),
+        "8e1ab51fb62adf939b1bcde2f57d6728dae2d182e42a63e936cf9e7d058b5792",
+    ),
+    (
+        *(12, "SVHN", 98.05, "svhn_slimnet_300k"),
+        "9cb80be8c816157a60641ceb4407d7c4b77782b9478ba107a9c90131f4413010",
+    ),
+)
+
 
 def _imagenet(arch: str, preprocessing: Preprocessing, accuracy: float) -> KnownWeights:
     """A twin of keras.applications; the accuracy is that of its documentation's table."""
@@ -172,13 +211,26 @@ CATALOG: tuple[KnownWeights, ...] = (
     _caffe(
         "slimnet_fx_310k_iter_39000.caffemodel",
         "simpnet",
-        Preprocessing((33.318,), (78.567,)),
+        _MNIST,
         _SIMPLENET,
         99.72,
         kwargs={"experiment": 102},
         data="MNIST",
         licence="MIT",
         sha256="40a50d1414425bd1f9c88ca2f1a21c2b83293f0ecd58dc1ef0c52736427c3bd1",
+    ),
+    *(
+        _caffe(
+            f"{name}.caffemodel",
+            "simpnet",
+            _SIMPNET_PREPROCESSING.get(data),
+            _SIMPNET,
+            accuracy,
+            kwargs={"experiment": experiment},
+            data=data,
+            sha256=sha256,
+        )
+        for experiment, data, accuracy, name, sha256 in _SIMPNET_FILES
     ),
 )
 

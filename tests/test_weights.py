@@ -12,6 +12,7 @@ import pytest
 from running import run
 
 import keras_archs
+from keras_archs import _architecture, weights
 from keras_archs.weights import Preprocessing, known_weights, layout_of, load_weights
 from keras_archs.weights.catalog import CAFFE, CATALOG, TF, TORCH
 
@@ -184,6 +185,17 @@ def test_an_archive_that_claims_100_gb_is_refused(small, tmp_path):
     content[entry + 24 : entry + 28] = (4_000_000_000).to_bytes(4, "little")
     path.write_bytes(content)
     with pytest.raises(ValueError, match="claims 4,000,000,000 bytes, more than the file can hold"):
+        keras_archs.SimpNet(**SMALL, weights=path)
+
+
+@pytest.mark.parametrize("suffix", weights.SUFFIXES)
+def test_no_network_is_built_for_a_file_that_does_not_open(suffix, tmp_path, monkeypatch):
+    path = tmp_path / f"x{suffix}"
+    monkeypatch.setattr(_architecture, "_assemble", None)  # calling it would fail
+    with pytest.raises(FileNotFoundError, match="`weights` must be the path of a file that exists"):
+        keras_archs.SimpNet(**SMALL, weights=path)
+    path.write_bytes(b"\xff" * 1000)
+    with pytest.raises(ValueError, match="`weights` must fit the network: the file is no"):
         keras_archs.SimpNet(**SMALL, weights=path)
 
 

@@ -108,10 +108,6 @@ def _read(model: keras.Model, source: Any, arch: str, built: Mapping[str, Any]) 
     if str(source).startswith(HUB):
         return timm.read(source, model)
     path = Path(source)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"`weights` must be the path of a file that exists. Received: weights={str(source)!r}"
-        )
     if path.suffix == ".safetensors":
         return timm.read(path, model)
     if path.suffix == ".caffemodel":
@@ -120,7 +116,12 @@ def _read(model: keras.Model, source: Any, arch: str, built: Mapping[str, Any]) 
 
 
 def check_source(source: Any) -> None:
-    """Raise ValueError unless `weights` is something that an importer reads."""
+    """Raise unless `weights` is something that an importer reads: before a network is built.
+
+    Raises:
+        ValueError: another kind of source, or a file that does not open as what its name says.
+        FileNotFoundError: there is no such file.
+    """
     if str(source).endswith(_PICKLED):
         raise ValueError(
             f"`weights` must not be pickled. Where Torch is: {RECIPE}. Received: weights={source!r}"
@@ -132,6 +133,21 @@ def check_source(source: Any) -> None:
             f"`weights` must be None, 'imagenet', '{HUB}NAME' or the path of a "
             f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file. Received: weights={source!r}"
         )
+    if not named:
+        _check_file(Path(source))
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"`weights` must be the path of a file that exists. Received: weights={str(path)!r}"
+        )
+    if path.suffix == ".safetensors":
+        timm.check(path)
+    elif path.suffix == ".caffemodel":
+        caffe.layers(path)
+    else:
+        _keras_files.check(path)
 
 
 def _wider_alpha(model: keras.Model, stored: Stored, built: Mapping[str, Any]) -> float | None:

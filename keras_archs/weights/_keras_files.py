@@ -4,7 +4,7 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,18 +26,26 @@ def read(path: Path) -> Stored:
         ValueError: the file is damaged, or claims more than it holds.
     """
     if path.suffix == ".h5":
-        with _damage_is_an_error(path), h5py.File(path, "r") as file:
+        with _opened(path, h5py.File) as file:
             return Stored(_layers(file, path))
-    with _damage_is_an_error(path), zipfile.ZipFile(path) as archive:
+    with _opened(path, zipfile.ZipFile) as archive:
         config = json.loads(_member(archive, _CONFIG, path))
         with h5py.File(io.BytesIO(_member(archive, _WEIGHTS, path)), "r") as file:
             return Stored(_layers(file, path), preprocessing=_preprocessing(config))
 
 
+def check(path: Path) -> None:
+    """Raise ValueError unless the file opens as what its name says."""
+    with _opened(path, h5py.File if path.suffix == ".h5" else zipfile.ZipFile):
+        pass
+
+
 @contextmanager
-def _damage_is_an_error(path: Path) -> Iterator[None]:
+def _opened(path: Path, reader: Callable[..., Any]) -> Iterator[Any]:
+    """What `reader` makes of the file; an error in here is the file's."""
     try:
-        yield
+        with reader(path, "r") as file:
+            yield file
     except UnfitWeights:
         raise
     except Exception as error:  # whatever a damaged or foreign file makes zipfile and h5py raise

@@ -169,6 +169,12 @@ def read(source: str | os.PathLike, model: keras.Model) -> Stored:
         return _matched(model, file, source, preprocessing)
 
 
+def check(path: Path) -> None:
+    """Raise ValueError unless the file opens and holds what its header says."""
+    with _opened(path, path):
+        pass
+
+
 def _matched(model: keras.Model, file, source, preprocessing: Preprocessing | None) -> Stored:
     originals = {_OLD_NAME.sub(r"\1\2", name): name for name in file.keys()}
     found = set(originals)

@@ -65,6 +65,9 @@ class _CommandLine(TyperGroup):
             # Python flushes stdout once more when it ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             status = 1
+        except typer.Abort:  # Ctrl-C before or after the command itself
+            print("interrupted", file=sys.stderr)
+            status = 130
         except (TyperException, ValueError, TypeError, OSError) as error:
             if flags.debug:
                 traceback.print_exc()

@@ -401,6 +401,15 @@ def test_compare_writes_its_table(run):
     assert (run.parent / "comparison.csv").read_text().startswith("run,arch,alpha,rho,input,")
 
 
+def test_ctrl_c_while_the_command_line_is_read_ends_with_130(monkeypatch):
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(get_command(app)), "parse_args", pressed)
+    result = CliRunner().invoke(app, ["list"])
+    assert (result.exit_code, result.stdout) == (130, "") and "Traceback" not in result.stderr
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(tmp_path):
     line = [*COMMAND, "train", "--arch", "lenet5", "--epochs", "300", "--run-dir", "r"]

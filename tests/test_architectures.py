@@ -31,6 +31,9 @@ LONG_TO_BUILD = TOO_DEEP | {  # seconds each
     *("inceptionv3", "inceptionv4", "inceptionresnetv2", "bninception", "resnet50v2"),
     *("densenet121", "densenetbc_100_12", "resnext50_32x4d", "wideresnet50_2", "resnet200v2"),
 }
+LONG_TO_COMPILE = {  # their training, half a minute on JAX, which their gradients compile as well
+    *("densenet40_12", "googlenet", "highway19", "simplenet_310k", "simpnet_300k"),
+}
 ONE_A_FAMILY = [
     *("lenet5", "alexnetonetower", "nincifar", "vgg11", "googlenet", "inceptionv3", "inceptionv4"),
     *("resnet18", "resnet18v2", "resnet20", "wrn_16_4", "resnext29_8x64d", "densenet40_12"),
@@ -77,6 +80,8 @@ _compiles_for_long = keras.backend.backend() != "tensorflow"
 _run = ONE_A_FAMILY if _compiles_for_long else sorted(set(keras_archs.list_archs()) - TOO_DEEP)
 every_name_that_runs = pytest.mark.parametrize("name", _names(_run, slow=_SLOW))
 one_a_family = pytest.mark.parametrize("name", _names(ONE_A_FAMILY, slow=LONG_TO_BUILD))
+_trained = sorted(set(ONE_A_FAMILY) - LONG_TO_COMPILE) if _compiles_for_long else ONE_A_FAMILY
+one_a_family_trained = pytest.mark.parametrize("name", _names(_trained, slow=LONG_TO_BUILD))
 
 
 def own_arguments(name) -> dict[str, tuple]:
@@ -478,7 +483,7 @@ def test_dropout_sets_the_rate_of_every_dropout_layer(name):
         assert rates() == PAPERS_DROPOUT[name]
 
 
-@one_a_family
+@one_a_family_trained
 def test_dropout_acts_in_training_alone(name):
     """Two equal images, beside others for BatchNorm, differ under dropout and nothing else."""
     model = keras_archs.build(name, **smallest(name, dropout=0.5, classifier_activation=None))

@@ -22,6 +22,7 @@ import functools
 import logging
 import math
 import os
+import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -59,7 +60,7 @@ Option = tuple[str, int]  # a runtime, and images that go through the network at
 Pass = Callable[[np.ndarray], list[np.ndarray]]  # a chunk of images -> the network's outputs
 
 _MIDDLE = 8  # images; a pass that is tried beside 1 and the whole batch
-_SLOW = 1.5  # times the fastest; what is slower in a first pass is not measured again
+_SLOW = 2.0  # times the fastest; what is slower in a first pass is not measured again
 _SECONDS = 1.0  # of measuring
 _BLOCK = 0.02  # seconds of passes one after the other, so that the caches are warm
 _REST = 0.03  # seconds; libraries' threads spin that long before they sleep
@@ -177,7 +178,10 @@ def _passes(converted, precision, options: list[Option], threads) -> dict[Option
 
 
 def _measured(passes: Mapping[Option, Pass], shape) -> dict[Option, float]:
-    """Seconds an image of each pass, the best of its times; what is far off is measured once."""
+    """Seconds an image of each pass, the median of its times; what is far off is measured once.
+
+    Not the best time: a small pass is timed more often than a large one, and has more luck.
+    """
     if len(passes) == 1:
         return dict.fromkeys(passes, math.nan)
     calls = {}
@@ -185,14 +189,13 @@ def _measured(passes: Mapping[Option, Pass], shape) -> dict[Option, float]:
         images = np.zeros((chunk, *shape), np.float32)
         calls[name, chunk] = functools.partial(run, images)
 
-    def best(times):
-        return {option: min(seconds) / option[1] for option, seconds in times.items()}
+    def typical(times):
+        return {option: statistics.median(times[option]) / option[1] for option in times}
 
-    found = best(interleaved(calls, seconds=0, rounds=1))
+    found = typical(interleaved(calls, seconds=0, rounds=1))
     limit = _SLOW * min(found.values())
     close = {option: call for option, call in calls.items() if found[option] <= limit}
-    again = best(interleaved(close, seconds=_SECONDS, rounds=1))
-    return found | {option: min(found[option], again[option]) for option in again}
+    return found | typical(interleaved(close, seconds=_SECONDS))
 
 
 def available(precision: str = "fp32", threads: int | None = None) -> list[str]:

@@ -170,10 +170,10 @@ def test_a_runtime_that_cannot_convert_is_left_out_with_a_warning(converted, mon
     def refuse(*_):
         raise RuntimeError("no such operation")
 
-    monkeypatch.setitem(runtimes._PASS, "tensorflow", refuse)
+    monkeypatch.setitem(runtimes.PASSES, "tensorflow", refuse)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        monkeypatch.setitem(runtimes._PASS, "litert", lambda *_: print)
+        monkeypatch.setitem(runtimes.PASSES, "litert", lambda *_: print)
         found = runtimes._passes(source, "fp32", [("litert", 1), ("tensorflow", 1)], None)
     assert found == {("litert", 1): print}
     assert [str(w.message) for w in caught] == [

@@ -137,7 +137,7 @@ def test_both_formats_and_both_kinds_of_shapes_are_read(write, tmp_path):
     ]
     path = written(tmp_path / "x.caffemodel", units, write)
     found = caffe.layers(path)
-    assert [(layer.name, layer.type) for layer in found] == [
+    assert [(layer.name, layer.type) for layer in found if layer.blobs] == [
         ("conv", "Convolution"),
         ("ip", "InnerProduct"),
     ]
@@ -262,12 +262,17 @@ def test_the_groups_of_alexnet_are_its_towers(tmp_path):
     for name, shape in shapes.items():
         kind = "Convolution" if len(shape) == 4 else "InnerProduct"
         units.append(Unit(name, kind, (draw(random, *shape), draw(random, shape[0]))))
-    loaded = keras_archs.AlexNet(**given, weights=written(tmp_path / "a.caffemodel", units))
+    pool, norm = Unit("pool1", "Pooling"), Unit("norm1", "LRN")
+    path = written(tmp_path / "a.caffemodel", [units[0], norm, pool, *units[1:]])
+    loaded = keras_archs.AlexNet(**given, weights=path)
     kernel, bias = units[1].blobs
     for tower, half in ((1, slice(0, 8)), (2, slice(8, 16))):
         ours = loaded.get_layer(f"conv2_{tower}").get_weights()
         np.testing.assert_array_equal(ours[0], kernel[half].transpose(2, 3, 1, 0))
         np.testing.assert_array_equal(ours[1], bias[half])
+    caffenet = written(tmp_path / "c.caffemodel", [units[0], pool, norm, *units[1:]])
+    with pytest.raises(ValueError, match="it pools before it normalises, as CaffeNet does"):
+        keras_archs.AlexNet(**given, weights=caffenet)
 
 
 # ------------------------------------------------------------------------------------- the layout

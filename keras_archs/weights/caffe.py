@@ -42,12 +42,15 @@ from keras_archs.weights._fitting import Stored, UnfitWeights
 _MOST_FIELDS = 200_000  # that are looked at, of all messages together
 _MOST_DIMENSIONS = 8
 _LEARNABLE = ("Convolution", "InnerProduct", "BatchNorm", "Scale")
-_V1_TYPES = {4: "Convolution", 14: "InnerProduct", 39: "Deconvolution"}
+_V1_TYPES = {
+    **{4: "Convolution", 14: "InnerProduct", 39: "Deconvolution"},
+    **{15: "LRN", 17: "Pooling"},
+}
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer that has blobs.
+    """A layer of a file.
 
     Attributes:
         name: in the file.
@@ -112,10 +115,11 @@ class _Wire:
 
 
 def layers(path: Path) -> list[Layer]:
-    """The layers of a file that have blobs, in its order.
+    """The layers of a file, in its order, those without blobs too.
 
     Raises:
-        ValueError: the file is damaged, truncated, of another kind or of Caffe before 2014.
+        ValueError: the file is damaged, truncated, of another kind, of Caffe before 2014, or has no
+            layer with blobs.
     """
     wire = _Wire(path)
     with open(path, "rb") as file:
@@ -128,9 +132,8 @@ def layers(path: Path) -> list[Layer]:
         if number in (2, 100):  # layers, layer
             if not isinstance(value, memoryview):
                 raise wire.damaged("a layer is a number")
-            layer = _layer(wire, value, v1=number == 2)
-            found += [layer] if layer.blobs else []
-    if not found:
+            found.append(_layer(wire, value, v1=number == 2))
+    if not any(layer.blobs for layer in found):
         raise wire.damaged("it has no layer with weights")
     return found
 
@@ -297,8 +300,12 @@ def read(path: Path, model: keras.Model, arch: str) -> Stored:
     Raises:
         ValueError: the file cannot be read, or its layers are of other kinds.
     """
-    units, family = _units(layers(path), path), keras_archs.info(arch).family
+    found, family = layers(path), keras_archs.info(arch).family
+    units = _units([layer for layer in found if layer.blobs], path)
     if family == "alexnet":
+        kinds = [layer.type for layer in found if layer.type in ("LRN", "Pooling")]
+        if kinds[:1] == ["Pooling"] and "LRN" in kinds:
+            raise UnfitWeights(path, "it pools before it normalises, as CaffeNet does")
         units = _in_towers(units, model)
     operations = [call.operation for call in calls(model) if getattr(call.operation, "weights", ())]
     ours: dict[str, Any] = {operation.name: operation for operation in operations}

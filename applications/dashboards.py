@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-import threading
+import time
 import types
 import webbrowser
 from collections.abc import Collection
@@ -40,11 +40,12 @@ def dashboard(
     if port is not None and not 0 <= port <= 65535:
         raise ValueError(f"`port` must be in 0..65535. Received: port={port}")
     address = _start(folder, port)
-    print(f"TensorBoard on {folder} at {address} (Ctrl-C ends it)", flush=True)
-    if open_browser:
-        webbrowser.open(address)
     try:
-        threading.Event().wait()
+        print(f"TensorBoard on {folder} at {address} (Ctrl-C ends it)", flush=True)
+        if open_browser:
+            webbrowser.open(address)
+        while True:  # a wait without end sleeps through a Ctrl-C that comes as it begins
+            time.sleep(1)
     except KeyboardInterrupt:
         print()
 
@@ -56,8 +57,7 @@ def _start(folder: Path, port: int | None) -> str:
     from tensorboard import program
 
     logging.getLogger("tensorboard").setLevel(logging.ERROR)
-    # With the fast loader, a process of its own, an end that is asked for right after the start
-    # can hang; probably for the threads of gRPC, by which the two speak.
+    # The fast loader is a process of its own, and an end right after the start was seen to hang.
     arguments = ["--logdir", str(folder), "--host", HOST, "--load_fast", "false"]
     if port is not None:
         arguments += ["--port", str(port)]

@@ -39,14 +39,14 @@ BUSY = (
     "everything runs, and nothing else. They are to be measured again on a quiet machine."
 )
 LIMITS = {
-    "predict": "`Model.predict` costs the network plus what it does around it: with the network's "
-    "share large, as at batch 32, the ratio ends at that of the two compiled networks.",
-    "function": "TensorFlow's full convolutions are oneDNN's and as near to the peak as any: what "
-    "is to be gained is depthwise convolutions, normalisations and the dispatch of operations.",
-    "best": "The choice rests on one second of measuring; runtimes that are closer to each other "
-    "than the machine's noise change places.",
-    "int8": "Depthwise convolutions read each number once or twice: they are bound by the memory "
-    "and by the conversions around them, not by multiplications, which is what int8 makes cheap.",
+    "predict": "The best single runtime bounds it: its row below says how far that is from the "
+    "peak, and the row of `predict` how much of its time is the network's own.",
+    "function": "TensorFlow's full convolutions are as near to the peak as any: what is to be "
+    "gained is depthwise convolutions, normalisations and the dispatch of operations.",
+    "best": "Where the rows of two runtimes below overlap, a second of measuring cannot tell them "
+    "apart.",
+    "int8": "Depthwise convolutions read each number once or twice: the memory and the conversions "
+    "around them bound them, not the multiplications, which is what int8 makes cheap.",
     "peak": "Early layers have few channels: their products are too thin to fill the vector units, "
     "and first and last layers, poolings and additions are bound by the memory. The peak itself is "
     "that of one large product whose operands stay in the caches.",
@@ -287,7 +287,7 @@ def report(goals: Sequence[Goal], tables: Sequence[Table], peak: float, rounds: 
         met = "met" if goal.median >= goal.goal else "missed"
         lines.append(f"| {goal.what} | {goal.goal:g} | {spread(goal.ratios)} | {met} |")
     if missed := [goal for goal in goals if goal.median < goal.goal]:
-        lines += ["", "What may limit those that were missed (not measured):", ""]
+        lines += ["", "What limits those that were missed:", ""]
         for limit in dict.fromkeys(goal.limit for goal in missed):
             names = "; ".join(goal.what for goal in missed if goal.limit == limit)
             lines.append(f"- {names}. {LIMITS[limit]}")

@@ -20,6 +20,8 @@ FIXTURES = Path(__file__).parent / "fixtures"
 sys.path.insert(0, str(FIXTURES))
 from torch_models import CLASSES, NETWORKS, Network, drawn, image  # noqa: E402
 
+sys.path.remove(str(FIXTURES))  # its folder torch/ would pass for the library
+
 QUICK = (  # to build and to run; the others take up to ten seconds each
     "timm_resnet18",
     "timm_mobilenetv1_100",

@@ -4,7 +4,7 @@ Works in the project's root folder, one pytest process per test file, two at a t
 printed comes when it is done. CI sets KERAS_ARCHS_CI_START
 (seconds since the epoch): an item that could not start in time is listed as "not run", one that had
 to be stopped as "not finished", and neither fails the run. Without the variable there is no limit.
-The order moves on by one item a day, so that none is always the one that is left out.
+Each day begins elsewhere in their order, so that none is left out for long.
 
 Loaded by pytest as a plugin, this file is also what tells how far those processes came.
 """
@@ -26,6 +26,7 @@ from pathlib import Path
 EVENTS = "KERAS_ARCHS_SLOW_EVENTS"  # the file to which the plugin appends "STATE NODE_ID" lines
 START_BY = "KERAS_ARCHS_SLOW_START_BY"
 WORKERS = 2
+GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 SECONDS_TO_TEAR_DOWN = 20
 NO_TESTS_COLLECTED = 5
 
@@ -60,8 +61,12 @@ def collect(folder: str) -> list[str]:
 
 
 def rotated(items: list[str], day: int) -> list[str]:
-    """The same items in the same cyclic order, starting one further each day."""
-    start = day % max(1, len(items))
+    """The same items in the same cyclic order, begun elsewhere each day.
+
+    The golden ratio of the order from one day to the next: no other step leaves smaller gaps
+    between the beginnings of the last few days, however many those are.
+    """
+    start = int(len(items) * (day * GOLDEN_RATIO % 1))
     return items[start:] + items[:start]
 
 

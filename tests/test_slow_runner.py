@@ -1,5 +1,6 @@
 """tests/run_slow.py: what is too late is listed and fails nothing, what fails fails the run."""
 
+import math
 import os
 import subprocess
 import sys
@@ -97,8 +98,19 @@ def test_no_item_starts_once_it_is_too_late_not_even_in_a_file_that_runs(project
     assert result.stdout.splitlines()[-1] == "1 passed, 0 failed, 0 skipped"
 
 
-def test_each_item_comes_first_in_turn():
-    items = ["a", "b", "c"]
-    assert [rotated(items, day)[0] for day in range(5)] == ["a", "b", "c", "a", "b"]
-    assert rotated(items, 1) == ["b", "c", "a"]
+def test_days_that_each_get_through_a_part_soon_get_through_all():
+    items = [f"{number}" for number in range(1400)]
+    for first in range(739_942, 739_942 + 365, 5):
+        for part, days in ((0.4, 3), (0.25, 5), (0.1, 13)):
+            run = {
+                item
+                for day in range(first, first + days)
+                for item in rotated(items, day)[: math.ceil(part * len(items))]
+            }
+            assert run == set(items), (first, part)
+
+
+def test_the_order_is_cyclic():
+    items = ["a", "b", "c", "d"]
+    assert {"".join(rotated(items, day)) for day in range(9)} == {"abcd", "bcda", "cdab", "dabc"}
     assert rotated([], 7) == []

@@ -714,8 +714,10 @@ def _compiled(network: keras.Model, recipe: recipes.Recipe, rate: float, steps: 
     model.compile(
         _optimizer(recipe, network, rate, steps),
         loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
+        metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
     )
+    # Variables that a first step had to create would have TensorFlow trace that step twice: the
+    # optimizer's are made here, and a metric's with the metric, where one of its name is not yet.
     model.optimizer.build(model.trainable_variables)
     return model
 

@@ -63,6 +63,7 @@ def test_the_loss_falls(name, cifar10):
     if eager:
         # The paper's warm-up rate.
         optimizer = keras.optimizers.SGD(0.01, momentum=0.9, clipnorm=1.0)
+    optimizer.build(model.trainable_variables)  # else the first step is traced twice
     model.compile(
         optimizer,
         loss="sparse_categorical_crossentropy",

@@ -38,14 +38,18 @@ def _case(title, sides, **options):
 
 
 FAST = [
-    *(_case("MobileNet", sides, alpha=0.5) for sides in (EVEN, ODD)),
-    *(_case("MobileNetV2", sides, alpha=0.35) for sides in (EVEN, ODD)),
+    _case("MobileNet", ODD, alpha=0.5),
     _case("MobileNetV2", EVEN, alpha=0.25),  # has one more shortcut
+    _case("MobileNetV2", ODD, alpha=0.35),
     _case("MobileNetV2", ODD, alpha=0.35, input_shape=(None, None, 3), include_top=False),
-    *(_case("VGG16", sides) for sides in ((32, 32), (65, 33))),  # the dense layers grow with them
-    *(_case(title, s) for title in ("ResNet50V2", "ResNet50", "DenseNet121") for s in (ODD, EVEN)),
+    _case("VGG16", (65, 33)),  # the dense layers grow with the image
+    *(_case(title, ODD) for title in ("ResNet50V2", "ResNet50", "DenseNet121")),
 ]
 SLOW = [
+    _case("MobileNet", EVEN, alpha=0.5),
+    _case("MobileNetV2", EVEN, alpha=0.35),
+    _case("VGG16", (32, 32)),
+    *(_case(title, EVEN) for title in ("ResNet50V2", "ResNet50", "DenseNet121")),
     *(_case("MobileNet", sides, alpha=a) for a in (0.25, 0.75, 1.0) for sides in (EVEN, ODD)),
     *(_case("MobileNetV2", s, alpha=a) for a in (0.5, 0.75, 1.0, 1.3, 1.4) for s in (EVEN, ODD)),
     *(_case("VGG19", sides) for sides in ((32, 32), (65, 33))),
@@ -194,7 +198,7 @@ def no_change(model):
 
 
 MOBILENET, MOBILENET_V2, RESNET, DENSENET, INCEPTION, INCEPTION_RESNET = (
-    next(case for case in FAST + SLOW if case.title == title and case.sides != ODD)
+    next(case for case in FAST + SLOW if case.title == title)
     for title in (
         *("MobileNet", "MobileNetV2", "ResNet50", "DenseNet121"),
         *("InceptionV3", "InceptionResNetV2"),

@@ -3,9 +3,9 @@
     python docs/explain.py                          # trains what is missing, 20 to 30 minutes
     python docs/explain.py --runs RUN... --images IMAGE...   # explains these runs instead
 
-ResNet20, by its class activation maps, and SimpNet_300K, by Grad-CAM, are trained on four classes of
-CIFAR-10, 2,500 images each. Shown are the first test images of each class that both give at least
-90 %: none was chosen by its picture. The images are JPEGs of quality 75.
+ResNet20, by its class activation maps, and SimpNet_300K, by Grad-CAM, are trained on four classes
+of CIFAR-10, 2,500 images each. Shown are the first test images of each class that both give at
+least 90 %: none was chosen by its picture. The images are JPEGs of quality 75.
 """
 
 import argparse

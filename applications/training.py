@@ -604,11 +604,11 @@ def _draw(network: keras.Model, recipe: recipes.Recipe, seed: int) -> None:
     """Draw the kernels anew, as the recipe's initializers say."""
     random = np.random.default_rng(seed)
     kernels = list(_kernels(network))
-    for layer, kernel in kernels:
+    for kernel, depthwise in kernels:
         initializer = recipe.initializer
-        if kernel is kernels[-1][1]:
+        if kernel is kernels[-1][0]:
             initializer = recipe.last_initializer or initializer
-        if initializer is None or (initializer.power and _is_depthwise(layer)):
+        if initializer is None or (initializer.power and depthwise):
             continue
         shape = tuple(kernel.shape)
         width = initializer.scale / math.prod(shape[:-1]) ** initializer.power
@@ -625,15 +625,13 @@ def _standard(random: np.random.Generator, distribution: str, shape: tuple[int, 
     return values
 
 
-def _kernels(network: keras.Model) -> Iterator[tuple[keras.Layer, keras.Variable]]:
+def _kernels(network: keras.Model) -> Iterator[tuple[keras.Variable, bool]]:
+    """The trainable kernels, those of a separable convolution too; whether each is depthwise."""
     for layer in network.layers:
+        depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
         for variable in layer.trainable_variables:
-            if variable.name == "kernel":
-                yield layer, variable
-
-
-def _is_depthwise(layer: keras.Layer) -> bool:
-    return isinstance(layer, keras.layers.DepthwiseConv2D)
+            if variable.name.endswith("kernel"):
+                yield variable, depthwise or variable.name == "depthwise_kernel"
 
 
 def _schedule(recipe: recipes.Recipe, rate: float, steps: int) -> Any:
@@ -662,8 +660,8 @@ def _optimizer(
     """The recipe's optimizer; attaches its weight decay to the network."""
     decayed = {
         id(kernel): kernel
-        for layer, kernel in _kernels(network)
-        if recipe.decay_depthwise or not _is_depthwise(layer)
+        for kernel, depthwise in _kernels(network)
+        if recipe.decay_depthwise or not depthwise
     }
     decoupled = recipe.optimizer == "AdamW"
     options: dict[str, Any] = {**recipe.optimizer_options, "clipnorm": recipe.clipnorm}

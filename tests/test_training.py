@@ -192,6 +192,20 @@ def test_he_leaves_depthwise_kernels_alone():
     assert (kernel_of(network, "conv_pw_13") != before[1]).any()
 
 
+def test_a_separable_convolution_has_a_depthwise_and_a_pointwise_kernel():
+    separable = {"separable_stem": True}
+    network, config = prepared("bninception", "googlenet", alpha=1 / 8, args=separable, size=32)
+    (layer,) = (x for x in network.layers if isinstance(x, keras.layers.SeparableConv2D))
+    before = [keras.ops.convert_to_numpy(weight) for weight in layer.trainable_variables]
+    training._apply(recipes.recipe("default"), network, config)
+    for weight, values in zip(layer.trainable_variables, before, strict=True):
+        drawn = (keras.ops.convert_to_numpy(weight) != values).any()
+        assert drawn == (weight.name == "pointwise_kernel")
+    optimizer = training._optimizer(recipes.recipe("default"), network, 1e-3, 100)
+    decayed = [w.name for w in layer.trainable_variables if optimizer._use_weight_decay(w)]
+    assert decayed == ["pointwise_kernel"]
+
+
 def small_vgg(arch, **options):
     return keras_archs.build(arch, (16, 16, 1), 10, alpha=1 / 16, stem="small", **options)
 

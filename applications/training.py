@@ -714,8 +714,8 @@ def _compiled(network: keras.Model, recipe: recipes.Recipe, rate: float, steps: 
         loss="sparse_categorical_crossentropy",
         metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
     )
-    # Variables that a first step had to create would have TensorFlow trace that step twice: the
-    # optimizer's are made here, and a metric's with the metric, where one of its name is not yet.
+    # TensorFlow traces a step twice if the first run makes variables, as an optimizer that is not
+    # built does, and a metric that is given by name.
     model.optimizer.build(model.trainable_variables)
     return model
 

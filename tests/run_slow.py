@@ -63,8 +63,8 @@ def collect(folder: str) -> list[str]:
 def rotated(items: list[str], day: int) -> list[str]:
     """The same items in the same cyclic order, begun elsewhere each day.
 
-    The golden ratio of the order from one day to the next: no other step leaves smaller gaps
-    between the beginnings of the last few days, however many those are.
+    The golden ratio of the order from one day to the next: the beginnings of days in a row lie far
+    apart, however many days those are.
     """
     start = int(len(items) * (day * GOLDEN_RATIO % 1))
     return items[start:] + items[:start]

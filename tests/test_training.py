@@ -390,6 +390,16 @@ def test_a_training_learns_and_repeats_with_its_seed(quick):
     assert first.history["loss"][0] != other.history["loss"][0]
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's tracing")
+def test_a_training_traces_its_step_once(quick, monkeypatch):
+    traced, step = [], keras.Model.train_step
+    monkeypatch.setattr(
+        keras.Model, "train_step", lambda self, data: traced.append(self.name) or step(self, data)
+    )
+    train("lenet5", **quick)
+    assert traced == ["lenet5"]
+
+
 def test_a_config_repeats_its_run_in_a_new_folder(quick):
     options = {**quick, "alpha": 0.5, "rho": 0.5, "size": (40, 32), "args": {"dropout": 0.1}}
     run = train("lenet5", **options)

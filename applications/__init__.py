@@ -15,19 +15,19 @@ import importlib
 _MODULE_OF = {
     "Run": "runs",
     "load": "runs",
-    "summary": "inspection",
-    "lint": "inspection",
-    "bench": "benching",
-    "train": "training",
-    "evaluate": "evaluation",
-    "predict": "evaluation",
-    "explain": "explaining",
-    "plot_architecture": "drawing",
-    "compare": "comparison",
-    "search": "tuning.searching",
-    "dashboard": "dashboards",
-    "recipe": "recipes",
-    "list_recipes": "recipes",
+    "summary": "comparison.inspecting",
+    "lint": "comparison.inspecting",
+    "bench": "comparison.benching",
+    "train": "training.training",
+    "evaluate": "evaluation.evaluating",
+    "predict": "evaluation.evaluating",
+    "explain": "evaluation.explaining",
+    "plot_architecture": "comparison.drawing",
+    "compare": "comparison.comparing",
+    "search": "searching.studies",
+    "dashboard": "logs.dashboards",
+    "recipe": "recipes.papers",
+    "list_recipes": "recipes.papers",
 }
 
 __all__ = list(_MODULE_OF)  # pyright: ignore[reportUnsupportedDunderAll]
@@ -36,9 +36,7 @@ __all__ = list(_MODULE_OF)  # pyright: ignore[reportUnsupportedDunderAll]
 def __getattr__(name):
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = _MODULE_OF[name]
-    absolute = module if "." in module else f"{__name__}.{module}"
-    return getattr(importlib.import_module(absolute), name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
 
 
 def __dir__():

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from keras_archs._checks import nearest
+from keras_archs.checks import nearest
 
 if TYPE_CHECKING:
     import keras
@@ -235,7 +235,7 @@ class Run:
         """
         import numpy as np
 
-        from applications.data import read_images, resize_images
+        from applications.data.sources import read_images, resize_images
 
         resize = self.config["resize"]
         shape = self.model.input_shape[1:]
@@ -267,8 +267,8 @@ def load_network(file: str | os.PathLike) -> "keras.Model":
 
     import keras
 
-    import keras_archs._layers  # noqa: F401  registers the layer that Keras does not know
-    from keras_archs._architecture import deep_graphs
+    import keras_archs.normalization  # noqa: F401  registers the layer that Keras does not know
+    from keras_archs.graph import deep_graphs
 
     with deep_graphs():
         try:

@@ -28,8 +28,15 @@ import keras
 import numpy as np
 
 import keras_archs
-from applications.benching import PRODUCT_FLOPS, matrix_product
-from keras_archs.runtimes import Converted, available, compiled, interleaved, processors, runtime
+from applications.comparison.benching import PRODUCT_FLOPS, matrix_product
+from keras_archs.runtimes import (
+    Converted,
+    available,
+    compiled,
+    interleaved,
+    processors,
+    runtime,
+)
 
 Rounds = list[dict[str, float]]  # for each round the median seconds of an image
 PEAK_GOAL = 0.6

@@ -63,7 +63,7 @@ class Bench:
         import keras
 
         import keras_archs
-        from applications.data import open_source
+        from applications.data.sources import open_source
 
         self.epochs = epochs
         self.data = open_source("digits", seed=0).at(SIDE)
@@ -103,7 +103,7 @@ class Bench:
 
     def logger(self, folder: Path):
         """A logger that adds up the seconds of its methods."""
-        from applications.tensorboard import TensorBoardLogger
+        from applications.logs.tensorboard import TensorBoardLogger
 
         images, labels = self.parts["validation"]
         logger = TensorBoardLogger(

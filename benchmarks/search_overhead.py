@@ -85,7 +85,7 @@ space.arch = "lenet5"
 
 def ours(folder: Path, trials: int, epochs: int) -> dict[str, float]:
     """Seconds of the search, and of all training in it."""
-    from tuning.searching import search
+    from applications.searching.studies import search
 
     start = time.perf_counter()
     result = search(
@@ -110,7 +110,7 @@ def theirs(folder: Path, trials: int, epochs: int) -> dict[str, float]:
     import numpy as np
 
     import keras_archs
-    from applications.data import open_source
+    from applications.data.sources import open_source
 
     class Stopwatch(keras.callbacks.Callback):
         """Adds up all epochs, in the class: keras-tuner copies the callback for each trial."""

@@ -35,8 +35,8 @@ from PIL import Image
 from sklearn.model_selection import train_test_split
 
 from applications.runs import write_atomic
+from applications.searching.studies import search
 from tuning.budget import Budget, Cost, Skeleton
-from tuning.searching import search
 
 BUDGET = Budget(params=60_000)
 SIDE = 16  # pixels

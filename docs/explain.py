@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import applications
-from applications.explaining import explain, save_explanations
+from applications.evaluation.explaining import explain, save_explanations
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = ("automobile", "dog", "frog", "horse")

@@ -51,17 +51,17 @@ MODULES = {
     "highway": ("Highway19", "Highway32"),
     "fitnet": ("FitNet19",),
 }
-_MODULE_OF = {name: module for module, names in MODULES.items() for name in names}
+_MODULE_OF = {name: f"families.{module}" for module, names in MODULES.items() for name in names}
 _EXPORTS = {
-    "ArchInfo": "_architecture",
-    "build": "_architecture",
-    "info": "_architecture",
+    "ArchInfo": "architecture",
+    "build": "registry",
+    "info": "registry",
     "profile": "cost",
     "Profile": "cost",
     "LayerCost": "cost",
     "StageCost": "cost",
     "Comparison": "cost",
-    "LocalResponseNormalization": "_layers",
+    "LocalResponseNormalization": "normalization",
     "runtime": "runtimes",
     "Predictor": "runtimes",
     "fold_batch_norm": "surgery",

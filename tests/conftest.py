@@ -4,7 +4,9 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
+from environments import environment, wheel, without_tensorflow  # noqa: F401  fixtures
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -32,6 +34,24 @@ def reference() -> Path:
 def shared_data() -> Path:
     """MNIST and CIFAR-10 files."""
     return _folder("data")
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """A few of the digits, 8 x 8 pixels: enough to train on, and soon done."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    images = np.round(images.reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)
+    path = tmp_path_factory.mktemp("digits") / "few.npz"
+    np.savez(
+        path,
+        x_train=images[:400],
+        y_train=labels[:400],
+        x_test=images[400:600],
+        y_test=labels[400:600],
+    )
+    return path
 
 
 @pytest.fixture(autouse=True)

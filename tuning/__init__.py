@@ -12,12 +12,12 @@ is imported when the function is first used.
 import importlib
 
 _MODULE_OF = {
-    "space": "spaces",
-    "settings": "spaces",
-    "arch_space": "spaces",
-    "Budget": "budget",
-    "lint": "principles",
-    "search": "searching",
+    "space": "tuning.spaces",
+    "settings": "tuning.spaces",
+    "arch_space": "tuning.spaces",
+    "Budget": "tuning.budget",
+    "lint": "tuning.principles",
+    "search": "applications.searching.studies",  # trains, and so stands above this package
 }
 
 __all__ = ["principles", *_MODULE_OF]  # pyright: ignore[reportUnsupportedDunderAll]
@@ -28,7 +28,7 @@ def __getattr__(name):
         return importlib.import_module(f"{__name__}.principles")
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
 
 
 def __dir__():

@@ -128,8 +128,8 @@ class _Chain:
 
 def _calls(model) -> list:
     """The calls of a model without branches, nested ones in place."""
-    from keras_archs import cost
-    from keras_archs._graph import graph_of
+    from keras_archs.cost import profiling as cost
+    from keras_archs.graph import graph_of
 
     graph = graph_of(model)
     if graph is None:

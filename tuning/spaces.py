@@ -554,6 +554,6 @@ def arch_space(arch: str, **own) -> ArchSpace:
     Raises:
         ValueError: the name is unknown.
     """
-    from keras_archs._checks import check_arch
+    from keras_archs.registry import check_arch
 
     return ArchSpace(check_arch(arch).lower(), own)

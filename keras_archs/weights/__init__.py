@@ -1,10 +1,10 @@
 """Weights for a built network: from files, from keras.applications, from timm.
 
 An importer is a module with a function `read`, which returns a `Stored`: arrays in Keras' layout by
-the names of our layers. `_fitting.fit` compares them with the network, adapts them if asked and
+the names of our layers. `fitting.fit` compares them with the network, adapts them if asked and
 sets them: all that fits, or nothing.
 
-    .keras, .weights.h5    _keras_files
+    .keras, .weights.h5    keras_files
     .caffemodel            caffe
     .safetensors, hf://    timm
     "imagenet"             keras_applications
@@ -18,8 +18,9 @@ from typing import Any
 
 import keras
 
-from keras_archs.weights import _keras_files, caffe, keras_applications, timm
-from keras_archs.weights._fitting import (
+from keras_archs.weights import caffe, keras_applications, keras_files, timm
+from keras_archs.weights.catalog import KnownWeights, Preprocessing, known_weights
+from keras_archs.weights.fitting import (
     LoadReport,
     Stored,
     UnfitWeights,
@@ -27,7 +28,6 @@ from keras_archs.weights._fitting import (
     replaceable,
     reverse_colours,
 )
-from keras_archs.weights.catalog import KnownWeights, Preprocessing, known_weights
 from keras_archs.weights.timm import HUB, RECIPE
 from keras_archs.weights.timm import save as save_safetensors
 
@@ -112,7 +112,7 @@ def _read(model: keras.Model, source: Any, arch: str, built: Mapping[str, Any]) 
         return timm.read(path, model)
     if path.suffix == ".caffemodel":
         return caffe.read(path, model, arch)
-    return _keras_files.read(path)
+    return keras_files.read(path)
 
 
 def check_source(source: Any) -> None:
@@ -147,7 +147,7 @@ def _check_file(path: Path) -> None:
     elif path.suffix == ".caffemodel":
         caffe.layers(path)
     else:
-        _keras_files.check(path)
+        keras_files.check(path)
 
 
 def _wider_alpha(model: keras.Model, stored: Stored, built: Mapping[str, Any]) -> float | None:
@@ -171,8 +171,8 @@ def _shrunk_to_fit(
     model: keras.Model, stored: Stored, source: Any, arch: str, built: Mapping, alpha: float
 ) -> LoadReport:
     """The stored weights in a network of their own width, shrunk to the model's."""
-    from keras_archs._architecture import builder
-    from keras_archs.surgery import shrink
+    from keras_archs.registry import builder
+    from keras_archs.surgery.growth import shrink
 
     wide = builder(arch)(**{**built, "alpha": alpha})
     report = fit(wide, stored, source, adapt=True)

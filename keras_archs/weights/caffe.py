@@ -35,9 +35,9 @@ import keras
 import numpy as np
 
 import keras_archs
-from keras_archs._graph import calls
+from keras_archs.graph import calls
 from keras_archs.weights import catalog
-from keras_archs.weights._fitting import Stored, UnfitWeights
+from keras_archs.weights.fitting import Stored, UnfitWeights
 
 _MOST_FIELDS = 200_000  # that are looked at, of all messages together
 _MOST_DIMENSIONS = 8

@@ -14,9 +14,9 @@ from typing import Any
 import keras
 
 import keras_archs
-from keras_archs._checks import check_arch
-from keras_archs.weights._fitting import Stored
+from keras_archs.registry import check_arch
 from keras_archs.weights.catalog import known_weights
+from keras_archs.weights.fitting import Stored
 
 _ALPHAS = {  # of which there are files
     "mobilenet": (0.25, 0.5, 0.75, 1.0),

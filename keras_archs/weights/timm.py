@@ -1,7 +1,7 @@
 """Checkpoints of timm and torchvision: safetensors in, safetensors out, Torch not needed.
 
 A tensor there is called after the module that holds it, here it belongs to a named layer;
-`_torch_names` says which is which. What a model is need not be said: the names that fit all of its
+`torch_names` says which is which. What a model is need not be said: the names that fit all of its
 layers, and most of a file, are taken. Layouts, theirs and ours:
 
     convolution           (O, I, H, W)    (H, W, I, O)
@@ -26,9 +26,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_archs.weights._fitting import Stored, UnfitWeights
-from keras_archs.weights._torch_names import NAMES, module_of
 from keras_archs.weights.catalog import Preprocessing
+from keras_archs.weights.fitting import Stored, UnfitWeights
+from keras_archs.weights.torch_names import NAMES, module_of
 
 HUB = "hf://timm/"
 SUFFIX = ".safetensors"

@@ -1,0 +1,1 @@
+"""Networks side by side: cost, speed, accuracy, and a page that shows them."""

@@ -1,0 +1,269 @@
+"""How good and how fast a trained network is, and what it says about single images."""
+
+import functools
+import os
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_archs.runtimes import Predictor, compiled, runtime
+
+if TYPE_CHECKING:
+    import keras
+
+    from applications.data.sources import Subset
+    from applications.runs import Run
+
+
+# Multiply-adds of all images from which on a runtime's speed repays the seconds of its conversion.
+_REPAID = 10**12
+
+
+def score(model: "keras.Model | Predictor", subset: "Subset", batch_size: int = 256) -> np.ndarray:
+    """Class probabilities of all images of a subset: float32 (len(subset), classes).
+
+    Args:
+        model: takes uint8 images (B, H, W, C) in 0..255 and gives probabilities (B, classes); or
+            what `keras_archs.runtime` made of it.
+        subset: a split of `applications.data`; one batch of it is in memory at a time.
+        batch_size: images per step.
+    """
+    count = len(subset)
+    batch_size = min(batch_size, count)
+    # The last batch starts over with the first images: one shape is compiled, not two.
+    forward = model if isinstance(model, Predictor) else model.predict_on_batch
+    batches = [
+        forward(subset.batch(np.arange(start, start + batch_size) % count))
+        for start in range(0, count, batch_size)
+    ]
+    return np.concatenate(batches)[:count].astype(np.float32)
+
+
+def metrics(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """Test metrics as `metrics.json` holds them.
+
+    Args:
+        labels: true class of each image, (N,), integers.
+        probabilities: (N, classes), float32, rows that sum to 1.
+        names: class names, in the order of the columns.
+
+    Returns:
+        `test_accuracy`; `macro_f1`, the mean over the classes that occur among the labels or the
+        predictions; `test_loss`, the mean cross-entropy in nats; `confusion_matrix`, rows are the
+        true classes and columns the predicted ones; `per_class`, by name `precision`, `recall`,
+        `f1` (each 0 where undefined) and the number of `images`.
+
+    Raises:
+        ValueError: a probability is not a number, as after a training that diverged.
+    """
+    from sklearn.metrics import (
+        accuracy_score,
+        confusion_matrix,
+        f1_score,
+        log_loss,
+        precision_recall_fscore_support,
+    )
+
+    undefined = int((~np.isfinite(probabilities)).any(axis=1).sum())
+    if undefined:
+        raise ValueError(
+            "the network's probabilities must be finite; if the training diverged, try a lower "
+            f"learning rate. Received: {undefined} of {len(labels)} rows with NaN or infinity"
+        )
+    classes = np.arange(len(names))
+    predicted = probabilities.argmax(axis=1)
+    zero: Any = 0  # where a figure is undefined; scikit-learn's annotation knows only its default
+    columns: Any = precision_recall_fscore_support(
+        labels, predicted, labels=classes, zero_division=zero
+    )
+    per_class = {
+        name: {"precision": float(p), "recall": float(r), "f1": float(f), "images": int(n)}
+        for name, p, r, f, n in zip(names, *columns, strict=True)
+    }
+    return {
+        "test_accuracy": float(accuracy_score(labels, predicted)),
+        "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=zero)),
+        "test_loss": float(log_loss(labels, probabilities, labels=classes)),
+        "confusion_matrix": confusion_matrix(labels, predicted, labels=classes).tolist(),
+        "per_class": per_class,
+    }
+
+
+def worst_mistakes(labels: np.ndarray, probabilities: np.ndarray, most: int) -> np.ndarray:
+    """Rows of the wrong predictions, the surest first: (at most `most`,).
+
+    Args:
+        labels: true class of each image, (N,), integers.
+        probabilities: (N, classes).
+    """
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    surest = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")
+    return wrong[surest[:most]]
+
+
+def latency(
+    model: "keras.Model", batch_size: int = 1, *, repeats: int = 50, seconds: float = 5.0
+) -> tuple[float, float]:
+    """Median and 95th percentile of the time of one forward pass, in milliseconds.
+
+    The network is compiled once for this batch and warmed up before the clock runs. The figures
+    are noisy: they are good for orders of magnitude, and on a busy machine not even that.
+
+    Args:
+        model: a network with fixed sides, on the device that it is to be timed on.
+        batch_size: images per pass.
+        repeats: passes timed, at least 3.
+        seconds: no further pass is begun after this time.
+    """
+    import keras
+
+    images = np.zeros((batch_size, *model.input_shape[1:]), model.inputs[0].dtype)
+    call = functools.partial(compiled(model), keras.ops.convert_to_tensor(images))
+    for _ in range(3):
+        call()
+    times = []
+    start = time.perf_counter()
+    while len(times) < 3 or (len(times) < repeats and time.perf_counter() - start < seconds):
+        begin = time.perf_counter()
+        call()
+        times.append(1000 * (time.perf_counter() - begin))
+    p50, p95 = np.percentile(times, (50, 95))
+    return float(p50), float(p95)
+
+
+def evaluate(
+    run: "Run | str | os.PathLike", *, data: str | None = None, batch_size: int = 256
+) -> dict[str, Any]:
+    """Metrics of a finished run on its own test split, or on that of other data.
+
+    Args:
+        run: a run folder, or what `applications.load` returned.
+        data: as for `train`; its test split is used, cut with the run's seed where it has none.
+            Its class names must be the run's. None takes the run's own data.
+        batch_size: images per step.
+
+    Returns:
+        What `metrics` returns, with `data`, its name, and `images`, how many were tested.
+
+    Raises:
+        ValueError: the class names differ, the run's own data have changed, so that their test
+            split may hold images that the network was trained on, or the run is a trial of a
+            search that did not win, whose test images nobody has looked at.
+    """
+    from applications.data.sources import open_source
+    from applications.runs import load
+
+    run = load(run) if isinstance(run, str | os.PathLike) else run
+    if data is None:
+        run.check_tested()
+    source = open_source(data or run.config["data"], seed=run.config["seed"])
+    if tuple(source.labels) != tuple(run.labels):
+        raise ValueError(
+            f"`data` must have the run's classes {_listed(run.labels)}. "
+            f"Received: {_listed(source.labels)}"
+        )
+    *size, channels = run.model.input_shape[1:]
+    test = source.at(tuple(size), channels, run.config["resize"], keep=()).test
+    if data is None:
+        with np.load(run.path / "predictions.npz") as predictions:
+            if list(test.ids) != predictions["ids"].tolist():
+                raise ValueError(
+                    "`data` must be given, because the run's own data have changed since: "
+                    f"their test split is another one. Received: data={run.config['data']!r}"
+                )
+    network = _fastest(run.model, run.metrics["macs"] * len(test))
+    result = metrics(test.labels, score(network, test, batch_size), run.labels)
+    return {"data": source.name, "images": len(test), **result}
+
+
+def _fastest(model: "keras.Model", macs: int) -> "keras.Model | Predictor":
+    """The model, or the fastest runtime where so many multiply-adds repay its conversion."""
+    if macs < _REPAID:
+        return model
+    try:
+        return runtime(model, batch_size=32)
+    except ValueError:  # no runtime has its layers, or it computes in half precision
+        return model
+
+
+def print_metrics(result: dict[str, Any]) -> None:
+    """Prints what `evaluate` returned as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("class", title=f"{result['data']}, {result['images']:,} test images")
+    for column in ("images", "precision %", "recall %", "F1 %"):
+        table.add_column(column, justify="right")
+    for name, row in result["per_class"].items():
+        shares = (f"{100 * row[column]:.2f}" for column in ("precision", "recall", "f1"))
+        table.add_row(name, f"{row['images']:,}", *shares)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"accuracy {100 * result['test_accuracy']:.2f} %, macro F1 {100 * result['macro_f1']:.2f}"
+        f" %, loss {result['test_loss']:.4f}",
+        highlight=False,
+    )
+
+
+def predict(
+    run: "Run | str | os.PathLike",
+    images: Sequence[str | os.PathLike],
+    top: int = 3,
+    *,
+    explain: str | os.PathLike | None = None,
+    method: str | None = None,
+    filters: str | os.PathLike | None = None,
+) -> list[tuple[str, list[tuple[str, float]]]]:
+    """Classes of image files, most probable first.
+
+    Args:
+        run: a run folder, or what `applications.load` returned.
+        images: paths of image files; each is turned and resized as the run's own images were.
+        top: classes per image, at most all.
+        explain: a `.png` file for a picture of where each image's most probable class was found.
+        method: how it is explained: "cam", "gradcam" or "guided", as `applications.explain` has it.
+        filters: a `.png` file for a picture of the first layer's kernels.
+
+    Returns:
+        One `(path, [(class name, probability in 0..1), ...])` per image, in the given order.
+
+    Raises:
+        ValueError: no image was given, `top` is below 1, a file is not a readable image, or the
+            network cannot be explained by this method.
+    """
+    from applications.evaluation.explaining import (
+        check_picture,
+        explain_all,
+        save_explanations,
+        save_filters,
+    )
+    from applications.runs import load
+
+    if not images:
+        raise ValueError("`images` must name at least one image file. Received: images=[]")
+    if top < 1:
+        raise ValueError(f"`top` must be >= 1. Received: top={top}")
+    if method is not None and explain is None:
+        raise ValueError(f"`method` must be given with `explain`. Received: method={method!r}")
+    for name, path in (("explain", explain), ("filters", filters)):
+        if path is not None:
+            check_picture(name, path)
+    run = load(run) if isinstance(run, str | os.PathLike) else run
+    probabilities = run.predict([os.fspath(path) for path in images])
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+    if explain is not None:
+        save_explanations(explain_all(run, images, method=method), explain)
+    if filters is not None:
+        save_filters(run.model, filters)
+    return [
+        (os.fspath(path), [(run.labels[k], float(row[k])) for k in order])
+        for path, row, order in zip(images, probabilities, best, strict=True)
+    ]
+
+
+def _listed(names: Sequence[str], limit: int = 10) -> str:
+    more = f", ... ({len(names)} classes)" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

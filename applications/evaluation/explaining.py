@@ -1,0 +1,520 @@
+"""Where a network looks: class activation maps, Grad-CAM, guided backpropagation, first kernels.
+
+>>> explanation = applications.explain("runs/resnet20-cifar10-s0", "frog.png")
+>>> explanation.label, explanation.map.shape
+('frog', (32, 32))
+
+- "cam": class activation mapping. Zhou et al. 2016, arXiv:1512.04150. For networks that end in
+  global average pooling and at most one linear layer.
+- "gradcam": Grad-CAM. Selvaraju et al. 2017, arXiv:1610.02391. For all others.
+- "guided": guided backpropagation. Springenberg et al. 2015, arXiv:1412.6806, section 3.4.
+"""
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from applications.runs import load, write_atomic
+
+if TYPE_CHECKING:
+    import keras
+
+    from applications.runs import Run
+    from keras_archs.graph import Call
+
+METHODS = ("cam", "gradcam", "guided")
+TITLES = {"cam": "CAM", "gradcam": "Grad-CAM", "guided": "guided backpropagation"}
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What in an image speaks for a class.
+
+    Attributes:
+        image: as the network saw it, uint8 0..255, (H, W, C).
+        map: (H, W), float32: 1 where the evidence for the class is strongest, 0 where there is
+            none or evidence against it, and everywhere where nothing speaks for the class.
+        label: the class.
+        probability: that the network gives it, in 0..1.
+        method: "cam", "gradcam" or "guided".
+        network: name of the architecture.
+    """
+
+    image: np.ndarray
+    map: np.ndarray
+    label: str
+    probability: float
+    method: str
+    network: str
+
+
+def explain(
+    run: "Run | str | os.PathLike",
+    image: np.ndarray | str | os.PathLike,
+    *,
+    class_name: str | None = None,
+    method: str | None = None,
+) -> Explanation:
+    """Show where in an image a trained network finds a class.
+
+    Args:
+        run: a run folder, or what `applications.load` returned.
+        image: uint8 0..255 of any size, (H, W) or (H, W, 1 or 3), or the path of an image file. It
+            is resized as the run's own images were.
+        class_name: one of the run's labels. None: the most probable one.
+        method: "cam", "gradcam" or "guided". None: "cam" where the network allows it, else
+            "gradcam".
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: an argument is not as described, the file is not a readable image, "cam" is
+            asked for and the network has another head (the layer is named), or its last map has
+            one place.
+    """
+    (explanation,) = explain_all(run, [image], class_name=class_name, method=method)
+    return explanation
+
+
+def explain_all(
+    run: "Run | str | os.PathLike",
+    images: Sequence[np.ndarray | str | os.PathLike],
+    *,
+    class_name: str | None = None,
+    method: str | None = None,
+) -> list[Explanation]:
+    """As `explain`, for several images: one explanation each, in their order."""
+    from applications.data.sources import read_images, resize_images
+
+    if method is not None and method not in METHODS:
+        raise ValueError(
+            f"`method` must be None or one of {', '.join(METHODS)}. Received: method={method!r}"
+        )
+    run = load(run) if isinstance(run, str | os.PathLike) else run
+    if class_name is not None and class_name not in run.labels:
+        raise ValueError(
+            f"`class_name` must be one of the run's labels {', '.join(run.labels)}. "
+            f"Received: class_name={class_name!r}"
+        )
+    shape, resize = run.model.input_shape[1:], run.config["resize"]
+    pixels = np.concatenate(
+        [
+            resize_images(image[None], shape, resize)
+            if isinstance(image, np.ndarray)
+            else read_images([image], shape, resize)
+            for image in images
+        ]
+    )
+    probabilities = run.predict(pixels)
+    if class_name is None:
+        classes = probabilities.argmax(axis=1)
+    else:
+        classes = np.full(len(pixels), run.labels.index(class_name))
+    method = method or ("gradcam" if cam_obstacle(run.model) else "cam")
+    maps = _MAPS_OF[method](run.model, pixels, classes)
+    return [
+        Explanation(
+            image=image,
+            map=_shares(raw, (image.shape[0], image.shape[1])),
+            label=run.labels[index],
+            probability=float(row[index]),
+            method=method,
+            network=run.config["arch"],
+        )
+        for image, raw, row, index in zip(pixels, maps, probabilities, classes, strict=True)
+    ]
+
+
+def _shares(raw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A map of evidence, its negative values cut off, in 0..1 and at this size."""
+    from PIL import Image
+
+    positive = np.maximum(raw, 0)
+    shares = positive / (positive.max() or 1)
+    height, width = size
+    enlarged = Image.fromarray(shares).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(enlarged, np.float32)
+
+
+# ----------------------------------------------------------------------------------------- the maps
+
+
+def class_activation_map(
+    model: "keras.Model", images: np.ndarray, classes: Sequence[int] | np.ndarray
+) -> np.ndarray:
+    """Each place's contribution to the logit of a class, the bias left out.
+
+    The mean of an image's map over all places, plus the bias, is the logit: global average pooling
+    and a linear classifier may change places.
+
+    Args:
+        model: ends in global average pooling, layers that are linear at inference and an
+            activation. One with a dict of outputs is explained by its `predictions`.
+        images: (N, H, W, C), as the model takes them.
+        classes: index of the class for each image, (N,).
+
+    Returns:
+        float32 (N, h, w), h and w being the sides of the last map.
+
+    Raises:
+        ValueError: the model ends otherwise; the layer in the way is named.
+    """
+    if obstacle := cam_obstacle(model):
+        raise ValueError(f"{obstacle} Received: method='cam'")
+    logits = _logits(model)
+    pooling = _before_classifier(model, logits)
+    (last_map,), (pooled,) = pooling.inputs, pooling.outputs
+    maps = _values(model.input, last_map, images)
+    vectors = maps.reshape(-1, *pooled.shape[1:])
+    with_bias = _values(pooled, logits, np.concatenate([vectors, np.zeros_like(vectors[:1])]))
+    scores = (with_bias[:-1] - with_bias[-1]).reshape(*maps.shape[:3], -1)
+    return scores[np.arange(len(scores)), :, :, np.asarray(classes)]
+
+
+def grad_cam(
+    model: "keras.Model", images: np.ndarray, classes: Sequence[int] | np.ndarray
+) -> np.ndarray:
+    """The last map's channels, each weighted by the mean gradient of the class's logit, summed.
+
+    The last map is that before the pooling, dropout and dense layers that end the network. The
+    method's ReLU, which removes evidence against the class, is not applied.
+
+    Args:
+        model: ends in an activation. One with a dict of outputs is explained by its `predictions`.
+        images: (N, H, W, C), as the model takes them.
+        classes: index of the class for each image, (N,).
+
+    Returns:
+        float32 (N, h, w), h and w being the sides of the last map.
+
+    Raises:
+        ValueError: no map has more than one place.
+    """
+    logits = _logits(model)
+    last_map = _last_map(model, logits)
+    maps = _values(model.input, last_map, images)
+    gradients = _gradient(last_map, logits, maps, classes)
+    return (gradients.mean(axis=(1, 2), keepdims=True) * maps).sum(axis=-1)
+
+
+def guided_gradients(
+    model: "keras.Model", images: np.ndarray, classes: Sequence[int] | np.ndarray
+) -> np.ndarray:
+    """The gradient of the class's logit by the image, where no ReLU lets a negative one pass.
+
+    At every ReLU, a layer of its own or a layer's activation, ReLU6 included, a gradient passes
+    where it is positive and the forward pass was not cut off.
+
+    Args:
+        model: ends in an activation. One with a dict of outputs is explained by its `predictions`.
+        images: (N, H, W, C), as the model takes them.
+        classes: index of the class for each image, (N,).
+
+    Returns:
+        float32 (N, H, W, C): by the network's input as it is after the model's own rescaling and
+        normalisation layers.
+    """
+    import keras
+    from keras import layers
+
+    from keras_archs.graph import calls
+    from keras_archs.surgery.rewiring import rewired
+
+    own = keras.Model(model.input, _logits(model))
+    guided = rewired(own, _guided_layers(own))
+    pixels = guided.input
+    for call in calls(guided):
+        if isinstance(call.operation, layers.Rescaling | layers.Normalization):
+            (pixels,) = call.outputs
+    return _gradient(pixels, guided.output, _values(guided.input, pixels, images), classes)
+
+
+_MAPS_OF: dict[str, Callable[..., np.ndarray]] = {
+    "cam": class_activation_map,
+    "gradcam": grad_cam,
+    "guided": lambda *args: np.abs(guided_gradients(*args)).max(axis=-1),
+}
+
+
+# ------------------------------------------------------------------------------- a network's parts
+
+
+def cam_obstacle(model: "keras.Model") -> str | None:
+    """Why there is no class activation map of this network; None where there is one."""
+    from keras import layers
+
+    call = _before_classifier(model, _logits(model))
+    if isinstance(call.operation, layers.GlobalAveragePooling2D):
+        if math.prod(call.inputs[0].shape[1:3]) > 1:
+            return None
+        return "`method` must be guided: the last map has one place; larger images have more."
+    return (
+        "`method` must be gradcam or guided: a class activation map needs global average pooling "
+        f"before a linear classifier, and this network has layer `{call.operation.name}` there."
+    )
+
+
+def _logits(model):
+    """The symbolic output without the activation that it ends in."""
+    import keras
+    from keras import layers
+
+    from keras_archs.graph import calls
+    from keras_archs.surgery.rewiring import rebuilt
+
+    output: Any = model.output["predictions"] if isinstance(model.output, dict) else model.output
+    last = next(c for c in calls(model) if any(o is output for o in c.outputs))
+    layer: Any = last.operation
+    read = last.inputs[0]
+    if isinstance(layer, layers.Activation | layers.Softmax):
+        return read
+    if getattr(layer, "activation", None) in (None, keras.activations.linear):
+        return output
+    return rebuilt(layer, read.shape, layer.get_weights(), activation="linear")(read)
+
+
+def _before_classifier(model, logits) -> "Call":
+    """The last call whose output is no linear function of what it reads."""
+    return next(call for call in reversed(_calls(model, logits)) if not _is_linear(call))
+
+
+def _is_linear(call) -> bool:
+    """Whether the call does the same linear thing at inference with a vector, wherever it is."""
+    import keras
+    from keras import layers
+
+    operation = call.operation
+    if getattr(operation, "activation", keras.activations.linear) is not keras.activations.linear:
+        return False
+    shapes = [tensor.shape[1:] for tensor in (*call.inputs, *call.outputs)]
+    of_vectors = all(math.prod(s) == max(s, default=1) for s in shapes if None not in s)
+    kinds = (layers.Dense, layers.Conv2D, layers.Flatten, layers.Reshape, layers.Dropout)
+    return (
+        of_vectors
+        and None not in sum(shapes, ())
+        and isinstance(operation, (*kinds, layers.Activation, layers.Identity))
+    )
+
+
+def _last_map(model, logits):
+    from keras import layers
+
+    passive = (layers.MaxPooling2D, layers.AveragePooling2D, layers.Dropout, layers.ZeroPadding2D)
+    for call in reversed(_calls(model, logits)):
+        shape = call.outputs[0].shape
+        is_map = len(shape) == 4 and math.prod(side or 2 for side in shape[1:3]) > 1
+        if call.inputs and is_map and not isinstance(call.operation, passive):
+            return call.outputs[0]
+    raise ValueError("`model` must have a map of more than one place. Received: none has")
+
+
+def _calls(model, logits):
+    import keras
+
+    from keras_archs.graph import calls
+
+    return calls(keras.Model(model.input, logits))
+
+
+def _values(given, wanted, values: np.ndarray) -> np.ndarray:
+    """What a network's symbolic tensor `wanted` is where `given` has these values: float32."""
+    import keras
+
+    if wanted is given:
+        return np.asarray(values, np.float32)
+    model = keras.Model(given, wanted)
+    if keras.backend.backend() == "jax":  # which compiles layer by layer outside of `predict`
+        return np.asarray(model.predict_on_batch(values), np.float32)
+    return np.asarray(keras.ops.convert_to_numpy(model(values, training=False)), np.float32)
+
+
+def _guided_layers(model) -> dict[str, list]:
+    """By the name of each layer that applies ReLU, one that lets positive gradients alone pass."""
+    import keras
+    from keras import layers
+
+    from keras_archs.graph import calls
+    from keras_archs.surgery.rewiring import rebuilt
+
+    bounds = {keras.activations.relu: math.inf, keras.activations.relu6: 6.0}
+    guided = {}
+    for call in calls(model):
+        layer: Any = call.operation
+        if isinstance(layer, layers.ReLU):
+            relu = _guided_relu(math.inf if layer.max_value is None else layer.max_value)
+            guided[layer.name] = [layers.Activation(relu, name=layer.name, dtype=layer.dtype)]
+        elif getattr(layer, "activation", None) in bounds:
+            options = {"activation": _guided_relu(bounds[layer.activation])}
+            shape = call.inputs[0].shape
+            guided[layer.name] = [rebuilt(layer, shape, layer.get_weights(), **options)]
+    return guided
+
+
+def _guided_relu(bound: float) -> Callable:
+    from keras import ops
+
+    @ops.custom_gradient
+    def guided_relu(x):
+        def backward(upstream):
+            return ops.where((x > 0) & (x < bound), ops.maximum(upstream, 0), 0)
+
+        return ops.clip(x, 0, bound), backward
+
+    return guided_relu
+
+
+def _cast(values: np.ndarray, dtype: str) -> Any:
+    import keras
+
+    return keras.ops.cast(values, dtype)
+
+
+def _gradient(given, logits, values: np.ndarray, classes) -> np.ndarray:
+    """Gradients of the given classes' logits where `given` has these values: float32, (N, ...)."""
+    import keras
+
+    model: Any = keras.Model(given, logits)
+    chosen = np.eye(logits.shape[-1], dtype=np.float32)[np.asarray(classes)]
+
+    backend, tensor = keras.backend.backend(), _cast(values, given.dtype)
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(tensor)
+            score: Any = keras.ops.sum(model(tensor, training=False) * chosen)
+        gradient = tape.gradient(score, tensor)
+    elif backend == "jax":
+        import jax
+
+        def total(x, *variables):
+            outputs, _ = model.stateless_call(*variables, x, training=False)
+            return keras.ops.sum(outputs * chosen)
+
+        groups = model.trainable_variables, model.non_trainable_variables
+        values_of = [[variable.value for variable in group] for group in groups]
+        gradient = jax.jit(jax.grad(total))(tensor, *values_of)
+    else:
+        raise ValueError(
+            f"`KERAS_BACKEND` must be tensorflow or jax for gradients. Received: {backend}"
+        )
+    return np.asarray(keras.ops.convert_to_numpy(gradient), np.float32)
+
+
+# ----------------------------------------------------------------------------------------- pictures
+
+
+def check_picture(name: str, path: str | os.PathLike, suffix: str = ".png") -> None:
+    """Raise ValueError or FileNotFoundError unless a picture can be written there.
+
+    Args:
+        name: of the argument that the path comes from.
+        path: of the file.
+        suffix: that it must have.
+    """
+    if Path(path).suffix.lower() != suffix:
+        raise ValueError(f"`{name}` must be a {suffix} file. Received: {name}={str(path)!r}")
+    if not Path(path).parent.is_dir():
+        raise FileNotFoundError(
+            f"`{name}` must be in an existing folder. Received: {name}={str(path)!r}"
+        )
+
+
+def save_explanations(explanations: Sequence[Explanation], path: str | os.PathLike) -> None:
+    """Draw each image beside its maps, laid over it in the colours of `inferno`.
+
+    Explanations of one image that follow each other, or are of several networks, share its row.
+
+    Args:
+        explanations: at least one.
+        path: a `.png` file. One that exists is replaced.
+    """
+    from matplotlib.figure import Figure
+
+    check_picture("path", path)
+    groups: dict[bytes, list[Explanation]] = {}
+    for explanation in explanations:
+        groups.setdefault(explanation.image.tobytes(), []).append(explanation)
+    width = 1 + max(map(len, groups.values()))
+    abreast = min(len(groups), max(1, 6 // width))
+    rows = math.ceil(len(groups) / abreast)
+    figure = Figure((1.75 * width * abreast, 2.1 * rows))
+    grid = figure.subplots(rows, width * abreast, squeeze=False)
+    figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.18 / rows, wspace=0.04, hspace=0.24)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    cells = iter(grid.reshape(rows * abreast, width))
+    for group, axes in zip(groups.values(), cells, strict=False):
+        image = group[0].image
+        grey = {"cmap": "gray", "vmin": 0, "vmax": 255}
+        for place, explanation in zip(axes, [None, *group], strict=False):
+            place.imshow(image.squeeze(), **grey)
+            if explanation is None:
+                continue
+            opacity = 0.25 + 0.5 * explanation.map
+            place.imshow(explanation.map, cmap="inferno", vmin=0, vmax=1, alpha=opacity)
+            place.set_title(
+                f"{_short(explanation.label)} {100 * explanation.probability:.1f} %\n"
+                f"{explanation.network}, {TITLES[explanation.method]}",
+                fontsize=7,
+            )
+    write_atomic(path, lambda file: figure.savefig(file, dpi=130, metadata={"Software": None}))
+
+
+def _short(label: str, most: int = 24) -> str:
+    """A label as matplotlib draws it: in one line, without its mathematics."""
+    line = " ".join(label.split())
+    line = line if len(line) <= most else f"{line[: most - 1]}…"
+    return line.replace("$", r"\$")
+
+
+def save_filters(model: "keras.Model", path: str | os.PathLike) -> None:
+    """Draw the kernels of the first convolution, side by side.
+
+    A weight of 0 is mid-grey, and the largest weight of all kernels is black or white. Kernels of
+    three input channels are in colour; of other numbers than 1 and 3 there is one row a channel.
+
+    Args:
+        model: has a two-dimensional convolution.
+        path: a `.png` file. One that exists is replaced.
+
+    Raises:
+        ValueError: the model has no convolution.
+    """
+    import keras
+    from keras import layers
+    from PIL import Image
+
+    from keras_archs.graph import calls
+
+    check_picture("path", path)
+    convolutions = (c.operation for c in calls(model) if isinstance(c.operation, layers.Conv2D))
+    first = next(convolutions, None)
+    if first is None:
+        raise ValueError("`model` must have a convolution. Received: a network without one")
+    tiles = _tiles(np.asarray(keras.ops.convert_to_numpy(first.kernel), np.float32))
+    scale = max(1, 32 // tiles.shape[2])
+    pixels = np.rint(127.5 + 127.5 * tiles / (np.abs(tiles).max() or 1)).astype(np.uint8)
+    pixels = pixels.repeat(scale, axis=2).repeat(scale, axis=3)
+    framed = np.pad(pixels, ((0, 0), (0, 0), (2, 2), (2, 2), (0, 0)), constant_values=255)
+    rows, columns, height, width, channels = framed.shape
+    picture = framed.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
+    if channels == 1:
+        picture = picture[..., 0]
+    write_atomic(path, Image.fromarray(picture).save)
+
+
+def _tiles(kernel: np.ndarray) -> np.ndarray:
+    """Kernels (kh, kw, in, out) as a grid of tiles (rows, columns, kh, kw, 1 or 3)."""
+    kh, kw, inputs, outputs = kernel.shape
+    if inputs not in (1, 3):
+        return kernel.transpose(2, 3, 0, 1)[..., None]
+    columns = math.ceil(math.sqrt(outputs))
+    rows = math.ceil(outputs / columns)
+    tiles = np.zeros((rows * columns, kh, kw, inputs), kernel.dtype)
+    tiles[:outputs] = kernel.transpose(3, 0, 1, 2)
+    return tiles.reshape(rows, columns, kh, kw, inputs)

@@ -1,0 +1,1 @@
+"""How to train: one recipe a paper, and the default one."""

@@ -1,0 +1,746 @@
+"""Search a space of networks: train trials side by side, survive a kill, keep the best.
+
+>>> import tuning
+>>> result = tuning.search(data="digits", budget=tuning.Budget(params=60_000), trials=12)
+>>> result.best.metrics["test_accuracy"]
+
+Trials are trained by processes of their own, so that memory does not grow and a crash ends one
+trial alone. The next process imports its libraries while the current one trains. All that is known
+lies in the search's folder: see `search`.
+"""
+
+import contextlib
+import functools
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from applications import runs
+from applications.searching.engines.local import (
+    ALGORITHMS,
+    SCORE,
+    Engine,
+    Job,
+    KerasTuner,
+    Listed,
+    LocalEngine,
+)
+from applications.searching.pool import Workers, shared_cores, trial_folder, visible_gpus
+from keras_archs.checks import nearest
+from keras_archs.registry import check_arch
+from tuning.budget import Budget
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from keras_tuner import HyperParameters
+
+ENGINES = ("local", "optuna")
+TUNABLE = ("learning_rate", "weight_decay", "augmentation", "recipe")
+OBJECTIVES = ("accuracy", "macs")
+STATE, TABLE, BEST, ISOLATION = "search.json", "trials.csv", "best.yaml", "isolation.csv"
+_POLL = 1.0  # seconds after which an engine is asked again though nothing happened here
+_DISCOVERY = 100  # random points at which a space is asked for its hyperparameters
+_METRICS = {  # column of the table -> key of metrics.json
+    "validation_accuracy": SCORE,
+    "validation_loss": "validation_loss",
+    "params": "params",
+    "macs": "macs",
+    "latency_ms_p50": "latency_ms_p50",
+    "latency_ms_p95": "latency_ms_p95",
+    "epochs": "epochs",
+    "train_seconds": "train_seconds",
+    "test_accuracy": "test_accuracy",
+}
+_OPTIONS = ("arch", "alpha", "rho", "recipe", "learning_rate", "weight_decay", "shift", "seed")
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        path: its folder.
+        trials: `trials.csv`.
+        best: the run of the winner, tested; None where no trial was completed.
+        front: numbers of the trials that no other one beats in every objective; the winner's alone
+            where there is one objective.
+    """
+
+    path: Path
+    trials: "pd.DataFrame"
+    best: runs.Run | None
+    front: tuple[int, ...]
+
+
+def search(
+    space: "str | Callable[..., dict[str, Any]]" = "simpnet",
+    data: str = "digits",
+    *,
+    algorithm: str = "bayesian",
+    budget: Budget | None = None,
+    trials: int = 20,
+    run_dir: str | os.PathLike | None = None,
+    resume: bool = False,
+    engine: str = "local",
+    storage: str | None = None,
+    study: str | None = None,
+    heartbeat: int = 60,
+    objectives: Sequence[str] = ("accuracy",),
+    principles: str | Iterable[str] = "all",
+    isolate: str | None = None,
+    seeds: Sequence[int] = (0, 1, 2),
+    tune: Sequence[str] = (),
+    workers: int = 1,
+    keep: int = 1,
+    retries: int = 1,
+    seed: int = 0,
+    size: int | tuple[int, int] | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    weight_decay: float | None = None,
+    shift: float | None = None,
+    recipe: str = "default",
+    resize: str = "stretch",
+    class_weight: str | None = None,
+    threads: int | None = None,
+    precision: str | None = None,
+    args: Mapping[str, Any] | None = None,
+    verbose: int = 1,
+) -> SearchResult:
+    """Search for the network with the highest validation accuracy; test the winner alone.
+
+    The folder holds `search.json` (all that a killed search needs to go on), `trials.csv`, a run
+    folder `trial-0000`, ... each, `best.yaml` (the winner's options for `train --config`),
+    `report.html`, a page that shows the trials, and, for isolation, `isolation.csv`. Columns of
+    `trials.csv`: `trial`, its number; `status`, "waiting", "running", "completed" or "failed", with
+    the `reason`; `attempts`; `validation_accuracy` in 0..1; `validation_loss`; `params`; `macs`;
+    `latency_ms_p50`, `latency_ms_p95` of one image; `epochs`; `train_seconds`; `test_accuracy`, the
+    winner's alone; `run`, its folder; the options of `train` that differ between trials;
+    `hp/NAME`, each hyperparameter.
+
+    Args:
+        space: "simpnet", which stands for `tuning.space`; another architecture, whose `arch_space`
+            is searched; or a function `(hp, *, input_shape, classes, budget) -> arguments of the
+            builder` with an attribute `arch` that names the builder.
+        data: as for `train`.
+        algorithm: "random", "bayesian", "hyperband" or "grid"; the first proposal is the space's
+            default. With the engine "optuna": "random" or "bayesian".
+        budget: what a network may cost; None sets no limit.
+        trials: configurations to train, >= 1. A search that is resumed may be given more, but for
+            algorithm "hyperband" and engine "optuna".
+        run_dir: the search's folder. None: `runs/search-ARCH-DATA-sSEED`, with -2, ... where taken.
+        resume: go on with the search in that folder, or start it.
+        engine: "local", or "optuna": any number of machines that are given the same command share
+            the trials through a database. `run_dir` must then be given and lie where all of them
+            see it; it may exist.
+        storage: of engine "optuna": URL of the database, without a password.
+        study: of engine "optuna": name in the database. None: the folder's name.
+        heartbeat: of engine "optuna": seconds between a worker's signs of life, >= 1; after twice
+            as long without one its trials are given to others.
+        objectives: ("accuracy",), or of engine "optuna" ("accuracy", "macs"): the front.
+        principles: "all", or those of SimpNet's principles that bind the space.
+        isolate: a principle of `tuning.space`: its settings are compared, all others hold, and
+            nothing else varies.
+        seeds: of isolation: each setting is trained once with each.
+        tune: what else is searched: any of "learning_rate", "weight_decay", "augmentation" (the
+            shift of images), "recipe" (the default one or the architecture's paper's).
+        workers: trials trained side by side, >= 1: one to a GPU where there are GPUs, else they
+            share the processors.
+        keep: how many of the best trials keep their model, >= 1.
+        retries: how often a trial that failed is tried again.
+        seed: of the proposals and of every training.
+        epochs: passes over the training images, >= 1. None: half the recipe's, rounded up.
+        size, batch_size, learning_rate, weight_decay, shift, recipe, resize, class_weight, threads,
+            precision, args: as for `train`, the same for all trials.
+        verbose: 0 prints nothing.
+
+    Raises:
+        ValueError, TypeError: an argument is wrong, the data cannot be used, the budget is too
+            small for any network, the search that is resumed has other options, or no trial could
+            be completed.
+        FileExistsError: `run_dir` exists, and `resume` was not asked for.
+    """
+    options = {name: value for name, value in locals().items() if name not in ("run_dir", "resume")}
+    options["data"] = os.fspath(data)
+    _check(options)
+    if engine == "optuna" and run_dir is None:
+        raise ValueError("`run_dir` must be given with the engine 'optuna'. Received: run_dir=None")
+    plan = _Plan(options)
+    shared = engine == "optuna"  # whoever comes second finds the folder of the first
+    folder = _folder(run_dir, resume or shared, plan.arch, plan.data_name, seed)
+    try:
+        chosen = _engine(options, plan, folder)
+    except BaseException:
+        with contextlib.suppress(OSError):  # it is not empty
+            folder.rmdir()
+            if run_dir is None:
+                folder.parent.rmdir()
+        raise
+    try:
+        return _Search(options, plan, chosen, folder).run()
+    finally:
+        chosen.close()
+
+
+# ------------------------------------------------------------------------------------------ options
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the options that are the search's own are in their ranges."""
+    for name, choices in (("algorithm", ALGORITHMS), ("engine", ENGINES)):
+        if options[name] not in choices:
+            wanted = ", ".join(repr(choice) for choice in choices)
+            raise ValueError(
+                f"`{name}` must be one of {wanted}. Received: {name}={options[name]!r}"
+            )
+    for name, least in (
+        ("trials", 1),
+        ("workers", 1),
+        ("keep", 1),
+        ("retries", 0),
+        ("heartbeat", 1),
+        ("seed", 0),
+    ):
+        value = options[name]
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ValueError(f"`{name}` must be an integer >= {least}. Received: {name}={value!r}")
+    for name, choices in (("tune", TUNABLE), ("objectives", OBJECTIVES)):
+        for value in options[name]:
+            if value not in choices:
+                raise ValueError(
+                    f"`{name}` must hold some of {', '.join(choices)}.{nearest(value, choices)} "
+                    f"Received: {value!r}"
+                )
+    optuna = options["engine"] == "optuna"
+    if optuna != (options["storage"] is not None):
+        raise ValueError(
+            "`storage` must be given with the engine 'optuna' and with no other. "
+            f"Received: engine={options['engine']!r}, " + ("no storage" if optuna else "a storage")
+        )
+    if not optuna and tuple(options["objectives"]) != ("accuracy",):
+        raise ValueError(
+            "`objectives` must be accuracy with the engine 'local'. "
+            f"Received: objectives={','.join(options['objectives'])}"
+        )
+    if options["isolate"] is not None and optuna:
+        raise ValueError("`isolate` needs the engine 'local'. Received: engine='optuna'")
+    if options["isolate"] is not None and not options["seeds"]:
+        raise ValueError("`seeds` must hold at least one. Received: seeds=()")
+    if options["tune"] and len(set(options["tune"])) < len(options["tune"]):
+        raise ValueError(f"`tune` must name each once. Received: {','.join(options['tune'])}")
+
+
+def _sets_threads() -> bool:
+    """Whether trials are trained on processors, by a backend whose threads can be numbered."""
+    import keras
+
+    return keras.backend.backend() == "tensorflow" and not visible_gpus()
+
+
+class _Plan:
+    """Turns hyperparameters into the options of `train`.
+
+    Attributes:
+        arch: the architecture that is built.
+        data_name: short name of the data.
+        recipe: of all trials but where the recipe is searched.
+        epochs: of a full training.
+    """
+
+    def __init__(self, options: Mapping[str, Any]):
+        from applications.training.training import planned
+        from tuning.principles import PRINCIPLES
+        from tuning.spaces import arch_space, space
+
+        chosen = options["space"]
+        name = chosen if isinstance(chosen, str) else getattr(chosen, "arch", None)
+        if name is None:
+            raise ValueError(
+                "`space` must be an architecture or a function with an attribute `arch`. "
+                f"Received: space={chosen!r}"
+            )
+        self.arch = check_arch(name).lower()
+        if isinstance(chosen, str):
+            chosen = self.arch
+        base = {
+            name: value
+            for name, value in options.items()
+            if name in runs.OPTIONS and name not in ("arch", "alpha", "rho")
+        }
+        for name, unset in (("isolate", None), ("principles", "all")):
+            if options[name] != unset and chosen != space.arch:
+                raise ValueError(
+                    f"`{name}` needs the space {space.arch!r}. Received: space={chosen!r}"
+                )
+        self.base, self.shape, self.classes, self.data_name = planned(self.arch, base)
+        # Side by side trials share the processors; a number in the options, so that `train` with
+        # them comes to the same weights.
+        if options["workers"] > 1 and self.base["threads"] is None and _sets_threads():
+            self.base["threads"] = max(1, (os.cpu_count() or 1) // options["workers"])
+        if options["epochs"] is None:
+            self.base["epochs"] = math.ceil(self.base["epochs"] / 2)
+        self.epochs = self.base["epochs"]
+        self._tune = tuple(options["tune"])
+        if not isinstance(chosen, str):
+            self._space = chosen
+        elif self.arch == space.arch:
+            principles = options["principles"]
+            if options["isolate"] is not None:
+                principles = [name for name in PRINCIPLES if name != options["isolate"]]
+            self._space = functools.partial(space, principles=principles)
+        else:
+            self._space = arch_space(self.arch, **self.base["args"])
+        self._budget = options["budget"]
+
+    def __call__(self, hp: "HyperParameters") -> dict[str, Any]:
+        """The options of one trial."""
+        arguments = self._space(
+            hp, input_shape=self.shape, classes=self.classes, budget=self._budget
+        )
+        multipliers = {name: arguments.pop(name) for name in ("alpha", "rho") if name in arguments}
+        config = {**self.base, "arch": self.arch, **multipliers, **self._tuned(hp)}
+        return {**config, "args": {**self.base["args"], **arguments}}
+
+    def _tuned(self, hp: "HyperParameters") -> dict[str, Any]:
+        from applications.recipes.papers import recipe
+
+        chosen, own = recipe(self.base["recipe"]), recipe(self.arch)
+        found: dict[str, Any] = {}
+        if "recipe" in self._tune:
+            names = [chosen.name]
+            if own.name != chosen.name and not (own.needs or own.pretrained_from):
+                names.append(own.name)
+            found["recipe"] = hp.Choice("recipe", names, default=chosen.name)
+        if "learning_rate" in self._tune:
+            rate = self.base["learning_rate"] or chosen.learning_rate
+            found["learning_rate"] = hp.Float(
+                "learning_rate", rate / 8, rate * 8, sampling="log", default=rate
+            )
+        if "weight_decay" in self._tune:
+            decay = self.base["weight_decay"] or chosen.weight_decay or 1e-4
+            found["weight_decay"] = hp.Float(
+                "weight_decay", decay / 100, decay * 100, sampling="log", default=decay
+            )
+        if "augmentation" in self._tune:
+            shift = chosen.shift if self.base["shift"] is None else self.base["shift"]
+            most = max(0.2, shift)
+            found["shift"] = hp.Float("shift", 0.0, most, step=most / 8, default=shift)
+        return found
+
+    def of(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The options for these values of hyperparameters; what is missing has its default."""
+        from keras_tuner import HyperParameters
+
+        hp = HyperParameters()
+        hp.values = {name: v for name, v in values.items() if not name.startswith("tuner/")}
+        seed = hp.values.pop("seed", None)
+        config = self(hp)
+        return config if seed is None else {**config, "seed": seed}
+
+    def hyperparameters(self) -> "HyperParameters":
+        """All that the space asks for, at its default point and at random ones."""
+        from keras_tuner import HyperParameters
+
+        found = HyperParameters()
+        self(found)
+        for number in range(_DISCOVERY):
+            sample = found.copy()
+            sample.values = {
+                hp.name: hp.random_sample(1000 * number + index)
+                for index, hp in enumerate(found.space)
+            }
+            self(sample)
+            new = [hp for hp in sample.space if not found._exists(hp.name, hp.conditions)]
+            found.merge(new)
+        return found
+
+
+def _folder(
+    run_dir: str | os.PathLike | None, resume: bool, arch: str, data_name: str, seed: int
+) -> Path:
+    """The search's folder, made where it is missing."""
+    default = Path("runs", f"search-{arch}-{data_name}-s{seed}")
+    if not resume:
+        if run_dir is None:
+            return runs.make_numbered(default)
+        runs.check_new(run_dir)
+    path = Path(run_dir or default)
+    if path.exists() and not (path / STATE).exists() and any(path.iterdir()):
+        raise FileExistsError(
+            f"`run_dir` must be the folder of a search or new. Received: run_dir={path}, which has "
+            f"no {STATE}"
+        )
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _engine(options: Mapping[str, Any], plan: _Plan, folder: Path) -> Engine:
+    recorded = _recorded(options, plan)
+    if options["engine"] == "optuna":
+        from applications.searching.engines.optuna import StudyEngine
+
+        study = options["study"] or folder.resolve().name
+        engine = StudyEngine(
+            plan,
+            storage=options["storage"],
+            study=study,
+            trials=options["trials"],
+            algorithm=options["algorithm"],
+            objectives=tuple(options["objectives"]),
+            seed=options["seed"],
+            retries=options["retries"],
+            heartbeat=options["heartbeat"],
+            options=recorded,
+        )
+        runs.write_json(folder / STATE, {"options": recorded, "study": study})
+        return engine
+    if options["isolate"] is not None:
+        oracle = Listed(_isolated(options, plan))
+        trials = len(oracle)
+    else:
+        trials = options["trials"]
+        oracle = KerasTuner(
+            options["algorithm"],
+            plan.hyperparameters(),
+            trials=trials,
+            epochs=plan.epochs,
+            seed=options["seed"],
+        )
+    return LocalEngine(
+        oracle,
+        plan.of,
+        file=folder / STATE,
+        options=recorded,
+        trials=trials,
+        retries=options["retries"],
+    )
+
+
+def _recorded(options: Mapping[str, Any], plan: _Plan) -> dict[str, Any]:
+    """The options that must not change when a search is gone on with, as JSON has them."""
+    free = {
+        "storage",
+        "study",
+        "heartbeat",
+        "workers",
+        "keep",
+        "verbose",
+        "space",
+        "budget",
+        "args",
+    }
+    if options["algorithm"] != "hyperband":
+        free.add("trials")
+    budget = options["budget"]
+    kept = {name: value for name, value in options.items() if name not in free | set(plan.base)}
+    principles = options["principles"]
+    kept["principles"] = principles if isinstance(principles, str) else sorted(principles)
+    for name in ("objectives", "seeds", "tune"):
+        kept[name] = list(options[name])
+    limits = {"budget_params": budget and budget.params, "budget_macs": budget and budget.macs}
+    return {"arch": plan.arch, **kept, **limits, **plan.base}
+
+
+def _isolated(options: Mapping[str, Any], plan: _Plan) -> list[dict[str, Any]]:
+    """Values of the hyperparameters: each setting of the principle with each seed."""
+    from tuning.spaces import settings
+
+    return [
+        {"setting": label, "seed": seed, **values}
+        for label, values in settings(options["isolate"], input_shape=plan.shape)
+        for seed in options["seeds"]
+    ]
+
+
+# --------------------------------------------------------------------------------------- the search
+
+
+def pareto(records: Iterable[dict[str, Any]]) -> tuple[int, ...]:
+    """Numbers of the trials that no other one beats in accuracy and MACs, best accuracy first.
+
+    Of trials that are equal in both the first is named.
+    """
+    front, least = [], math.inf
+    for record in sorted(
+        records, key=lambda r: (-r["metrics"][SCORE], r["metrics"]["macs"], r["trial"])
+    ):
+        if record["metrics"]["macs"] < least:
+            least = record["metrics"]["macs"]
+            front.append(record["trial"])
+    return tuple(front)
+
+
+class _Search:
+    """Trains what an engine hands out, and keeps the table."""
+
+    def __init__(self, options: Mapping[str, Any], plan: _Plan, engine: Engine, folder: Path):
+        from rich.console import Console
+
+        self._options, self._plan, self._engine, self._folder = options, plan, engine, folder
+        self._console = Console(stderr=True, highlight=False, quiet=not options["verbose"])
+        self._began = time.monotonic()
+        self._done_here = 0
+
+    def run(self) -> SearchResult:
+        with self._workers() as workers, self._console.status("starting") as status:
+            try:
+                self._train(workers, status)
+                best = self._test(workers)
+            except KeyboardInterrupt:
+                done = self._count("completed")
+                raise KeyboardInterrupt(
+                    f"interrupted after {done} of {self._total} trials: `--resume` goes on from "
+                    f"there ({self._folder})"
+                ) from None
+        return self._finish(best)
+
+    @property
+    def _total(self) -> int:
+        if self._options["isolate"] is not None:
+            return len(_isolated(self._options, self._plan))
+        return self._options["trials"]
+
+    def _count(self, *statuses: str) -> int:
+        return sum(record["status"] in statuses for record in self._engine.records())
+
+    def _workers(self) -> Workers:
+        count = self._options["workers"]
+        gpus = visible_gpus() if count > 1 else []
+        confined = count > 1 and not gpus and self._plan.base["threads"] is None
+        return Workers(count, gpus, shared_cores(count) if confined else None)
+
+    def _train(self, workers: Workers, status: Any) -> None:
+        workers.prepare()
+        while True:
+            while workers.free and (job := self._engine.ask()):
+                self._start(workers, job)
+            if not workers.busy and self._engine.finished:
+                return
+            event = workers.wait(_POLL)
+            if event is None:
+                continue
+            if event.row is not None:
+                status.update(self._progress(event.tag, event.row))
+            elif event.error is not None:
+                self._failed(event.tag, event.error)
+            elif event.metrics is not None:
+                self._completed(event.tag, event.metrics)
+
+    def _start(self, workers: Workers, job: Job) -> None:
+        columns = {
+            name: value for name, value in job.values.items() if not name.startswith("tuner/")
+        }
+        message = {
+            "kind": "train",
+            "config": job.config,
+            "folder": str(trial_folder(self._folder, job.number)),
+            "until": job.epochs,
+            "columns": columns,
+        }
+        workers.start(job, message, more=True)
+
+    def _progress(self, job: Job, row: Mapping[str, Any]) -> str:
+        return (
+            f"trial {job.number + 1} of {self._total}, epoch {row['epoch']} of "
+            f"{job.epochs or self._plan.epochs}: {100 * row['val_accuracy']:.1f} % validation "
+            "accuracy"
+        )
+
+    def _failed(self, job: Job, reason: str) -> None:
+        again = self._engine.fail(job, reason)
+        self._write_table()
+        self._console.print(
+            f"trial {job.number + 1} of {self._total} failed: {reason}"
+            f"{' (will be tried again)' if again else ''}",
+            markup=False,
+            soft_wrap=True,
+        )
+
+    def _completed(self, job: Job, metrics: Mapping[str, Any]) -> None:
+        self._engine.tell(job, metrics)
+        self._done_here += 1
+        ranked = self._ranked()
+        self._prune(ranked)
+        self._write_table()
+        best = ranked[0]
+        left = self._total - self._count("completed", "failed")
+        seconds = (time.monotonic() - self._began) / self._done_here * left
+        self._console.print(
+            f"trial {job.number + 1} of {self._total}"
+            f"{f', {job.epochs} epochs' if job.epochs else ''}: "
+            f"{100 * metrics[SCORE]:.2f} % validation accuracy, {metrics['params']:,} parameters, "
+            f"{metrics['macs']:,} MACs, {metrics['train_seconds']:.0f} s; best "
+            f"{100 * best['metrics'][SCORE]:.2f} % (trial {best['trial'] + 1}); "
+            f"ETA {timedelta(seconds=round(seconds))}",
+            soft_wrap=True,
+        )
+
+    def _ranked(self) -> list[dict[str, Any]]:
+        """Completed trials, the best first: those that were trained longest, then by accuracy.
+
+        On few validation images several have the same; then the loss decides.
+        """
+        done = [r for r in self._engine.records() if r["status"] == "completed"]
+        return sorted(
+            done,
+            key=lambda r: (
+                -r["metrics"]["epochs"],
+                -r["metrics"][SCORE],
+                r["metrics"]["validation_loss"],
+            ),
+        )
+
+    def _prune(self, ranked: list[dict[str, Any]]) -> None:
+        """Delete the models of all trials but the best, and those of a front."""
+        front = self._front(ranked)
+        for record in ranked[self._options["keep"] :]:
+            if record["trial"] not in front:
+                model = trial_folder(self._folder, record["trial"]) / "model.keras"
+                model.unlink(missing_ok=True)
+
+    def _front(self, ranked: list[dict[str, Any]]) -> tuple[int, ...]:
+        """Numbers of the trials that no other one beats in every objective."""
+        if not ranked:
+            return ()
+        if len(self._options["objectives"]) == 1:
+            return (ranked[0]["trial"],)
+        return pareto(ranked)
+
+    def _test(self, workers: Workers) -> runs.Run | None:
+        """Let the winner meet the test images."""
+        ranked = self._ranked()
+        if not ranked:
+            return None
+        folder = trial_folder(self._folder, ranked[0]["trial"])
+        run = runs.load(folder)
+        if "test_accuracy" in run.metrics:
+            return run
+        workers.start("test", {"kind": "test", "folder": str(folder)}, more=False)
+        while workers.busy:
+            event = workers.wait(_POLL)
+            if event is not None and event.error is not None:
+                raise ValueError(f"the winner {folder} could not be tested: {event.error}")
+        return runs.load(folder)
+
+    def _finish(self, best: runs.Run | None) -> SearchResult:
+        for record in self._engine.records():  # Hyperband keeps them until nothing is promoted
+            folder = trial_folder(self._folder, record["trial"])
+            if record["status"] == "completed":
+                shutil.rmtree(folder / runs.CHECKPOINT.parent, ignore_errors=True)
+        table = self._write_table(best)
+        if best is None:
+            reasons = "; ".join(sorted({r["reason"] for r in self._engine.records()})[:3])
+            raise ValueError(f"no trial of {self._folder} could be completed: {reasons}")
+        runs.write_config(self._folder / BEST, best.config)
+        if self._options["isolate"] is not None:
+            self._write_isolation(table)
+        ranked = self._ranked()
+        self._write_report(ranked)
+        front = self._front(ranked)
+        if self._options["verbose"]:
+            self._print(best, front)
+        return SearchResult(self._folder, table, best, front)
+
+    def _write_table(self, best: runs.Run | None = None) -> "pd.DataFrame":
+        import pandas as pd
+
+        rows = []
+        for record in self._engine.records():
+            folder = trial_folder(self._folder, record["trial"])
+            metrics = dict(record["metrics"])
+            if best is not None and folder == best.path:
+                metrics["test_accuracy"] = best.metrics["test_accuracy"]
+            rows.append(
+                {
+                    **{name: record[name] for name in ("trial", "status", "reason", "attempts")},
+                    **{column: metrics.get(key) for column, key in _METRICS.items()},
+                    "run": str(folder),
+                    **{name: record["config"].get(name) for name in _OPTIONS},
+                    **{
+                        f"hp/{name}": value
+                        for name, value in record["values"].items()
+                        if not name.startswith("tuner/")
+                    },
+                }
+            )
+        leading = ["trial", "status", "reason", "attempts", *_METRICS, "run", *_OPTIONS]
+        table = pd.DataFrame(rows, columns=None if rows else leading)
+        runs.write_atomic(self._folder / TABLE, table.to_csv(index=False, lineterminator="\n"))
+        return table
+
+    def _write_report(self, ranked: list[dict[str, Any]]) -> None:
+        """A page that shows all trials that were completed, the best first."""
+        from applications.comparison.reporting import REPORT, write_report
+
+        trials = [runs.load(trial_folder(self._folder, record["trial"])) for record in ranked]
+        title = f"Search for {self._plan.arch} on {self._plan.data_name}: {len(trials)} trials"
+        write_report(self._folder / REPORT, trials, title=title, score=SCORE)
+
+    def _write_isolation(self, table: "pd.DataFrame") -> None:
+        """Mean and spread of each setting over the seeds, into isolation.csv and on the screen."""
+        done = table[table["status"] == "completed"]
+        groups = done.groupby("hp/setting", sort=False)
+        effect = groups["validation_accuracy"].agg(["count", "mean", "min", "max", "std"])
+        effect = effect.join(groups[["params", "macs"]].first()).reset_index()
+        effect = effect.rename(columns={"hp/setting": "setting", "count": "seeds"})
+        effect.insert(0, "principle", self._options["isolate"])
+        text = effect.to_csv(index=False, lineterminator="\n")
+        runs.write_atomic(self._folder / ISOLATION, text)
+        if self._options["verbose"]:
+            from rich.console import Console
+            from rich.table import Table
+
+            shown = Table(title=f"{self._options['isolate']}: validation accuracy in %, by setting")
+            for column in ("setting", "seeds", "mean", "lowest..highest", "params", "MACs"):
+                shown.add_column(column, justify="left" if column == "setting" else "right")
+            for row in effect.to_dict("records"):
+                shown.add_row(
+                    row["setting"],
+                    str(row["seeds"]),
+                    f"{100 * row['mean']:.2f}",
+                    f"{100 * row['min']:.2f}..{100 * row['max']:.2f}",
+                    f"{row['params']:,}",
+                    f"{row['macs']:,}",
+                )
+            Console().print(shown)
+
+    def _print(self, best: runs.Run, front: tuple[int, ...]) -> None:
+        if self._engine.exhausted and len(self._engine.records()) < self._total:
+            print("the space holds no further network: the search ended before its last trial")
+        if len(front) > 1:
+            print(f"no other trial beats these in both objectives: {', '.join(map(str, front))}")
+        metrics = best.metrics
+        print(
+            f"best: {best.path}, {100 * metrics['test_accuracy']:.2f} % test accuracy "
+            f"({100 * metrics['validation_accuracy']:.2f} % validation), {metrics['params']:,} "
+            f"parameters, {metrics['macs']:,} MACs"
+        )
+        print(python_call(best.config, self._plan.shape, self._plan.classes))
+        print(f"keras-archs train --config {self._folder / BEST}")
+        print(
+            f"{self._folder / TABLE} has all trials, report.html beside it is for a browser. "
+            f"Curves: keras-archs dashboard {self._folder}"
+        )
+
+
+def python_call(config: Mapping[str, Any], input_shape: Sequence[int], classes: int) -> str:
+    """The call that builds a configuration's network."""
+    from keras_archs.registry import builder
+
+    arguments = [str(tuple(input_shape)), str(classes)]
+    arguments += [f"{k}={config[k]!r}" for k in ("alpha", "rho") if config.get(k, 1) != 1]
+    for name, value in config["args"].items():
+        if isinstance(value, list):
+            lines = "".join(f"\n        {item!r}," for item in value)
+            arguments.append(f"{name}=[{lines}\n    ]")
+        else:
+            arguments.append(f"{name}={value!r}")
+    call = "".join(f"\n    {argument}," for argument in arguments)
+    return f"keras_archs.{builder(config['arch']).__name__}({call}\n)"

@@ -1,0 +1,1 @@
+"""Training a network and writing its run folder."""

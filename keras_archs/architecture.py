@@ -1,0 +1,505 @@
+"""The plumbing that every builder shares: signature, checks, heads, weights, features, registry.
+
+An architecture file holds a table that mirrors its paper's, a block and a body
+
+    @architecture(paper=..., year=..., input_shape=(224, 224, 3), min_size=31, head=gap_dense)
+    def MobileNet(x, *, alpha, table=TABLE):
+
+and `architecture` turns the body into the public builder `MobileNet(input_shape=None, classes=None,
+*, alpha=1.0, rho=1.0, ...)`. This is the one place where the function that you read is not the
+function that you call.
+
+A body maps the input tensor to the last feature tensor. It takes `alpha`, those of the common
+arguments that it names, and its own arguments, which become the builder's. A head maps the features
+to predictions under the same rule. An own argument that is annotated `Literal[...]`, `bool` or
+`int` is checked against that annotation.
+
+A body with auxiliary classifiers returns `(features, taps)`: `taps` are the tensors that they start
+from, and its head, which names `taps`, returns a dict of outputs where `aux=True` asks for them.
+"""
+
+import inspect
+import math
+import re
+import textwrap
+import typing
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from numbers import Real
+from typing import Any, NamedTuple
+
+import keras
+from keras import layers
+
+import keras_archs
+from keras_archs.checks import check_alpha, check_rho, nearest
+from keras_archs.graph import deep_graphs, feature_tensors
+from keras_archs.weights import (
+    KnownWeights,
+    check_source,
+    known_weights,
+    layout_of,
+    load_weights,
+)
+
+_REGISTRY: dict[str, Callable] = {}
+
+
+class Figure(NamedTuple):
+    """A published figure and where it stands."""
+
+    value: float
+    source: str
+
+
+@dataclass(frozen=True)
+class ArchInfo:
+    """What is known of an architecture without building it.
+
+    Attributes:
+        name: the registry's name, as `build` takes it.
+        family: the module that holds it.
+        paper: authors, year, identifier and table.
+        year: of first publication.
+        input_shape: the paper's `(height, width, channels)`.
+        classes: the paper's number of classes.
+        min_size: smallest side in pixels of an input at the default arguments: the smallest at
+            which every strided layer still shrinks its map and the last map is not empty.
+        layout: whose conventions the default network follows: "paper", "keras", "torch", "caffe".
+        stems: values that `stem` takes; empty where the family has no such argument.
+        published: figures of the paper by quantity ("params", "macs", "imagenet_top1", ...; counts
+            in units, accuracies in %).
+    """
+
+    name: str
+    family: str
+    paper: str
+    year: int
+    input_shape: tuple[int, int, int]
+    classes: int
+    min_size: int
+    layout: str = "paper"
+    stems: tuple[str, ...] = ()
+    published: Mapping[str, Figure] = field(default_factory=dict)
+    min_size_for: Callable[..., int] = field(default=lambda **own: 1, repr=False, compare=False)
+    """Smallest side in pixels with these arguments of the family, e.g. `stem="small"`."""
+
+    @property
+    def weights(self) -> list[KnownWeights]:
+        """Known weights with their source, licence, preprocessing and accuracy."""
+        return known_weights(self.name)
+
+
+def width(filters: int, alpha: float) -> int:
+    """`filters` scaled by `alpha`, rounded to the nearest integer (halves up), never below 1."""
+    return max(1, math.floor(filters * alpha + 0.5))
+
+
+def scaled_side(side: int, rho: float) -> int:
+    """`side` in pixels scaled by `rho`, rounded to the nearest integer (halves up)."""
+    return math.floor(side * rho + 0.5)
+
+
+# ---------------------------------------------------------------------------------- the signature
+
+_COMMON_DOCS = {
+    "input_shape": "`(height, width, channels)` of the images in pixels, without the batch. "
+    "Defaults to {input_shape}. Sides of at least {min_size}, or None where the head pools "
+    "globally; any number of channels from 1.",
+    "classes": "number of classes, at least 1. Defaults to {classes}.",
+    "alpha": "width multiplier, > 0: scales the number of filters of the layers.",
+    "rho": "resolution multiplier in (0, 1]: scales the sides of `input_shape`, rounded to the "
+    "nearest pixel.",
+    "include_top": "whether the classifier is built. Without it the output is the last feature "
+    "map.",
+    "pooling": 'None, "avg" or "max": with `include_top=False`, how the last feature map is pooled '
+    "to a vector.",
+    "features": 'list such as `["P2", "P4"]`: the model returns a dict of these feature maps and '
+    "has no classifier. `P{{k}}` is the last tensor at total stride 2^k that every path through "
+    "the network crosses.",
+    "dropout": "fraction dropped, in [0, 1). None means the paper's{dropout}.",
+    "classifier_activation": "name of the classifier's activation, None for logits.",
+    "weights": "None for random weights; the path of a `.keras`, `.weights.h5`, `.safetensors` "
+    "(timm's or torchvision's names) or `.caffemodel` file; \"imagenet\" for those of "
+    'keras.applications; or "hf://timm/NAME". `model.load_report` says what was loaded.',
+    "adapt": "whether weights for another number of classes or channels, a larger alpha or another "
+    "size of the image are adapted: kernels of the first layer summed or repeated, the widest "
+    "channels kept, classifiers left as they are drawn.",
+    "name": "name of the model. Defaults to {name!r}.",
+    # own arguments that several families have
+    "stem": '"imagenet", or "small" for images such as 32x32: the first two reductions get stride '
+    "1, and one that is a pooling layer standing alone is left out.",
+    "layout": "whose conventions are followed where they differ: {layouts}; the module says how.",
+    "batch_norm": "whether BatchNorm follows each convolution.",
+    "aux": "whether the auxiliary classifiers are built: the output is then a dict of {aux}.",
+}
+
+_RETURNS = """
+Returns:
+    A functional `keras.Model` that maps images (batch, height, width, channels) to predictions
+    (batch, classes).
+
+Raises:
+    ValueError: an argument is outside the range given above, or the weights do not fit.
+    TypeError: an unknown keyword.
+"""
+
+
+def _common_signature(
+    input_shape=None,
+    classes=None,
+    *,
+    alpha=1.0,
+    rho=1.0,
+    include_top=True,
+    pooling=None,
+    features=None,
+    dropout=None,
+    classifier_activation="softmax",
+    weights=None,
+    adapt=False,
+    name=None,
+):
+    """The one place where the common arguments and their defaults stand."""
+
+
+_COMMON = inspect.signature(_common_signature).parameters
+
+
+def _own_parameters(function: Callable) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(function).parameters
+    hints = typing.get_type_hints(function)
+    return {
+        name: parameter.replace(annotation=hints.get(name, inspect.Parameter.empty))
+        for name, parameter in parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in {*_COMMON, "taps"}
+    }
+
+
+def _documentation(spec: "_Spec", info: ArchInfo) -> str:
+    text, _, own_docs = inspect.cleandoc(spec.doc).partition("\nArgs:\n")
+    facts = {
+        "name": info.name,
+        "input_shape": info.input_shape,
+        "classes": info.classes,
+        "dropout": "" if spec.dropout is None else f" ({spec.dropout})",
+        "min_size": info.min_size,
+    }
+    if "small" in info.stems:
+        facts["min_size"] = f'{info.min_size} ({info.min_size_for(stem="small")} with stem="small")'
+    if "layout" in spec.own:
+        layouts = typing.get_args(spec.own["layout"].annotation)
+        facts["layouts"] = ", ".join(f'"{layout}"' for layout in layouts)
+    facts["aux"] = "predictions and the auxiliary ones, all after the activation"
+    arguments = [
+        textwrap.fill(
+            f"{name}: {_COMMON_DOCS[name].format(**facts)}",
+            width=96,
+            initial_indent=" " * 4,
+            subsequent_indent=" " * 8,
+        )
+        for name in (*_COMMON, *spec.own)
+        if name in _COMMON_DOCS
+    ]
+    for own in re.split(r"\n(?=\S)", textwrap.dedent(own_docs).strip()):
+        if own.partition(":")[0] in spec.own:
+            arguments.append(textwrap.indent(own, " " * 4))
+    joined = "\n".join(arguments)
+    return f"{text.strip()}\n\nPaper: {info.paper}\n\nArgs:\n{joined}\n{_RETURNS}"
+
+
+# --------------------------------------------------------------------------------------- checking
+
+
+def _check_input_shape(shape, title: str, paper_shape, rho: float, smallest: int):
+    """The (height, width, channels) to build, `rho` applied."""
+    wanted = "(height, width, channels) of positive integers, None allowed for the sides"
+    given = paper_shape if shape is None else shape
+    if (
+        not isinstance(given, (tuple, list))
+        or len(given) != 3
+        or not all(side is None or _is_count(side) for side in given[:2])
+        or not _is_count(given[2])
+    ):
+        raise ValueError(f"`input_shape` must be {wanted}. Received: input_shape={shape!r}")
+    if rho != 1 and None in given:
+        raise ValueError(
+            f"`rho` must be 1 where a side of `input_shape` is None. Received: rho={rho!r}, "
+            f"input_shape={shape!r}"
+        )
+    sides = [None if side is None else scaled_side(int(side), rho) for side in given[:2]]
+    if any(side is not None and side < smallest for side in sides):
+        scaled = f" (with rho={rho!r}: {sides[0]}x{sides[1]})" if rho != 1 else ""
+        raise ValueError(
+            f"`input_shape` must be at least {smallest}x{smallest} for {title}. "
+            f"Received: input_shape={tuple(given)}{scaled}"
+        )
+    return (*sides, int(given[2]))
+
+
+def _is_count(value) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, bool) and int(value) >= 1
+
+
+def _is_rate(value) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < 1
+
+
+def _is_activation(value) -> bool:
+    try:
+        return callable(keras.activations.get(value))
+    except (ValueError, TypeError):
+        return False
+
+
+_COMMON_CHECKS = {
+    "classes": ("an integer >= 1", lambda v: v is None or _is_count(v)),
+    "include_top": ("a bool", lambda v: isinstance(v, bool)),
+    "pooling": ("None, 'avg' or 'max'", lambda v: v in (None, "avg", "max")),
+    "dropout": ("None or in [0, 1)", lambda v: v is None or _is_rate(v)),
+    "classifier_activation": ("None or the name of a Keras activation", _is_activation),
+    "adapt": ("a bool", lambda v: isinstance(v, bool)),
+    "name": ("a string", lambda v: v is None or isinstance(v, str)),
+}
+
+
+def _check_common(common: Mapping[str, Any]):
+    check_alpha(common["alpha"])
+    check_rho(common["rho"])
+    for name, (wanted, holds) in _COMMON_CHECKS.items():
+        if not holds(common[name]):
+            raise ValueError(f"`{name}` must be {wanted}. Received: {name}={common[name]!r}")
+    if common["pooling"] and (common["include_top"] or common["features"] is not None):
+        raise ValueError(
+            "`pooling` must be None unless include_top=False and features=None. "
+            f"Received: pooling={common['pooling']!r}"
+        )
+    if common["weights"] is not None:
+        check_source(common["weights"])
+    elif common["adapt"]:
+        raise ValueError("`adapt` must be False: there are no weights. Received: adapt=True")
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "`keras.config.image_data_format()` must be 'channels_last'. "
+            f"Received: {keras.config.image_data_format()!r}"
+        )
+
+
+def _check_keywords(title: str, given: Iterable[str], known: Collection[str]):
+    for keyword in given:
+        if keyword not in known:
+            did_you_mean = nearest(keyword, known)
+            raise TypeError(
+                f"{title}() got an unexpected keyword argument {keyword!r}.{did_you_mean}"
+            )
+
+
+def _check_own(own: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]):
+    for name, value in own.items():
+        hint = parameters[name].annotation
+        choices = (True, False) if hint is bool else typing.get_args(hint)
+        literal = hint is bool or typing.get_origin(hint) is typing.Literal
+        if literal and not any(type(value) is type(c) and value == c for c in choices):
+            wanted = ", ".join(repr(c) for c in choices)
+            raise ValueError(f"`{name}` must be one of {wanted}. Received: {name}={value!r}")
+        if hint is int and not _is_count(value):
+            raise ValueError(f"`{name}` must be an integer >= 1. Received: {name}={value!r}")
+
+
+# --------------------------------------------------------------------------------------- building
+
+
+def _call(function: Callable, available: Mapping[str, Any], *tensors):
+    """Call with those of the `available` arguments that the function names."""
+    named = inspect.signature(function).parameters
+    return function(*tensors, **{name: available[name] for name in available if name in named})
+
+
+@dataclass(frozen=True)
+class _Spec:
+    """All that `architecture` was told of one network."""
+
+    body: Callable
+    head: Callable
+    dropout: float | None
+    min_size: int | Mapping[str, int] | Callable[..., int]
+    facts: Mapping[str, Any]  # fields of ArchInfo
+    bound: Mapping[str, Any]  # own arguments that a variant fixes
+    doc: str
+    paper_input: Callable[..., tuple[tuple[int, int, int], int]] | None = None
+
+    @property
+    def own(self) -> dict[str, inspect.Parameter]:
+        """The arguments that are the family's own and still open."""
+        parameters = {**_own_parameters(self.body), **_own_parameters(self.head)}
+        return {name: p for name, p in parameters.items() if name not in self.bound}
+
+    def with_own(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All arguments of the family's own: those given, those fixed and the defaults."""
+        return {**{name: p.default for name, p in self.own.items()}, **self.bound, **given}
+
+    def info(self, title: str) -> ArchInfo:
+        def smallest(**given) -> int:
+            _check_keywords(title, given, self.own)
+            _check_own(given, self.own)
+            arguments = self.with_own(given)
+            if callable(self.min_size):
+                return _call(self.min_size, arguments)
+            if isinstance(self.min_size, Mapping):
+                return self.min_size[arguments["stem"]]
+            return self.min_size
+
+        return ArchInfo(
+            name=title.lower(),
+            family=self.body.__module__.rpartition(".")[2],
+            min_size=smallest(),
+            min_size_for=smallest,
+            stems=typing.get_args(self.own["stem"].annotation) if "stem" in self.own else (),
+            **self.facts,
+        )
+
+
+def _assemble(
+    title: str, spec: _Spec, info: ArchInfo, common: Mapping[str, Any], own: Mapping[str, Any]
+) -> keras.Model:
+    smallest = info.min_size_for(**own)
+    paper_shape, paper_classes = info.input_shape, info.classes
+    if spec.paper_input:
+        paper_shape, paper_classes = _call(spec.paper_input, spec.with_own(own))
+    shape = _check_input_shape(common["input_shape"], title, paper_shape, common["rho"], smallest)
+    dropout = common["dropout"]
+    available = {**common, **spec.bound, **own}
+    inputs = keras.Input(shape, name="input")
+    x = _call(spec.body, available, inputs)
+    if isinstance(x, tuple):
+        x, available["taps"] = x
+    if common["features"] is not None:
+        outputs = feature_tensors(inputs, x, common["features"])
+    elif common["include_top"]:
+        classes = paper_classes if common["classes"] is None else common["classes"]
+        available["classes"] = int(classes)
+        available["dropout"] = spec.dropout if dropout is None else dropout
+        outputs = _call(spec.head, available, x)
+    elif common["pooling"]:
+        kind = common["pooling"]
+        pool = layers.GlobalAveragePooling2D if kind == "avg" else layers.GlobalMaxPooling2D
+        outputs = pool(name=f"{kind}_pool")(x)
+    else:
+        outputs = x
+    return keras.Model(inputs, outputs, name=common["name"] or info.name)
+
+
+def _builder(title: str, spec: _Spec) -> Callable:
+    """The public function: binds, checks, assembles."""
+    info, own_parameters = spec.info(title), spec.own
+    signature = inspect.Signature(
+        [*_COMMON.values(), *own_parameters.values()], return_annotation=keras.Model
+    )
+
+    def build(*args, **kwargs):
+        _check_keywords(title, kwargs, signature.parameters)
+        bound = signature.bind(*args, **kwargs)
+        given = dict(bound.arguments)
+        weights, adapt = given.pop("weights", None), given.pop("adapt", False)
+        if "layout" in own_parameters and weights is not None:
+            layout = layout_of(weights)
+            if layout in typing.get_args(own_parameters["layout"].annotation):
+                bound.arguments["layout"] = given.setdefault("layout", layout)
+        bound.apply_defaults()
+        common = {name: value for name, value in bound.arguments.items() if name in _COMMON}
+        own = {name: value for name, value in bound.arguments.items() if name not in _COMMON}
+        _check_common(common)
+        _check_own(own, own_parameters)
+        if own.get("aux") and (not common["include_top"] or common["features"] is not None):
+            raise ValueError("`aux` must be False without the classifier. Received: aux=True")
+        with deep_graphs():
+            model = _assemble(title, spec, info, common, own)
+            if weights is not None:
+                options = {"adapt": adapt, "arch": info.name, "built": given}
+                model.load_report = load_weights(model, weights, **options)
+        return model
+
+    build.__name__ = build.__qualname__ = title
+    build.__module__ = spec.body.__module__
+    build.__doc__ = _documentation(spec, info)
+    build.__signature__ = signature
+    build.info, build.spec = info, spec
+    return build
+
+
+def _register(title: str, spec: _Spec) -> Callable:
+    builder = _builder(title, spec)
+    if title not in keras_archs.MODULES.get(builder.info.family, ()):
+        raise ValueError(f"`{title}` must stand in the line of its module in keras_archs.MODULES")
+    if builder.info.name in _REGISTRY:
+        raise ValueError(f"`{title}` must be defined once. Received: a second definition")
+    _REGISTRY[builder.info.name] = builder
+    return builder
+
+
+class Family:
+    """A body whose networks are all variants of it, such as the ResNets."""
+
+    def __init__(self, spec: _Spec):
+        self._spec = spec
+
+    def variant(self, title: str, doc: str, **changes) -> Callable:
+        """A public builder of this family.
+
+        Args:
+            title: its name.
+            doc: first line of its docstring.
+            **changes: `head`, `dropout`, `min_size` or fields of `ArchInfo` that differ from the
+                family's, and own arguments of the body: the variant fixes and no longer takes them.
+        """
+        spec = self._spec
+        parts = {k: changes.pop(k) for k in ("head", "dropout", "min_size") if k in changes}
+        facts = {k: changes.pop(k) for k in set(changes) & set(ArchInfo.__annotations__)}
+        if unknown := set(changes) - set(spec.own):
+            raise TypeError(f"`{title}` must fix own arguments of its family. Received: {unknown}")
+        rest = inspect.cleandoc(spec.doc).partition("\n")[2]
+        spec = replace(
+            spec,
+            facts={**spec.facts, **facts},
+            bound={**spec.bound, **changes},
+            doc=f"{doc}\n{rest}",
+            **parts,
+        )
+        return _register(title, spec)
+
+
+def architecture(
+    *,
+    head: Callable,
+    min_size: int | Mapping[str, int] | Callable[..., int],
+    dropout: float | None = 0.0,
+    paper_input: Callable[..., tuple[tuple[int, int, int], int]] | None = None,
+    **facts,
+) -> Callable:
+    """Turn a body into a public builder, or into a `Family` where its name starts with `_`.
+
+    Args:
+        head: the classifier: `gap_dense` or the family's own.
+        min_size: smallest side in pixels, one a stem as a mapping, or a function of own arguments.
+            Tests find the true value by trying.
+        dropout: the paper's rate before the classifier; None where the head knows its own.
+        paper_input: where they depend on own arguments, a function of these: the input shape and
+            the number of classes that are built by default.
+        **facts: the fields of `ArchInfo` that are known by reading: `paper`, `year`, `input_shape`,
+            `classes`, `layout`, `published`.
+    """
+
+    def decorate(body: Callable):
+        spec = _Spec(
+            body=body,
+            head=head,
+            dropout=dropout,
+            min_size=min_size,
+            facts=facts,
+            bound={},
+            doc=body.__doc__ or "",
+            paper_input=paper_input,
+        )
+        return Family(spec) if body.__name__.startswith("_") else _register(body.__name__, spec)
+
+    return decorate

@@ -1,0 +1,115 @@
+"""Weights in files that Keras wrote: `.keras` and `.weights.h5`. No model is built from them."""
+
+import io
+import json
+import math
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from keras_archs.weights.catalog import Preprocessing
+from keras_archs.weights.fitting import Stored, UnfitWeights
+
+_WEIGHTS, _CONFIG = "model.weights.h5", "config.json"
+_EXPANSION = 20  # a member may be so many times as large as it is compressed
+
+
+def read(path: Path) -> Stored:
+    """The weights of every layer with a name, wherever it stands in the file's network.
+
+    Raises:
+        ValueError: the file is damaged, or claims more than it holds.
+    """
+    if path.suffix == ".h5":
+        with _opened(path, h5py.File) as file:
+            return Stored(_layers(file, path))
+    with _opened(path, zipfile.ZipFile) as archive:
+        config = json.loads(_member(archive, _CONFIG, path))
+        with h5py.File(io.BytesIO(_member(archive, _WEIGHTS, path)), "r") as file:
+            return Stored(_layers(file, path), preprocessing=_preprocessing(config))
+
+
+def check(path: Path) -> None:
+    """Raise ValueError unless the file opens as what its name says."""
+    with _opened(path, h5py.File if path.suffix == ".h5" else zipfile.ZipFile):
+        pass
+
+
+@contextmanager
+def _opened(path: Path, reader: Callable[..., Any]) -> Iterator[Any]:
+    """What `reader` makes of the file; an error in here is the file's."""
+    try:
+        with reader(path, "r") as file:
+            yield file
+    except UnfitWeights:
+        raise
+    except Exception as error:  # whatever a damaged or foreign file makes zipfile and h5py raise
+        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UnfitWeights(path, f"the file is not readable, or damaged ({first_line})") from error
+
+
+def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
+    try:
+        info = archive.getinfo(name)
+    except KeyError:
+        raise UnfitWeights(path, f"the archive has no {name}") from None
+    if info.file_size > _EXPANSION * path.stat().st_size:
+        raise UnfitWeights(
+            path, f"{name} claims {info.file_size:,} bytes, more than the file can hold"
+        )
+    return archive.read(info)
+
+
+def _layers(file: h5py.File, path: Path) -> dict[str, list[np.ndarray]]:
+    """The arrays of the layers, which Keras numbers by kind; their names are beside them."""
+    layers: dict[str, list[np.ndarray]] = {}
+    size = path.stat().st_size * (_EXPANSION if path.suffix == ".keras" else 1)
+    if "layers" not in file:
+        raise UnfitWeights(path, "it holds no weights that Keras 3 has written")
+    groups: Any = file["layers"]
+    for group in groups.values():
+        arrays = group["vars"]
+        name = arrays.attrs.get("name")
+        if not isinstance(name, str):
+            raise UnfitWeights(path, "it does not name its layers: an older Keras wrote it")
+        if name in layers:
+            raise UnfitWeights(path, f"it holds two layers `{name}`")
+        for at in range(len(arrays)):
+            if not _is_within(arrays[str(at)], file, size):
+                raise UnfitWeights(path, f"layer `{name}` claims more than the file can hold")
+        layers[name] = [np.asarray(arrays[str(at)]) for at in range(len(arrays))]
+    return {name: arrays for name, arrays in layers.items() if arrays}
+
+
+def _is_within(array: Any, file: h5py.File, size: int) -> bool:
+    """Whether the values lie in the file itself: no link, no virtual or external storage."""
+    return (
+        isinstance(array, h5py.Dataset)
+        and array.file.id == file.id
+        and not array.is_virtual
+        and not array.external
+        and array.size * array.dtype.itemsize <= size
+    )
+
+
+def _preprocessing(config: Any) -> Preprocessing | None:
+    """What a run's network does to its images first: rescaling, then normalisation."""
+    options = {
+        layer["class_name"]: layer["config"]
+        for layer in config.get("config", {}).get("layers", ())
+        if layer.get("class_name") in ("Rescaling", "Normalization")
+    }
+    try:
+        scale = float(options["Rescaling"]["scale"])
+        mean = np.ravel(options["Normalization"]["mean"]).astype(float) / scale
+        std = np.sqrt(np.ravel(options["Normalization"]["variance"]).astype(float)) / scale
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    if options["Rescaling"].get("offset") or not math.isfinite(mean.sum() + std.sum()):
+        return None
+    return Preprocessing(tuple(mean.tolist()), tuple(std.tolist()))

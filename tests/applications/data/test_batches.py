@@ -1,0 +1,104 @@
+"""Batches: every epoch in its own order, which follows from (seed, epoch) alone."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from applications.data.batches import (
+    augment,
+    balanced_weights,
+    channel_statistics,
+    training_batches,
+)
+
+
+class Images:
+    """Ten images of one value each, the row's number."""
+
+    labels = np.arange(10)
+
+    def __len__(self):
+        return 10
+
+    def batch(self, rows):
+        return np.broadcast_to(
+            np.asarray(rows, np.uint8)[:, None, None, None], (len(rows), 8, 8, 1)
+        )
+
+
+def epochs(count, **options):
+    """Rows of the first epochs, three full batches of three each."""
+    batches = training_batches(Images(), batch_size=3, **{"seed": 0, **options})
+    return [[int(i) for _, y in islice(batches, 3) for i in y] for _ in range(count)]
+
+
+def test_an_epoch_has_its_own_order_of_distinct_images_in_full_batches():
+    first, second = epochs(2)
+    assert first != second
+    assert len(set(first)) == len(set(second)) == 9
+
+
+def test_an_epoch_follows_from_seed_and_epoch_alone():
+    assert epochs(3)[2:] == epochs(1, first_epoch=2)
+    assert epochs(1) != epochs(1, seed=1)
+
+
+def test_augmentation_follows_from_seed_and_epoch_alone():
+    options = {"batch_size": 5, "seed": 7, "shift": 0.25, "mirror": True}
+    whole = list(islice(training_batches(Images(), **options), 6))
+    resumed = list(islice(training_batches(Images(), first_epoch=2, **options), 2))
+    for (x, y), (again, labels) in zip(whole[4:], resumed, strict=True):
+        np.testing.assert_array_equal(x, again)
+        np.testing.assert_array_equal(y, labels)
+
+
+def test_images_keep_their_labels_and_get_their_class_weights():
+    weights = np.arange(10, dtype=np.float32) / 10
+    x, y, w = next(training_batches(Images(), batch_size=4, seed=0, class_weights=weights))
+    np.testing.assert_array_equal(x[:, 0, 0, 0], y)
+    np.testing.assert_array_equal(w, weights[y])
+
+
+def test_without_augmentation_images_are_untouched():
+    images = np.arange(32, dtype=np.uint8).reshape(2, 4, 4, 1)
+    assert augment(images, np.random.default_rng(0), shift=0, mirror=False) is images
+
+
+def test_shifts_are_bounded_and_repeat_the_border():
+    ramp = np.tile(np.arange(8, dtype=np.uint8), (200, 8, 1))[..., None]
+    shifted = augment(ramp, np.random.default_rng(0), shift=0.25, mirror=False)
+    by = shifted[:, 0, 4, 0].astype(int) - 4
+    assert set(by) == {-2, -1, 0, 1, 2}
+    for image, shift in zip(shifted, by, strict=True):
+        np.testing.assert_array_equal(image[3, :, 0], (np.arange(8) + shift).clip(0, 7))
+
+
+def test_about_half_of_the_images_are_mirrored_left_to_right():
+    images = np.random.default_rng(1).integers(0, 256, (200, 4, 6, 3), np.uint8)
+    out = augment(images, np.random.default_rng(0), shift=0, mirror=True)
+    same = (out == images).all(axis=(1, 2, 3))
+    mirrored = (out == images[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert (same ^ mirrored).all() and 70 < mirrored.sum() < 130
+
+
+def test_statistics_are_those_of_all_training_pixels():
+    mean, variance = channel_statistics(Images())
+    pixels = np.arange(10) / 255
+    assert mean == pytest.approx([pixels.mean()])
+    assert variance == pytest.approx([pixels.var()])
+
+
+def test_a_channel_without_contrast_is_not_blown_up():
+    class Grey(Images):
+        def batch(self, rows):
+            return np.full((len(rows), 4, 4, 1), 9, np.uint8)
+
+    assert channel_statistics(Grey())[1] == [pytest.approx(1 / 255**2)]
+
+
+def test_balanced_weights_give_each_class_that_occurs_the_same_sum():
+    labels = np.array([0] * 6 + [1] * 3 + [3] * 3)
+    weights = balanced_weights(labels, 4)
+    sums = np.bincount(labels, weights[labels], minlength=4)
+    assert sums == pytest.approx([4, 4, 0, 4])

@@ -1,0 +1,269 @@
+"""Searches that are killed again and again lose nothing, repeat nothing and end as if they had not.
+
+The processes here are real, and so is what kills them.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from postgres import postgres
+from processes import alive, children, wait_for
+
+from applications import load, runs
+
+pytestmark = pytest.mark.slow
+
+TRIALS, EPOCHS, KILLS = 6, 10, 10
+# Small checkpoints come often; one thread makes sums of the same order in every process.
+SEARCH = [
+    *(
+        sys.executable,
+        "-m",
+        "applications.cli",
+        "search",
+        "--arch",
+        "lenet5",
+        "--algorithm",
+    ),
+    *("random", "--tune", "learning_rate", "--trials", str(TRIALS), "--keep", str(TRIALS)),
+    *("--epochs", str(EPOCHS), "--threads", "1", "--seed", "3", "--run-dir", "shared", "--resume"),
+]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class Searches:
+    """Processes of one search, and all processes that these have ever started."""
+
+    def __init__(self, command, **environment):
+        self.command, self.environment = command, os.environ | environment
+        self.running, self.offspring = [], set()
+
+    def start(self):
+        log = open(f"log-{time.monotonic_ns()}", "w")
+        process = subprocess.Popen(self.command, env=self.environment, stdout=log, stderr=log)
+        process.log = Path(log.name)
+        log.close()
+        self.running.append(process)
+
+    def kill(self, process):
+        """SIGKILL, which only this process gets; what it started has to notice."""
+        self.look()
+        process.kill()
+        process.wait()
+        self.running.remove(process)
+
+    def look(self):
+        """Note children; a process that ended by itself has succeeded."""
+        for process in self.running:
+            assert process.poll() in (None, 0), process.log.read_text()
+            self.offspring.update(children(process.pid))
+
+    def end(self):
+        for process in self.running:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def searches():
+    started = []
+
+    def of(*options, **environment):
+        started.append(Searches([*SEARCH, *options], **environment))
+        return started[-1]
+
+    yield of
+    for search in started:
+        search.end()
+
+
+def checkpoints():
+    """{trial: history in its checkpoint} of all trials that have one."""
+    found = {}
+    for path in Path("shared").glob(f"trial-*/{runs.CHECKPOINT}"):
+        try:
+            with np.load(path) as saved:
+                found[path.parents[1].name] = json.loads(str(saved["state"]))["history"]
+        except FileNotFoundError:  # the trial has just ended
+            continue
+    return found
+
+
+def ended():
+    """{trial: its result as it was written} of all trials that were trained to the end."""
+    return {
+        path.parent.name: ((path.parent / "history.csv").read_bytes(), path.stat().st_ino)
+        for path in Path("shared").glob("trial-*/model.keras")
+        if runs.is_finished(path.parent)
+    }
+
+
+def epochs_done():
+    finished = ended()
+    running = [rows for trial, rows in checkpoints().items() if trial not in finished]
+    return EPOCHS * len(finished) + sum(map(len, running))
+
+
+def writing():
+    return any(Path("shared").glob("trial-*/checkpoint/.partial-*"))
+
+
+class Notes:
+    """What was on disk at the kills, which must be part of what is there at the end."""
+
+    def __init__(self):
+        self.histories, self.results = [], []
+        self.during_a_write = 0
+
+    def take(self):
+        self.histories.append(checkpoints())
+        self.results.append(ended())
+        self.during_a_write += writing()
+
+    def check(self):
+        for histories in self.histories:
+            for trial, rows in histories.items():
+                final = load(Path("shared", trial)).history.to_dict("records")
+                # The same rows, seconds included: no epoch that was saved was trained again.
+                assert rows == final[: len(rows)]
+        final = ended()
+        for results in self.results:
+            assert results.items() <= final.items()
+
+
+def wait_until(condition, search):
+    """Wait while the processes run; returns whether it came to that before the search's end."""
+    end = time.monotonic() + 600
+    while not condition():
+        search.look()
+        if all(process.poll() is not None for process in search.running):
+            return False
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    return True
+
+
+def moments(draw):
+    """Ten moments of death, of all kinds, in random order: functions that wait for one of them."""
+
+    def starting(search):
+        time.sleep(draw.uniform(0, 12))
+
+    def between_epochs(search):
+        more = epochs_done() + draw.randint(1, 6)
+        wait_until(lambda: epochs_done() >= more, search)
+        time.sleep(draw.uniform(0, 0.3))
+
+    def in_a_write(search):
+        more = epochs_done() + draw.randint(0, 4)
+        if wait_until(lambda: epochs_done() >= more, search):
+            wait_until(writing, search)
+
+    def between_trials(search):
+        more = len(ended()) + 1
+        wait_until(lambda: len(ended()) >= more, search)
+        time.sleep(draw.uniform(0, 0.5))
+
+    drawn = [starting] * 2 + [between_epochs] * 4 + [in_a_write] * 3 + [between_trials]
+    draw.shuffle(drawn)
+    return drawn
+
+
+def check_results(search):
+    """Exactly the trials that were asked for, each completed once, and nothing is left running."""
+    wait_for(lambda: not any(map(alive, search.offspring)), seconds=60)
+    table = pd.read_csv("shared/trials.csv")
+    assert list(table["trial"]) == list(range(TRIALS))
+    assert set(table["status"]) == {"completed"}
+    assert table["test_accuracy"].notna().sum() == 1
+    assert not table.duplicated(["alpha", "rho", "learning_rate", "hp/dropout"]).any()
+    assert {path.name for path in Path("shared").glob("trial-*")} == {
+        f"trial-{number:04d}" for number in range(TRIALS)
+    }
+    for run in table["run"]:
+        assert list(load(run).history["epoch"]) == list(range(1, EPOCHS + 1))
+        assert not Path(run, "checkpoint").exists()
+
+
+def check_weights():
+    """Every trial's weights are those of its own configuration, trained without interruption."""
+    code = """
+import sys
+import numpy as np
+from applications import load, train
+for number, run in enumerate(sys.argv[1:]):
+    run = load(run)
+    again = train(**run.config, run_dir=f"whole-{number}", verbose=0)
+    for ours, theirs in zip(run.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert run.history.drop(columns="seconds").equals(again.history.drop(columns="seconds"))
+"""
+    folders = sorted(map(str, Path("shared").glob("trial-*")))
+    done = subprocess.run([sys.executable, "-c", code, *folders], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_local_search_that_is_killed_ten_times_ends_as_if_it_had_not_been(here, searches):
+    draw = random.Random(5)
+    search, notes = searches(), Notes()
+    for come_to_it in moments(draw):
+        search.start()
+        come_to_it(search)
+        (process,) = search.running
+        assert process.poll() is None, "the search ended before its kills did"
+        search.kill(process)
+        notes.take()
+    assert len(notes.histories) == KILLS
+    search.start()
+    assert search.running[0].wait() == 0, search.running[0].log.read_text()
+    check_results(search)
+    notes.check()
+    check_weights()
+
+
+def test_a_search_of_three_workers_on_postgresql_outlives_ten_kills(here, searches):
+    draw = random.Random(7)
+    with postgres() as server:
+        options = ("--engine", "optuna", "--storage", server.url, "--heartbeat", "1")
+        search, notes = searches(*options, **server.environment), Notes()
+
+        def a_worker():
+            search.kill(draw.choice(search.running))
+
+        def all_workers():
+            for process in list(search.running):
+                search.kill(process)
+
+        victims = [a_worker] * 6 + [all_workers] * 2 + [server.restart] * 2
+        draw.shuffle(victims)
+        for come_to_it, kill in zip(moments(draw), victims, strict=True):
+            while len(search.running) < 3:
+                search.start()
+            come_to_it(search)
+            search.look()
+            search.running = [p for p in search.running if p.poll() is None]
+            assert search.running, "the search ended before its kills did"
+            kill()
+            notes.take()
+        assert len(notes.histories) == KILLS
+        while len(search.running) < 3:
+            search.start()
+        for process in search.running:
+            search.look()
+            assert process.wait() == 0, process.log.read_text()
+        check_results(search)
+        notes.check()
+        check_weights()

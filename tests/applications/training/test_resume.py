@@ -1,0 +1,217 @@
+"""Resuming: an interrupted training ends bit for bit where an uninterrupted one does."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from applications import load, runs
+from applications.training import callbacks, training
+from applications.training.training import train
+
+# Momentum, weight decay, shifted images and, with the dropout, seed generators: all have a state.
+LENET = {"arch": "lenet5", "recipe": "resnet20", "epochs": 4, "batch_size": 128, "verbose": 0}
+LENET |= {"size": 16, "args": {"dropout": 0.3}}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The run that was not interrupted, its last checkpoint kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        keep_checkpoints(patch)
+        return train(run_dir=tmp_path_factory.mktemp("whole") / "run", **LENET)
+
+
+def interrupt_after(monkeypatch, epoch, error=KeyboardInterrupt):
+    """The training is stopped right after the checkpoint of this epoch."""
+    save = callbacks.Checkpoint.on_epoch_end
+
+    def on_epoch_end(self, at, logs=None):
+        save(self, at, logs)
+        if at + 1 == epoch:
+            raise error
+
+    monkeypatch.setattr(callbacks.Checkpoint, "on_epoch_end", on_epoch_end)
+
+
+def keep_checkpoints(monkeypatch):
+    monkeypatch.setattr(training.shutil, "rmtree", lambda *args, **options: None)
+
+
+def assert_same(first, second):
+    """Same weights, history, predictions and, where kept, last checkpoint."""
+    for ours, theirs in zip(first.model.get_weights(), second.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    drop = {"columns": "seconds"}
+    pd.testing.assert_frame_equal(
+        first.history.drop(**drop), second.history.drop(**drop), check_exact=True
+    )
+    for name in ("predictions.npz", runs.CHECKPOINT):
+        if not ((first.path / name).exists() and (second.path / name).exists()):
+            continue
+        with np.load(first.path / name) as ours, np.load(second.path / name) as theirs:
+            assert ours.files == theirs.files
+            for key in set(ours.files) - {"state"}:
+                np.testing.assert_array_equal(ours[key], theirs[key])
+
+
+def test_an_interrupted_training_resumes_bit_for_bit(whole, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            train(run_dir="cut", **LENET)
+    assert not runs.is_finished("cut")
+    # What a kill in the middle of the next checkpoint leaves behind.
+    Path("cut", "checkpoint", ".partial-state.npz").write_bytes(b"PK")
+    keep_checkpoints(monkeypatch)
+    run = train(run_dir="cut", resume=True, **LENET)
+    assert_same(whole, run)
+    assert list(run.history["epoch"]) == [1, 2, 3, 4]
+
+
+def fail(*args, **kwargs):
+    raise OSError("disk full")
+
+
+@pytest.mark.parametrize(
+    ("owner", "step", "saved"),
+    [(callbacks.Journal, "on_epoch_end", False), (training, "_write_results", True)],
+    ids=["in the first epoch", "between training and test"],
+)
+def test_an_interruption_at_either_end_loses_nothing(owner, step, saved, whole, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, step, fail)
+        with pytest.raises(OSError, match="disk full"):
+            train(run_dir="cut", **LENET)
+    assert Path("cut", runs.CHECKPOINT).exists() == saved
+    run = train(run_dir="cut", resume=True, **LENET)
+    assert_same(whole, run)
+    assert not Path("cut", "checkpoint").exists()
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch):
+    interrupt_after(monkeypatch, 1)
+    with pytest.raises(KeyboardInterrupt, match="interrupted after epoch 1 of 4: `--resume` goes"):
+        train(run_dir="cut", **LENET)
+
+
+def test_resume_without_a_run_starts_one_and_a_finished_run_is_left_alone():
+    options = {**LENET, "epochs": 1}
+    run = train(resume=True, **options)
+    before = {name: os.stat(run.path / name).st_mtime_ns for name in os.listdir(run.path)}
+    again = train(resume=True, **options)
+    assert again.path == run.path == Path("runs/lenet5-digits-s0")
+    assert {name: os.stat(run.path / name).st_mtime_ns for name in os.listdir(run.path)} == before
+
+
+def test_resume_with_other_options_names_the_one_that_differs(whole):
+    with pytest.raises(ValueError, match="`alpha` must be as in the run.*1.0. Received: alpha=0.5"):
+        train(run_dir=whole.path, resume=True, alpha=0.5, **LENET)
+
+
+def test_resume_does_not_touch_a_folder_of_something_else(here):
+    (here / "thesis").mkdir()
+    (here / "thesis" / "text.txt").touch()
+    with pytest.raises(FileExistsError, match="must be a run folder or new"):
+        train(run_dir="thesis", resume=True, **LENET)
+    assert os.listdir("thesis") == ["text.txt"]
+
+
+def test_a_checkpoint_of_another_backend_is_refused(monkeypatch):
+    interrupt_after(monkeypatch, 1)
+    with pytest.raises(KeyboardInterrupt):
+        train(run_dir="cut", **LENET)
+    path = Path("cut", runs.CHECKPOINT)
+    arrays = dict(np.load(path))
+    state = {**json.loads(str(arrays["state"])), "backend": "another"}
+    np.savez(path, **{**arrays, "state": json.dumps(state)})
+    with pytest.raises(ValueError, match="`resume` must use the backend of the run, another"):
+        train(run_dir="cut", resume=True, **LENET)
+
+
+def test_a_process_that_outlives_its_claim_cannot_write_over_its_successor(monkeypatch, whole):
+    """An orphan: the run was given to another process while this one was training."""
+    save = callbacks.Checkpoint.on_epoch_end
+    folder = Path("cut", "checkpoint")
+
+    def on_epoch_end(self, at, logs=None):
+        if at + 1 == 2:
+            runs.Claim(folder)
+        save(self, at, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.Checkpoint, "on_epoch_end", on_epoch_end)
+        with pytest.raises(ValueError, match="another one has taken over. Received: cut"):
+            train(run_dir="cut", **LENET)
+    assert sorted(path.name for path in folder.iterdir()) == ["owner", "state.npz"]
+    assert epochs_saved("cut") == 1 and not runs.is_finished("cut")
+    keep_checkpoints(monkeypatch)
+    assert_same(whole, train(run_dir="cut", resume=True, **LENET))
+
+
+def test_a_process_that_lost_its_run_at_the_end_does_not_finish_it(monkeypatch):
+    results = training._write_results
+
+    def write(*args, **options):
+        written = results(*args, **options)
+        runs.Claim(Path("cut", "checkpoint"))
+        return written
+
+    monkeypatch.setattr(training, "_write_results", write)
+    with pytest.raises(ValueError, match="another one has taken over"):
+        train(run_dir="cut", **LENET)
+    assert not runs.is_finished("cut") and epochs_saved("cut") == 4
+
+
+def start(options, run_dir):
+    code = "import sys, json; from applications.training import train\n"
+    code += "train(run_dir=sys.argv[1], resume=True, **json.loads(sys.argv[2]))"
+    return subprocess.Popen([sys.executable, "-c", code, run_dir, json.dumps(options)])
+
+
+def epochs_saved(run_dir):
+    try:
+        with np.load(os.path.join(run_dir, runs.CHECKPOINT)) as saved:
+            return len(json.loads(str(saved["state"]))["history"])
+    except FileNotFoundError:
+        return 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        LENET,
+        {"arch": "resnet20", "alpha": 0.5, "recipe": "resnet20", "epochs": 3, "verbose": 0},
+        {"arch": "mobilenet", "alpha": 0.25, "epochs": 3, "args": {"dropout": 0.2}, "verbose": 0},
+        {"arch": "simpnet_300k", "alpha": 0.5, "epochs": 3, "verbose": 0},
+    ],
+    ids=lambda options: options["arch"],
+)
+def test_a_training_that_is_killed_resumes_bit_for_bit_in_a_new_process(options, here):
+    assert start(options, "whole").wait() == 0
+    for epoch in (1, 2):  # killed twice
+        process = start(options, "killed")
+        while epochs_saved("killed") < epoch:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not runs.is_finished("killed")
+    assert start(options, "killed").wait() == 0
+    assert_same(load("whole"), load("killed"))
+    shutil.rmtree(here / "killed")

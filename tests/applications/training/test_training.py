@@ -1,0 +1,604 @@
+"""Training: a flat network that takes raw images, the recipe applied to it, a full run folder."""
+
+import dataclasses
+import json
+import os
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import keras_archs
+from applications import load, runs
+from applications.data.sources import open_source
+from applications.recipes import papers as recipes
+from applications.training import training
+from applications.training.training import train
+
+FILES = {
+    *("config.yaml", "model.keras", "labels.json", "metrics.json", "history.csv", "split.json"),
+    *("profile.csv", "predictions.npz", "card.md"),
+}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Runs go to a folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_stripes(path):
+    """Three classes that are easy to tell apart: rows, columns, squares. 16x16 grey."""
+    random = np.random.default_rng(0)
+    at = np.arange(16) // 4 % 2
+    patterns = np.stack([np.tile(at[:, None], 16), np.tile(at, (16, 1)), at[:, None] ^ at])
+    y = np.arange(90) % 3
+    x = (patterns[y] * 160 + random.integers(0, 90, (90, 16, 16))).astype(np.uint8)
+    np.savez(path, x_train=x, y_train=y, x_test=x[:30], y_test=y[:30])
+
+
+@pytest.fixture
+def quick(here):
+    """Options of a training that takes a second."""
+    write_stripes(here / "stripes.npz")
+    return {"data": "stripes.npz", "epochs": 2, "batch_size": 16, "size": 16, "verbose": 0}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run that no test changes, and the images it was tested on."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_stripes(folder / "stripes.npz")
+    options = {"epochs": 2, "batch_size": 16, "size": 16, "verbose": 0, "run_dir": folder / "run"}
+    run = train("lenet5", data=folder / "stripes.npz", **options)
+    return run, np.load(folder / "stripes.npz")["x_test"]
+
+
+def config_of(arch, **options):
+    defaults = {
+        "alpha": 1.0,
+        "rho": 1.0,
+        "size": None,
+        "data": "digits",
+        "weights": None,
+        "adapt": False,
+        "seed": 0,
+    }
+    return {**defaults, "learning_rate": None, "args": {}, "arch": arch, **options}
+
+
+def resolved(arch, source=None, recipe="default", **options):
+    config = config_of(arch, **options)
+    training._resolve_input(config, source or open_source("digits"), recipes.recipe(recipe))
+    return config
+
+
+# ------------------------------------------------------------------------------------- the input
+
+
+@pytest.mark.parametrize(
+    ("arch", "size", "stem"),
+    [
+        ("lenet5", 32, None),  # asked for by its paper's recipe
+        ("mobilenet", 16, "small"),
+        ("squeezenet", 16, "small"),
+        ("simpnet_300k", 16, None),
+        ("resnet20", 16, None),
+    ],
+)
+def test_digits_are_small_and_families_with_stems_get_the_small_one(arch, size, stem):
+    config = resolved(arch)
+    assert (config["size"], config["args"].get("stem")) == (size, stem)
+
+
+def test_a_stem_that_is_asked_for_stays_and_raises_the_size_to_its_minimum():
+    config = resolved("mobilenet", args={"stem": "imagenet"})
+    assert config["args"] == {"stem": "imagenet"}
+    assert config["size"] == keras_archs.info("mobilenet").min_size
+
+
+def test_images_above_64_pixels_get_the_papers_stem():
+    assert "stem" not in resolved("mobilenet", size=96)["args"]
+    assert resolved("mobilenet", size=96, rho=0.5)["args"] == {"stem": "small"}
+
+
+def test_rho_leaves_the_network_its_smallest_input():
+    config = resolved("lenet5", rho=0.25)
+    assert training._actual_size(config) == (keras_archs.info("lenet5").min_size,) * 2
+
+
+def test_other_data_have_their_median_side_up_to_224():
+    class Source:
+        side = 500
+
+    assert resolved("mobilenet", Source(), data="photos")["size"] == 224
+    Source.side = 48
+    assert resolved("mobilenet", Source(), data="photos")["size"] == 48
+
+
+# ----------------------------------------------------------------------------------- the network
+
+
+@pytest.mark.parametrize(
+    "arch", ["lenet5", "mobilenet", "squeezenet", "resnet20", "resnet18", "simpnet_300k"]
+)
+def test_the_network_is_flat_and_computes_what_the_architecture_does(arch):
+    config = resolved(arch, alpha=0.25)
+    dataset = open_source("digits").at(training._actual_size(config))
+    keras.utils.set_random_seed(3)
+    network = training._network(config, dataset)
+    keras.utils.set_random_seed(3)
+    shape = dataset.image_shape
+    built = keras_archs.build(arch, shape, 10, alpha=0.25, **config["args"])
+
+    assert not any(isinstance(layer, keras.Model) for layer in network.layers)
+    assert network.input_shape == (None, *shape) and network.inputs[0].dtype == "uint8"
+    names = ["images", "rescaling", "normalization", *(x.name for x in built.layers[1:])]
+    assert [layer.name for layer in network.layers] == names
+    assert all(len(layer._inbound_nodes) == 1 for layer in network.layers)
+
+    images = dataset.train.batch(range(4))
+    everything = dataset.train.batch(range(len(dataset.train))) / 255
+    normal = ((images / 255 - everything.mean()) / everything.std()).astype(np.float32)
+    np.testing.assert_allclose(network(images), built(normal), rtol=1e-4, atol=1e-6)
+
+
+def prepared(arch, recipe, **options):
+    config = resolved(arch, recipe=recipe, **options)
+    dataset = open_source("digits").at(training._actual_size(config))
+    network = training._network(config, dataset)
+    training._apply(recipes.recipe(recipe), network, config)
+    return network, config
+
+
+def test_the_default_recipe_draws_he_kernels_from_the_seed():
+    (first, _), (same, _), (other, _) = (
+        prepared("mobilenetshallow", "default", alpha=0.25, seed=seed) for seed in (0, 0, 1)
+    )
+    kernels = [
+        keras.ops.convert_to_numpy(model.get_layer("conv_pw_7").kernel)
+        for model in (first, same, other)
+    ]
+    assert kernels[0].std() == pytest.approx((2 / 128) ** 0.5, rel=0.1)
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert (kernels[0] != kernels[2]).any()
+
+
+def kernel_of(network, layer):
+    return keras.ops.convert_to_numpy(network.get_layer(layer).kernel)
+
+
+def test_initializers_draw_what_they_say():
+    network, _ = prepared("squeezenet", "squeezenet", alpha=0.5)
+    squeeze = kernel_of(network, "fire9_expand3x3")
+    limit = (3 / (9 * squeeze.shape[2])) ** 0.5
+    assert 0.95 * limit < abs(squeeze).max() <= limit
+    assert squeeze.std() == pytest.approx(limit / 3**0.5, rel=0.05)
+    assert kernel_of(network, "conv10").std() == pytest.approx(0.01, rel=0.1)
+    network, _ = prepared("mobilenet", "mobilenet", alpha=0.25)
+    for layer in ("conv_dw_13", "conv_pw_13"):  # this one does not look at the fan-in
+        kernel = kernel_of(network, layer)
+        assert 0.15 < abs(kernel).max() <= 0.18 + 1e-6
+        assert kernel.std() == pytest.approx(0.88 * 0.09, rel=0.1)
+
+
+def test_he_leaves_depthwise_kernels_alone():
+    keras.utils.set_random_seed(0)
+    network, config = prepared("mobilenet", "mobilenet", alpha=0.25)
+    before = kernel_of(network, "conv_dw_13"), kernel_of(network, "conv_pw_13")
+    training._apply(recipes.recipe("default"), network, config)
+    np.testing.assert_array_equal(kernel_of(network, "conv_dw_13"), before[0])
+    assert (kernel_of(network, "conv_pw_13") != before[1]).any()
+
+
+def test_a_separable_convolution_has_a_depthwise_and_a_pointwise_kernel():
+    separable = {"separable_stem": True}
+    network, config = prepared("bninception", "googlenet", alpha=1 / 8, args=separable, size=32)
+    (layer,) = (x for x in network.layers if isinstance(x, keras.layers.SeparableConv2D))
+    before = [keras.ops.convert_to_numpy(weight) for weight in layer.trainable_variables]
+    training._apply(recipes.recipe("default"), network, config)
+    for weight, values in zip(layer.trainable_variables, before, strict=True):
+        drawn = (keras.ops.convert_to_numpy(weight) != values).any()
+        assert drawn == (weight.name == "pointwise_kernel")
+    optimizer = training._optimizer(recipes.recipe("default"), network, 1e-3, 100)
+    decayed = [w.name for w in layer.trainable_variables if optimizer._use_weight_decay(w)]
+    assert decayed == ["pointwise_kernel"]
+
+
+def small_vgg(arch, **options):
+    return keras_archs.build(arch, (16, 16, 1), 10, alpha=1 / 16, stem="small", **options)
+
+
+@pytest.mark.parametrize("arch", ["vgg13", "vgg16c", "vgg19"])
+def test_deep_vggs_start_from_layers_of_vgg11(arch, here):
+    shallow = small_vgg("vgg11")
+    shallow.save(here / "vgg11.keras")
+    recipe = recipes.recipe(arch)
+    config = resolved(arch, alpha=1 / 16, weights="vgg11.keras", size=16)
+    deep = small_vgg(arch)
+    training._apply(recipe, deep, config)
+    for layer in recipe.pretrained_layers:
+        theirs = shallow.get_layer(layer).get_weights()
+        for ours, given in zip(deep.get_layer(layer).get_weights(), theirs, strict=True):
+            np.testing.assert_array_equal(ours, given)
+    rest = [
+        x
+        for x in deep.layers
+        if isinstance(x, keras.layers.Conv2D) and x.name not in recipe.pretrained_layers
+    ]
+    drawn = np.concatenate([kernel_of(deep, layer.name).ravel() for layer in rest])
+    assert drawn.std() == pytest.approx(0.01, rel=0.05) and abs(drawn.mean()) < 1e-3
+
+
+def test_a_vgg_of_another_width_does_not_fit(here):
+    small_vgg("vgg11").save(here / "vgg11.keras")
+    config = resolved("vgg16", weights="vgg11.keras", size=16)
+    wider = keras_archs.VGG16((16, 16, 1), 10, alpha=1 / 8, stem="small")
+    with pytest.raises(ValueError, match="layer `block1_conv1` has weights"):
+        training._apply(recipes.recipe("vgg16"), wider, config)
+
+
+def test_a_vgg_is_trained_from_the_run_of_another(quick, here, monkeypatch):
+    """What else the recipe needs is taken to be there."""
+    for name in ("vgg11", "vgg16"):
+        there = dataclasses.replace(recipes.recipe(name), needs=())
+        monkeypatch.setitem(recipes._RECIPES, name, there)
+    options = {**quick, "alpha": 1 / 16, "epochs": 1}
+    with pytest.raises(ValueError, match="`weights` must be the file of a trained vgg11"):
+        train("vgg13", recipe="vgg13", **options)
+    assert os.listdir(here) == ["stripes.npz"]
+    shallow = train("vgg11", recipe="vgg11", run_dir="a", **options)
+    weights = shallow.path / "model.keras"
+    run = train("vgg13", recipe="vgg13", weights=weights, learning_rate=1e-9, **options)
+    for layer in ("block3_conv2", "predictions"):
+        np.testing.assert_allclose(
+            kernel_of(run.model, layer), kernel_of(shallow.model, layer), rtol=1e-4, atol=1e-7
+        )
+
+
+def test_weights_from_a_file_are_where_training_starts(here):
+    given = keras_archs.LeNet5((32, 32, 1), 10)
+    given.save(here / "given.keras")
+    network, _ = prepared("lenet5", "default", weights="given.keras")
+    for ours, theirs in zip(network.get_weights(), given.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_default_recipe_follows_short_trainings_with_its_statistics():
+    network, _ = prepared("resnet20", "default")
+    norms = [x for x in network.layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert norms and all(layer.momentum == 0.9 for layer in norms)
+
+
+def test_networks_without_batchnorm_get_the_lower_rate():
+    default = recipes.recipe("default")
+    assert prepared("squeezenet", "default")[1]["learning_rate"] == default.plain_learning_rate
+    assert prepared("resnet20", "default")[1]["learning_rate"] == default.learning_rate
+    assert prepared("resnet20", "default", learning_rate=0.5)[1]["learning_rate"] == 0.5
+
+
+def test_weight_decay_of_adamw_leaves_out_biases_norms_and_depthwise_kernels():
+    network, _ = prepared("mobilenet", "default", alpha=0.25)
+    optimizer = training._optimizer(recipes.recipe("default"), network, 1e-3, 100)
+    decayed = [v.path for v in network.trainable_variables if optimizer._use_weight_decay(v)]
+    assert "conv1/kernel" in decayed and "conv_pw_1/kernel" in decayed
+    assert all(path.endswith("kernel") and "_dw_" not in path for path in decayed)
+
+
+def test_weight_decay_of_sgd_is_a_penalty_with_the_papers_gradient():
+    network, _ = prepared("resnet20", "resnet20")
+    training._optimizer(recipes.recipe("resnet20"), network, 0.1, 100)
+    kernels = [
+        keras.ops.convert_to_numpy(v) for v in network.trainable_variables if v.name == "kernel"
+    ]
+    penalty = float(sum(network.losses))
+    assert penalty == pytest.approx(sum(1e-4 / 2 * (k**2).sum() for k in kernels), rel=1e-4)
+
+
+def rates(recipe, steps, at):
+    schedule = training._schedule(recipes.recipe(recipe), 1.0, steps)
+    return [float(schedule(step)) for step in at]
+
+
+def test_schedules_are_those_of_the_recipes():
+    assert rates("resnet20", 64_000, [0, 31_999, 32_000, 47_999, 48_000]) == pytest.approx(
+        [1, 1, 0.1, 0.1, 0.01]
+    )
+    assert rates("resnet110", 64_000, [0, 399, 400, 32_000]) == pytest.approx([0.1, 0.1, 1, 0.1])
+    assert rates("squeezenet", 100, [0, 50, 100]) == pytest.approx([1, 0.5, 0])
+    # Many steps in a short training: the last of those that begin at once counts.
+    assert rates("mobilenetv2", 2, [0, 1]) == pytest.approx([0.98**102, 0.98**308], rel=0.05)
+    assert rates("default", 100, [0, 5, 10, 55, 100]) == pytest.approx(
+        [0, 0.5, 1, 0.5, 0], abs=1e-6
+    )
+
+
+# ---------------------------------------------------------------------------------- the run folder
+
+
+def test_a_run_folder_is_complete_and_tells_all(trained):
+    run, _ = trained
+    files = {name for name in os.listdir(run.path) if not name.startswith("events.")}
+    assert files == FILES and len(os.listdir(run.path)) == len(FILES) + 1
+
+    assert tuple(run.config) == runs.OPTIONS
+    assert run.config["size"] == 16 and run.config["learning_rate"] == 1e-3
+    assert run.config["precision"] == "float32" and run.config["recipe"] == "default"
+    assert run.labels == ("0", "1", "2")
+    columns = "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds".split(",")
+    assert list(run.history) == columns and list(run.history["epoch"]) == [1, 2]
+
+    profile = keras_archs.profile(run.model)
+    metrics = run.metrics
+    assert (metrics["params"], metrics["macs"]) == (profile.params, profile.macs)
+    assert metrics["input_shape"] == [16, 16, 1] and metrics["epochs"] == 2
+    assert metrics["validation_accuracy"] == run.history["val_accuracy"].iloc[-1]
+    assert 0 < metrics["latency_ms_p50"] <= metrics["latency_ms_p95"]
+    assert {"test_accuracy", "macro_f1", "test_loss", "confusion_matrix", "per_class"} < set(
+        metrics
+    )
+    assert len(pd.read_csv(run.path / "profile.csv")) == len(profile.rows)
+    assert json.loads((run.path / "split.json").read_text())["test"]["count"] == 30
+    card = (run.path / "card.md").read_text()
+    assert "lenet5 on stripes" in card and "30 test images" in card and str(run.path) in card
+
+
+def test_predictions_are_those_of_the_saved_model(trained):
+    run, images = trained
+    saved = np.load(run.path / "predictions.npz", allow_pickle=False)
+    assert list(saved["ids"][:2]) == ["test/0", "test/1"]
+    assert saved["probabilities"].dtype == np.float32
+    np.testing.assert_allclose(run.predict(images), saved["probabilities"], atol=1e-5)
+    accuracy = (saved["probabilities"].argmax(axis=1) == saved["labels"]).mean()
+    assert run.metrics["test_accuracy"] == pytest.approx(accuracy)
+
+
+def test_predict_takes_files_and_arrays_of_any_size_and_colour(trained, here):
+    run, _ = trained
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    Image.fromarray(pixels).save(here / "a.png")
+    from_file, from_array = run.predict("a.png"), run.predict(pixels[None])
+    assert from_file.shape == (1, 3) and from_file.dtype == np.float32
+    np.testing.assert_array_equal(from_file, from_array)
+    np.testing.assert_allclose(run.predict(["a.png", here / "a.png"])[1:], from_file, rtol=1e-5)
+
+
+def test_the_saved_network_is_plain_keras_without_an_optimizer(trained):
+    model = keras.saving.load_model(trained[0].path / "model.keras", safe_mode=True)
+    assert not model.compiled
+    assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+
+
+def test_rows_of_the_profile_and_the_saved_model_agree(trained):
+    run, _ = trained
+    assert load(run.path).model.count_params() == run.metrics["params"]
+
+
+def test_a_training_learns_and_repeats_with_its_seed(quick):
+    options = {**quick, "epochs": 6}
+    first, again = (train("lenet5", **options) for _ in range(2))
+    other = train("lenet5", seed=1, **{**options, "epochs": 1})
+    assert [str(run.path) for run in (first, again, other)] == [
+        *("runs/lenet5-stripes-s0", "runs/lenet5-stripes-s0-2", "runs/lenet5-stripes-s1")
+    ]
+    assert first.metrics["test_accuracy"] > 0.9
+    drop = {"columns": "seconds"}
+    pd.testing.assert_frame_equal(first.history.drop(**drop), again.history.drop(**drop))
+    for ours, same in zip(first.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, same)
+    assert first.history["loss"][0] != other.history["loss"][0]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's tracing")
+def test_a_training_traces_its_step_once(quick, monkeypatch):
+    traced, step = [], keras.Model.train_step
+    monkeypatch.setattr(
+        keras.Model, "train_step", lambda self, data: traced.append(self.name) or step(self, data)
+    )
+    train("lenet5", **quick)
+    assert traced == ["lenet5"]
+
+
+def test_a_config_repeats_its_run_in_a_new_folder(quick):
+    options = {**quick, "alpha": 0.5, "rho": 0.5, "size": (40, 32), "args": {"dropout": 0.1}}
+    run = train("lenet5", **options)
+    assert run.config["size"] == [40, 32] and run.metrics["input_shape"] == [20, 16, 1]
+    again = train(**run.config, verbose=0)
+    assert again.path != run.path and again.config == run.config
+    assert again.history["loss"].equals(run.history["loss"])
+
+
+def test_mixed_precision_is_the_runs_own(quick):
+    run = train("lenet5", precision="mixed_bfloat16", **quick)
+    assert run.model.get_layer("c1").compute_dtype == "bfloat16"
+    assert run.model.get_layer("normalization").compute_dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_balanced_classes_change_the_loss(quick, here):
+    data = dict(np.load(quick["data"]))
+    rows = np.flatnonzero((data["y_train"] == 0) | (np.arange(90) < 30))
+    np.savez(
+        "rare.npz", **{**data, "x_train": data["x_train"][rows], "y_train": data["y_train"][rows]}
+    )
+    plain, balanced = (
+        train("lenet5", **{**quick, "data": "rare.npz"}, class_weight=weight)
+        for weight in (None, "balanced")
+    )
+    assert plain.history["loss"][0] != balanced.history["loss"][0]
+
+
+def history(run):
+    return run.history.drop(columns="seconds")
+
+
+def test_weight_decay_and_shift_take_the_place_of_the_recipes(quick):
+    default = recipes.recipe("default")
+    plain = train("lenet5", **quick)
+    assert (plain.config["weight_decay"], plain.config["shift"]) == (None, None)
+    same = train("lenet5", weight_decay=default.weight_decay, shift=default.shift, **quick)
+    pd.testing.assert_frame_equal(history(same), history(plain))
+    for changed in ({"weight_decay": 1.0}, {"shift": 0.5}):
+        assert not history(train("lenet5", **changed, **quick)).equals(history(plain))
+
+
+def test_strong_weight_decay_shrinks_kernels(quick):
+    kernels = [
+        np.linalg.norm(kernel_of(train("lenet5", weight_decay=decay, **quick).model, "f6"))
+        for decay in (0.0, 30.0)
+    ]
+    assert kernels[1] < 0.9 * kernels[0]
+
+
+def test_a_batch_is_never_larger_than_the_data(quick):
+    run = train("lenet5", **{**quick, "batch_size": 1000})
+    assert run.config["batch_size"] == 81  # 90 less 10 % for validation
+
+
+def test_verbose_says_how_it_went_and_where_it_is(quick, capfd):
+    train("lenet5", **{**quick, "verbose": 1})
+    out, err = capfd.readouterr()
+    lines = [line for line in err.splitlines() if line.startswith("epoch")]
+    assert len(lines) == 2 and "loss" in lines[0] and "ETA 0:00:00" in lines[1]
+    assert out.startswith("lenet5 on stripes: ") and out.endswith("-> runs/lenet5-stripes-s0\n")
+    assert "15.0K parameters" in out and out.count("\n") == 1
+
+
+def test_silence(quick, capfd):
+    train("lenet5", **quick)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_with_advice(quick):
+    options = {**quick, "recipe": "resnet20", "learning_rate": 1e20, "run_dir": "x"}
+    with pytest.raises(ValueError, match="lower `learning_rate`.*Received: loss=.*in epoch 1") as e:
+        train("lenet5", **options)
+    assert "\n" not in str(e.value)
+    assert (os.path.exists("x/config.yaml"), os.path.exists("x/metrics.json")) == (True, False)
+
+
+# ------------------------------------------------------------------------------ trials of a search
+
+
+TESTED = {"test_accuracy", "macro_f1", "test_loss", "confusion_matrix", "per_class"}
+
+
+def test_a_trial_is_scored_on_validation_and_its_test_adds_what_training_would_have(quick, here):
+    config = {name: value for name, value in quick.items() if name != "verbose"}
+    whole = train("lenet5", **quick)
+    trial = training.train_trial({"arch": "lenet5", **config}, "trial")
+    assert trial.config == whole.config
+    assert set(trial.metrics) == set(whole.metrics) - TESTED
+    assert not os.path.exists("trial/predictions.npz") and not os.path.exists("trial/checkpoint")
+    assert "not used: this is a trial of a search" in (trial.path / "card.md").read_text()
+    tested = training.test_trial("trial")
+    for ours, theirs in zip(tested.model.get_weights(), whole.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert list(tested.metrics) == list(whole.metrics)
+    for name in TESTED | {"validation_accuracy", "params", "macs", "epochs"}:
+        assert tested.metrics[name] == whole.metrics[name]
+    with np.load("trial/predictions.npz") as ours, np.load(whole.path / "predictions.npz") as other:
+        assert ours.files == other.files
+        assert all((ours[name] == other[name]).all() for name in ours.files)
+    assert "used once, after training" in (trial.path / "card.md").read_text()
+    before = (trial.path / "predictions.npz").stat().st_mtime_ns
+    assert training.test_trial("trial").metrics == tested.metrics
+    assert (trial.path / "predictions.npz").stat().st_mtime_ns == before
+
+
+def test_a_trial_never_reads_a_test_image(quick, monkeypatch):
+    monkeypatch.setattr(training, "_test", lambda *args: pytest.fail("the test images were read"))
+    training.train_trial({"arch": "lenet5", "data": quick["data"], "epochs": 1}, "trial")
+
+
+def test_a_trial_reports_its_epochs_and_may_stop_early(quick):
+    config = {"arch": "lenet5", **quick, "epochs": 4}
+    del config["verbose"]
+    rows = []
+    run = training.train_trial(config, "part", until=2, report=rows.append)
+    assert [row["epoch"] for row in rows] == [1, 2] and run.metrics["epochs"] == 2
+    assert run.config["epochs"] == 4 and os.path.exists("part/checkpoint/state.npz")
+    assert training.train_trial(config, "part", until=2, report=rows.append).metrics == run.metrics
+    run = training.train_trial(config, "part", report=rows.append)
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4] and run.metrics["epochs"] == 4
+    assert not os.path.exists("part/checkpoint")
+    whole = training.train_trial(config, "whole")
+    for ours, theirs in zip(run.model.get_weights(), whole.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    pd.testing.assert_frame_equal(history(run), history(whole))
+
+
+def test_what_is_planned_is_what_is_trained(quick, here):
+    before = sorted(here.rglob("*"))
+    plan = training.planned("lenet5", {"data": "stripes.npz", "batch_size": 1000, "size": 16})
+    assert sorted(here.rglob("*")) == before
+    assert (plan.input_shape, plan.classes, plan.data_name) == ((16, 16, 1), 3, "stripes")
+    assert plan.options["batch_size"] == 81 and plan.options["epochs"] >= 1
+    assert set(plan.options) == set(runs.OPTIONS) - {"arch", "alpha", "rho"}
+
+
+# ----------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"arch": "lenet"}, "Did you mean 'lenet5'.*Received: arch='lenet'"),
+        ({"alpha": 0}, "`alpha` must be > 0. Received: alpha=0"),
+        ({"alpha": float("nan")}, "`alpha` must be > 0"),
+        ({"rho": 1.5}, "`rho` must be in"),
+        ({"epochs": 0}, "`epochs` must be an integer >= 1. Received: epochs=0"),
+        ({"epochs": 1.5}, "`epochs` must be an integer"),
+        ({"batch_size": -1}, "`batch_size` must be an integer >= 1"),
+        ({"learning_rate": 0}, "`learning_rate` must be > 0. Received: learning_rate=0"),
+        ({"learning_rate": "1e-3"}, "`learning_rate` must be > 0. Received: learning_rate='1e-3'"),
+        ({"weight_decay": -1e-4}, "`weight_decay` must be a number >= 0. Received: weight_decay="),
+        ({"weight_decay": float("inf")}, "`weight_decay` must be a number >= 0"),
+        ({"weight_decay": True}, "`weight_decay` must be a number >= 0"),
+        ({"shift": 1}, r"`shift` must be in \[0, 1\). Received: shift=1"),
+        ({"shift": -0.1}, r"`shift` must be in \[0, 1\)"),
+        ({"shift": "0.1"}, r"`shift` must be in \[0, 1\)"),
+        ({"seed": -1}, "`seed` must be an integer in"),
+        ({"size": 0}, "`size` must be a side"),
+        ({"size": (16, 16, 1)}, "`size` must be a side"),
+        ({"size": 8}, "at least 16x16"),
+        ({"recipe": "defualt"}, "Did you mean 'default'"),
+        ({"recipe": "alexnet"}, "principal components .* is not available yet.*recipe='alexnet'"),
+        ({"recipe": "resnet50"}, "random scale.*are not available yet.*recipe='resnet50'"),
+        ({"resize": "squash"}, "`resize` must be one of 'stretch'"),
+        ({"class_weight": "even"}, "`class_weight` must be one of None, 'balanced'"),
+        ({"precision": "float8"}, "`precision` must be one of"),
+        ({"weights": "none.keras"}, "none.keras"),
+        ({"data": "digit"}, "Did you mean 'digits'"),
+        ({"threads": 0}, "`threads` must be an integer >= 1"),
+    ],
+)
+def test_wrong_arguments_leave_nothing_behind(options, message, here):
+    with pytest.raises((ValueError, OSError), match=message) as error:
+        train(**{"arch": "lenet5", **options})
+    assert "\n" not in str(error.value)
+    assert os.listdir(here) == []
+
+
+@pytest.mark.parametrize("name", ["stemm", "include_top", "alpha"])
+@pytest.mark.parametrize("size", [None, 16])
+def test_an_argument_that_is_not_the_familys_own_is_a_type_error(name, size, here):
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+        train("mobilenet", size=size, args={name: "small"})
+    assert os.listdir(here) == []
+
+
+def test_a_folder_that_exists_is_left_alone(here, quick):
+    (here / "mine").mkdir()
+    with pytest.raises(FileExistsError, match="`run_dir` must not exist"):
+        train("lenet5", run_dir="mine", **quick)
+    assert os.listdir("mine") == []
+
+
+def test_threads_are_set_before_tensorflow_starts_or_not_at_all(quick):
+    keras.ops.zeros(1)
+    with pytest.raises(ValueError, match="`threads` must be .*Received: threads=3"):
+        train("lenet5", threads=3, **quick)

@@ -1,0 +1,135 @@
+"""The cost model's multiply-adds against a count of what is really computed.
+
+The second count shares no code with `profile`: it runs a network on one image and watches the
+convolutions and matrix products that `keras.ops` carries out, their arrays in hand. A large network
+is traced instead of run: the same calls on arrays that have a shape and no values.
+"""
+
+import inspect
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras.src import ops  # where the layers look their operations up
+from keras.src.backend import compute_output_spec
+
+import keras_archs
+from keras_archs.graph import without_values
+
+if keras.backend.backend() != "tensorflow":
+    pytest.skip("counted where layers run one by one, without compilation", allow_module_level=True)
+
+
+@pytest.fixture
+def multiply_adds(monkeypatch):
+    """The multiply-adds of every convolution and matrix product so far."""
+    counted = []
+
+    def watch(name, count):
+        original = getattr(ops, name)
+
+        def watched(inputs, *args, **kwargs):
+            outputs = original(inputs, *args, **kwargs)
+            kernels = (array.shape for array in args if hasattr(array, "shape"))
+            counted.append(count(inputs.shape, *kernels, outputs.shape))
+            return outputs
+
+        monkeypatch.setattr(ops, name, watched)
+
+    def convolution(inputs, kernel, outputs):
+        """A kernel of (height, width, inputs of a group, outputs) at each place of the map."""
+        return math.prod(outputs[:-1]) * math.prod(kernel)
+
+    def separable(inputs, depthwise, pointwise, outputs):
+        return math.prod(outputs[:-1]) * (math.prod(depthwise) + math.prod(pointwise))
+
+    def product(left, right, outputs):
+        return math.prod(outputs) * left[-1]
+
+    watch("conv", convolution)
+    watch("depthwise_conv", convolution)
+    watch("separable_conv", separable)
+    watch("matmul", product)
+    return counted
+
+
+def run_eagerly(model):
+    """Layer by layer, with values of their own."""
+    model(np.zeros((1, *model.input_shape[1:]), "float32"), training=False)
+
+
+def trace(model):
+    image = keras.KerasTensor((1, *model.input_shape[1:]))
+    compute_output_spec(lambda x: model(x, training=False), image)
+
+
+def test_the_count_of_a_known_network(multiply_adds):
+    run_eagerly(keras_archs.LeNet5())
+    c1, c3, dense = 28 * 28 * 25 * 6, 10 * 10 * 25 * 6 * 16, [400 * 120, 120 * 84, 84 * 10]
+    assert multiply_adds == [c1, c3, *dense]
+
+
+def test_the_count_of_groups_and_depths(multiply_adds):
+    inputs = keras.Input((6, 6, 8))
+    x = keras.layers.Conv2D(12, 3, groups=4)(inputs)
+    x = keras.layers.DepthwiseConv2D(2, depth_multiplier=3)(x)
+    model = keras.Model(inputs, x)
+    run_eagerly(model)
+    assert multiply_adds == [4 * 4 * 9 * 2 * 12, 3 * 3 * 4 * 36]
+    assert keras_archs.profile(model).macs == sum(multiply_adds)
+
+
+# A Highway network, whose layers have two convolutions, and those that group or pad in other ways.
+FEW = ["highway19", "mobilenetv2", "simplenet_310k", "squeezenet", "nin"]
+TOO_DEEP = {"resnet1202", "resnet1202v2"}  # as deep as twenty others that have the same blocks
+EVERY = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name not in FEW))
+    for name in keras_archs.list_archs()
+    if name not in TOO_DEEP
+]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_architecture_computes_what_its_profile_says(name, multiply_adds):
+    model = keras_archs.build(name, alpha=1 / 8)
+    run_eagerly(model)
+    assert sum(multiply_adds) == keras_archs.profile(model).macs
+    assert sum(multiply_adds) == keras_archs.profile(name, alpha=1 / 8).macs
+    assert len(multiply_adds) > 4
+
+
+# ----------------------------------------------------------------------------- keras.applications
+
+BUILDERS = {
+    name: builder
+    for name, builder in inspect.getmembers(keras.applications, callable)
+    if "weights" in inspect.signature(builder).parameters
+}
+SIZES = dict.fromkeys(["MobileNetV3Large", "MobileNetV3Small"], (224, 224, 3))  # else open sides
+
+
+def test_all_builders_of_keras_applications_are_met():
+    assert len(BUILDERS) >= 40
+    assert {"ConvNeXtXLarge", "EfficientNetV2L", "NASNetLarge", "Xception"} <= BUILDERS.keys()
+
+
+def test_a_network_that_is_traced_does_what_it_does_when_it_runs(multiply_adds):
+    model = keras.applications.MobileNetV3Small(input_shape=(32, 32, 3), weights=None)
+    run_eagerly(model)
+    run = multiply_adds.copy()
+    multiply_adds.clear()
+    trace(model)
+    assert multiply_adds == run
+    assert sum(run) == keras_archs.profile(model).macs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUILDERS)
+def test_every_builder_of_keras_applications(name, multiply_adds):
+    with without_values():
+        model = BUILDERS[name](weights=None, input_shape=SIZES.get(name))
+        trace(model)
+    counted = keras_archs.profile(model)
+    assert counted.macs == sum(multiply_adds) > 0
+    assert counted.params == model.count_params() == sum(row.params for row in counted.rows)

@@ -1,0 +1,79 @@
+"""Every architecture that its paper builds for images of CIFAR's size learns from real ones.
+
+The images are those of CIFAR-10, compressed, so that no accuracy here compares with a published
+one; that the loss falls is all that is asked.
+"""
+
+import io
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_archs
+from applications.recipes.papers import recipe
+from applications.training import training
+from keras_archs.graph import deep_graphs
+
+pytestmark = pytest.mark.slow
+if keras.backend.backend() != "tensorflow":
+    pytest.skip("compiles for minutes on other backends", allow_module_level=True)
+
+EXEMPT = {
+    "resnext29_8x64d",  # grouped convolutions: seconds a step on a CPU, as its docstring says
+    "wideresnet",  # is WRN_28_10 unless its arguments say otherwise
+}
+LONG_TO_TRACE = {"resnet1202", "resnet1202v2"}  # four minutes; without a graph a step takes 15 s
+CIFAR = [
+    name
+    for name in keras_archs.list_archs()
+    if max(keras_archs.info(name).input_shape[:2]) <= 32 and name not in EXEMPT
+]
+
+
+@pytest.fixture(scope="module")
+def cifar10(shared_data):
+    """500 images, normalised, and their labels: 50 of each class, in mixed order."""
+    with np.load(shared_data / "cifar10_train.npz") as file:
+        header, scans, labels = file["header"].tobytes(), file["scans"], file["labels"]
+        ends = np.cumsum(file["lengths"], dtype=np.int64)
+    chosen = np.concatenate([np.flatnonzero(labels == label)[:50] for label in range(10)])
+    chosen = np.random.default_rng(0).permutation(chosen)
+    images = []
+    for index in chosen:
+        begin = ends[index - 1] if index else 0
+        jpeg = header + scans[begin : ends[index]].tobytes() + b"\xff\xd9"
+        images.append(np.asarray(Image.open(io.BytesIO(jpeg), formats=("JPEG",))))
+    images = np.stack(images).astype("float32") / 255
+    mean, deviation = images.mean(axis=(0, 1, 2)), images.std(axis=(0, 1, 2))
+    return (images - mean) / deviation, labels[chosen]
+
+
+@pytest.mark.parametrize("name", CIFAR)
+def test_the_loss_falls(name, cifar10):
+    """All at a quarter of their width; those that are large at full width take few steps."""
+    images, labels = cifar10
+    large = keras_archs.profile(name).macs >= 300e6
+    eager = name in LONG_TO_TRACE
+    model = keras_archs.build(name, (32, 32, 3), 10, alpha=0.25, dropout=0)
+    training._draw(model, recipe("default"), seed=0)
+    normalised = any(isinstance(x, keras.layers.BatchNormalization) for x in model.layers)
+    optimizer = keras.optimizers.Adam(3e-3 if normalised else 1e-3, clipnorm=1.0)
+    if eager:
+        # The paper's warm-up rate.
+        optimizer = keras.optimizers.SGD(0.01, momentum=0.9, clipnorm=1.0)
+    optimizer.build(model.trainable_variables)  # else the first step is traced twice
+    model.compile(
+        optimizer,
+        loss="sparse_categorical_crossentropy",
+        jit_compile=False,
+        run_eagerly=eager,
+    )
+    if large:
+        with deep_graphs():
+            losses = [float(model.train_on_batch(images[:8], labels[:8])) for _ in range(20)]
+    else:
+        losses = model.fit(images, labels, batch_size=50, epochs=6, verbose=0).history["loss"]
+    assert np.isfinite(losses).all()
+    assert losses[-1] < 0.99 * losses[0], losses  # deep networks without shortcuts are slow

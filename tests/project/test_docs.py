@@ -1,0 +1,59 @@
+"""The documents say what the code does: tables are current, links and names lead somewhere."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+import keras_archs
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LISTS = [ROOT / "README.md", ROOT / "docs" / "lineage.md"]  # pages that name every architecture
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+@pytest.fixture(scope="module")
+def tables():
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "docs")  # as where it is run
+        yield module
+
+
+@pytest.mark.slow  # profiles every architecture
+@every_page
+def test_tables_are_current(page, tables):
+    assert tables.with_tables(page.read_text()) == page.read_text(), "run `python docs/tables.py`"
+
+
+def rows(page):
+    """The names in the tables of architectures."""
+    return re.findall(r"^\| `(\w+)` \|", page.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", LISTS, ids=lambda page: page.name)
+def test_every_architecture_has_a_row(page):
+    titles = [title for titles in keras_archs.MODULES.values() for title in titles]
+    assert sorted(rows(page)) == sorted(titles)
+
+
+def test_a_table_is_made_between_its_marks_and_nothing_else_is_touched(tables):
+    text = "before\n<!-- networks: lenet5 mobile*v2 -->\nold\n<!-- networks: end -->\nafter\n"
+    made = tables.with_tables(text)
+    assert made.startswith("before\n<!-- networks: lenet5 mobile*v2 -->\n\n| network | year |")
+    assert made.endswith("|\n\n<!-- networks: end -->\nafter\n") and "old" not in made
+    lenet5 = "1998 | LeCun et al. | 32x32x1 | 61,706 | 416,520 | MNIST 99.05 % | 16"
+    assert f"| `LeNet5` | {lenet5} |" in made
+    link = "[Sandler et al.](https://arxiv.org/abs/1801.04381)"
+    assert f"| `MobileNetV2` | 2018 | {link} | 224x224x3 | 3,538,984 | 300,774,272 |" in made
+    assert tables.with_tables(made) == made
+
+
+@every_page
+def test_links_within_the_project_lead_to_a_file(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target

@@ -1,0 +1,528 @@
+"""The search spaces: every sample is valid, within its budget and true to its principles."""
+
+import math
+import random
+
+import keras_tuner
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import keras_archs
+import tuning
+from keras_archs.families.chains import MOST_FILTERS, check_rows
+from keras_archs.families.simpnet import SIMPNET_5M, _rows
+from keras_archs.graph import without_values
+from tuning import Budget, arch_space, space
+from tuning.budget import WIDEST, Skeleton, fitted
+from tuning.principles import PRINCIPLES
+
+CASES = [  # input shape, classes, budget
+    ((28, 28, 1), 10, Budget(params=20_000)),
+    ((32, 32, 3), 10, Budget(params=60_000, macs=5_000_000)),
+    ((32, 32, 3), 100, Budget(params=300_000)),
+    ((96, 96, 3), 10, Budget(params=1_000_000, macs=100_000_000)),
+    ((96, 96, 3), 100, Budget(params=5_000_000, macs=2_000_000_000)),
+]
+CIFAR = {"input_shape": (32, 32, 3), "classes": 10}
+
+
+class Values:
+    """An `hp` that takes the given values, else the defaults."""
+
+    def __init__(self, **given):
+        self.given, self.values, self.choices = given, {}, {}
+
+    def pick(self, name, default, options):
+        assert name not in self.values, f"{name} is asked for twice"
+        assert default in options, f"{name}: the default is none of its values"
+        self.choices[name] = options
+        self.values[name] = self.given.get(name, default)
+        assert self.values[name] in options, f"{name} has no {self.values[name]}"
+        return self.values[name]
+
+    def Choice(self, name, values, default):
+        return self.pick(name, default, values)
+
+    def Int(self, name, low, high, default):
+        return self.pick(name, default, list(range(low, high + 1)))
+
+    def Float(self, name, low, high, step, default):
+        count = round((high - low) / step) + 1
+        return self.pick(name, default, [round(low + at * step, 6) for at in range(count)])
+
+    def Fixed(self, name, value):
+        return self.pick(name, value, [value])
+
+
+class Draw(Values):
+    """An `hp` that draws all values from a seed."""
+
+    def __init__(self, seed):
+        super().__init__()
+        self.random = random.Random(seed)
+
+    def pick(self, name, default, options):
+        self.given[name] = self.random.choice(options)
+        return super().pick(name, default, options)
+
+
+def layers_of(rows):
+    """Filters, kernel, stride, padding and what follows, for each convolution."""
+    for row in rows[:-1]:
+        filters, geometry, *steps = row.split()
+        yield int(filters), *map(int, geometry.split("/")), steps
+
+
+def counted(rows, input_shape, classes):
+    """Parameters and MACs of a chain, by its own arithmetic."""
+    *sides, channels = input_shape
+    params = macs = 0
+    for filters, kernel, stride, padding, steps in layers_of(rows):
+        sides = [(side + 2 * padding - kernel) // stride + 1 for side in sides]
+        weights = kernel**2 * channels * filters
+        params, macs = params + weights + 5 * filters, macs + weights * math.prod(sides)
+        channels = filters
+        if any("2/2/0" in step for step in steps):
+            sides = [-(-side // 2) for side in sides]
+    return params + (channels + 1) * classes, macs + channels * classes
+
+
+def widths(rows):
+    return [filters for filters, *_ in layers_of(rows)]
+
+
+def binding(counts, budget):
+    limits = budget.params or math.inf, budget.macs or math.inf
+    return max(count / limit for count, limit in zip(counts, limits, strict=True))
+
+
+def check_samples(case, count, built):
+    input_shape, classes, budget = case
+    short = 0
+    for seed in range(count):
+        rows = space(Draw(seed), input_shape=input_shape, classes=classes, budget=budget)["rows"]
+        counts = counted(rows, input_shape, classes)
+        assert binding(counts, budget) <= 1, seed
+        short += binding(counts, budget) < 0.97
+        if seed < built:
+            profile = keras_archs.profile(
+                "simpnet", input_shape=input_shape, classes=classes, rows=rows
+            )
+            assert (profile.params, profile.macs) == counts, seed
+    assert short <= count / 100
+
+
+# --------------------------------------------------------------------------------------- the budget
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_samples_use_the_budget_up_and_never_exceed_it(case):
+    check_samples(case, 300, built=5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_ten_thousand_samples_use_the_budget_up_and_never_exceed_it(case):
+    check_samples(case, 10_000, built=100)
+
+
+@given(
+    height=st.integers(1, 70),
+    width=st.integers(1, 70),
+    channels=st.integers(1, 5),
+    classes=st.integers(1, 200),
+    params=st.none() | st.integers(300, 3_000_000),
+    macs=st.none() | st.integers(300, 10**9),
+    binding_ones=st.just("all") | st.lists(st.sampled_from(sorted(PRINCIPLES)), unique=True),
+    seed=st.integers(0, 10**6),
+)
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_whatever_the_budget_a_sample_is_valid_and_within_or_none_is_possible(
+    height, width, channels, classes, params, macs, binding_ones, seed
+):
+    if params is None and macs is None:
+        params = 100_000
+    budget, shape = Budget(params, macs), (height, width, channels)
+    hp = Draw(seed)
+    try:
+        rows = space(hp, input_shape=shape, classes=classes, budget=budget, principles=binding_ones)
+    except ValueError as error:
+        assert "the smallest possible network" in str(error)
+        smallest = [int(w.replace(",", "")) for w in str(error).split() if w[0].isdigit()][:2]
+        assert binding(smallest, budget) > 1
+        return
+    check_rows(rows["rows"])
+    counts = counted(rows["rows"], shape, classes)
+    assert binding(counts, budget) <= 1
+    if min(widths(rows["rows"])) >= 4:  # 97 % is for 99 of 100 samples, this is for each
+        assert binding(counts, budget) >= 0.95 * hp.values["share"]
+
+
+def test_layers_of_one_group_stay_within_two_filters_and_none_is_wider_than_the_next():
+    for seed in range(100):
+        hp = Draw(seed)
+        rows = space(hp, **CIFAR, budget=Budget(params=100_000))["rows"]
+        found = widths(rows)
+        assert found == sorted(found)
+        hp_depths = [hp.values[f"depth_{group}"] for group in range(1, 7)]
+        pooled = [at for at, row in enumerate(rows) if "max2" in row]
+        tilted_from = pooled[-1] + 1
+        start = 0
+        for depth in hp_depths:
+            group = range(start, start + depth)
+            for part in (
+                [at for at in group if at < tilted_from],
+                [at for at in group if at >= tilted_from],
+            ):
+                assert not part or found[part[-1]] - found[part[0]] <= 2
+            start += depth
+
+
+def test_where_one_filter_a_layer_is_too_much_the_cheapest_structure_is_taken():
+    for seed in range(20):
+        rows = space_of(Draw(seed), budget=Budget(macs=52_000))
+        assert counted(rows, (32, 32, 3), 10)[1] <= 52_000
+        assert len(rows) - 1 == 9  # the smallest depths
+    with pytest.raises(ValueError, match=r"at least 148 parameters and 49,290 MACs, the smallest"):
+        space(Values(), **CIFAR, budget=Budget(macs=49_289))
+    rows = space(Values(), **CIFAR, budget=Budget(macs=49_290))["rows"]
+    assert widths(rows) == [1] * 9 and counted(rows, (32, 32, 3), 10) == (148, 49_290)
+
+
+def test_a_budget_beyond_the_widest_rows_is_still_answered():
+    rows = space(Values(), **CIFAR, budget=Budget(params=10**15))["rows"]
+    check_rows(rows)
+    assert max(widths(rows)) == WIDEST == MOST_FILTERS
+
+
+def test_fitting_keeps_the_balance():
+    skeleton = Skeleton([3] * 4, [64] * 4, 3, 10)
+    for params in (2_000, 20_000, 200_000):
+        free = fitted(skeleton, [1, 1, 1, 40], Budget(params))
+        kept = fitted(skeleton, [1, 1, 1, 40], Budget(params), balance=7.5)
+        assert max(free) / min(free) > 7.5 >= max(kept) / min(kept)
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.0, True, "60k"])
+@pytest.mark.parametrize("name", ["params", "macs"])
+def test_a_budget_is_of_whole_numbers(name, bad):
+    with pytest.raises(ValueError, match=rf"^`{name}` must be None or an integer >= 1. Received"):
+        Budget(**{name: bad})
+
+
+def test_a_budget_has_a_limit():
+    with pytest.raises(ValueError, match="^`Budget` must have `params`, `macs` or both"):
+        Budget()
+
+
+# ---------------------------------------------------------------------------------------- the space
+
+
+@pytest.mark.parametrize("principles", ["all", [], ["pooling"]])
+def test_the_default_point_is_the_paper_s_network(principles):
+    kwargs = space(Values(), **CIFAR, principles=principles)
+    assert kwargs == {"rows": _rows(SIMPNET_5M, None, None)}
+    assert kwargs == space(keras_tuner.HyperParameters(), **CIFAR, principles=principles)
+    own, published = (keras_archs.profile("simpnet", **k) for k in (kwargs, {}))
+    assert own.params == published.params == 5_483_769 and own.rows == published.rows
+
+
+@pytest.mark.parametrize("principles", ["all", []])
+def test_the_same_names_are_asked_for_whatever_is_sampled_and_all_are_used(principles):
+    names = {tuple(hp.values) for hp in map(Draw, range(50)) if space_of(hp, principles)}
+    assert len(names) == 1
+    hp = keras_tuner.HyperParameters()
+    space_of(hp, principles)
+    assert [parameter.name for parameter in hp.space] == list(names.pop())
+
+
+def space_of(hp, principles="all", budget=None):
+    return space(hp, **CIFAR, budget=budget, principles=principles)["rows"]
+
+
+def test_values_that_keras_tuner_draws_make_networks():
+    hp = keras_tuner.HyperParameters()
+    space_of(hp, [])
+    for seed in range(20):
+        drawn = keras_tuner.HyperParameters()
+        drawn.values = {p.name: p.random_sample(seed + at) for at, p in enumerate(hp.space)}
+        rows = space_of(drawn, [], Budget(params=300_000))
+        check_rows(rows)
+        assert counted(rows, (32, 32, 3), 10)[0] <= 300_000
+
+
+@pytest.mark.parametrize(
+    "case", [*CASES, ((16, 16, 1), 10, None), ((64, 24, 2), 3, Budget(macs=500_000_000))], ids=str
+)
+def test_a_sample_under_all_principles_lints_clean(case):
+    input_shape, classes, budget = case
+    for seed in range(12):
+        kwargs = space(Draw(seed), input_shape=input_shape, classes=classes, budget=budget)
+        with without_values():
+            model = keras_archs.SimpNet(input_shape, classes, **kwargs)
+        broken = [str(finding) for finding in tuning.lint(model) if not finding.advice]
+        assert broken == [], (seed, kwargs)
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 5, 8, 16, 28, 33, 96, 224])
+@pytest.mark.parametrize("principles", ["all", []])
+def test_every_reduction_makes_the_map_smaller(side, principles):
+    for seed in range(40):
+        hp = Draw(seed)
+        rows = space(hp, input_shape=(side, side + 3, 1), classes=2, principles=principles)["rows"]
+        halvings = sum("2/2/0" in row or "/2/" in row for row in rows)
+        assert halvings == hp.values["reductions"]
+        assert 2 ** (halvings - 1) < max(side, 2)
+        assert "2/0" not in rows[-2] or len(rows) == 2
+
+
+def test_a_strided_convolution_takes_the_place_of_a_pooling():
+    kinds = [name for name in PRINCIPLES if name != "pooling"]
+    maximum, strided = (space_of(Values(pooling=kind), kinds) for kind in ("max", "stride"))
+    for plain, row in zip(maximum, strided, strict=True):
+        pooled = " max2/2/0" in plain
+        wanted = plain.replace(" max2/2/0", "")
+        assert row == (wanted.replace("3/1/1", "3/2/1") if pooled else wanted)
+
+
+@pytest.mark.parametrize(
+    "placement, wanted",
+    [
+        ("none", []),
+        ("before_classifier", ["gmp drop0.3 dense"]),
+        (
+            "after_pooling",
+            [
+                *("192 3/1/1 bn relu max2/2/0 drop0.2", "288 3/1/1 bn relu max2/2/0 drop0.3"),
+                "gmp drop0.3 dense",
+            ],
+        ),
+    ],
+)
+def test_where_dropout_stands(placement, wanted):
+    without = [name for name in PRINCIPLES if name != "dropout"]
+    rows = space_of(Values(dropout_placement=placement), without)
+    assert [row for row in rows if "drop" in row] == wanted
+
+
+def test_large_networks_have_dropout():
+    small, large = Values(), Values()
+    space_of(small, budget=Budget(params=1_000_000))
+    space_of(large, budget=Budget(params=1_000_001))
+    assert set(small.choices["dropout_placement"]) - set(large.choices["dropout_placement"]) == {
+        "none"
+    }
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [Budget(params=500_000), Budget(params=5_000_000, macs=20_000_000), Budget(macs=20_000_000)],
+    ids=["by parameters", "by the limit that binds", "by multiply-adds"],
+)
+def test_small_networks_have_little_dropout_or_none(budget):
+    hp = Values()
+    rows = space_of(hp, budget=budget)
+    assert not any("drop" in row for row in rows)
+    assert set(hp.choices["dropout_placement"]) == {"none", "after_pooling"}
+    rows = space_of(Values(dropout_placement="after_pooling", dropout_rate=0.1), budget=budget)
+    assert rates(rows) == [0.1, 0.15]
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"input_shape": (32, 32)}, r"^`input_shape` must be \(height, width, channels\)"),
+        ({"input_shape": (None, None, 3)}, r"^`input_shape` must be \(height, width, channels\)"),
+        ({"classes": 0}, "^`classes` must be an integer >= 1. Received: classes=0"),
+        ({"budget": 60_000}, "^`budget` must be None or a tuning.Budget. Received: budget=60000"),
+        ({"principles": ["poling"]}, "Did you mean 'pooling'"),
+        ({"principles": "poling"}, "Did you mean 'pooling'"),
+    ],
+)
+def test_wrong_arguments_of_a_space_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        space(Values(), **{**CIFAR, **wrong})
+
+
+# ---------------------------------------------------------------------------- principles in a space
+
+
+def spread(rows):
+    found = widths(rows)
+    return max(found) / min(found)
+
+
+def returns(rows):
+    """Whether a kernel comes back after another at one resolution."""
+    kernels = []
+    for _, kernel, stride, _, steps in layers_of(rows):
+        kernels = [] if stride > 1 else kernels
+        if kernel in kernels and kernels[-1] != kernel:
+            return True
+        kernels = [] if any("2/2/0" in step for step in steps) else [*kernels, kernel]
+    return False
+
+
+def early_pointwise(rows):
+    kernels = [kernel for _, kernel, *_ in layers_of(rows)]
+    return 1 in kernels[: 2 * len(kernels) // 3]
+
+
+def first_reduction(rows):
+    reduced = ["/2/" in row for row in rows[:-1]]
+    return (reduced.index(True) + 1) / len(reduced) if any(reduced) else 1
+
+
+def shrinks(rows):
+    return widths(rows) != sorted(widths(rows))
+
+
+def rates(rows):
+    return [float(step[4:]) for row in rows[:-1] for step in row.split() if step[:4] == "drop"]
+
+
+VIOLATED = {
+    "gradual_expansion": shrinks,
+    "homogeneous_groups": returns,
+    "correlation_preservation": early_pointwise,
+    "maximum_information": lambda rows: first_reduction(rows) < 0.25,
+    "maximum_performance": lambda rows: any(kernel > 3 for _, kernel, *_ in layers_of(rows)),
+    "balanced_distribution": lambda rows: spread(rows) > 7.5,
+    "dropout": lambda rows: max(rates(rows), default=0) > 0.5,
+    "pooling": lambda rows: any("avg" in row or "3/2/1" in row for row in rows),
+    "isolation": lambda rows: counted(rows, (32, 32, 3), 10)[0] < 0.9 * 300_000,
+}
+
+
+@pytest.mark.parametrize("name", PRINCIPLES)
+def test_a_principle_that_is_turned_off_widens_the_space_and_no_other(name):
+    others = [other for other in PRINCIPLES if other != name]
+    budget = Budget(params=300_000)
+    with_all = [space_of(Draw(seed), "all", budget) for seed in range(300)]
+    without = [space_of(Draw(seed), others, budget) for seed in range(300)]
+    assert not any(VIOLATED[name](rows) for rows in with_all)
+    assert any(VIOLATED[name](rows) for rows in without)
+    for other in others:
+        assert not any(VIOLATED[other](rows) for rows in without), other
+
+
+@pytest.mark.parametrize("name", PRINCIPLES)
+def test_what_a_principle_allows_is_allowed_without_it(name):
+    others = [other for other in PRINCIPLES if other != name]
+    on, off = Values(), Values()
+    space_of(on)
+    space_of(off, others)
+    for parameter, options in on.choices.items():
+        if parameter in off.choices:
+            assert set(options) <= set(off.choices[parameter]), parameter
+        else:  # each layer has its own instead of its group's
+            assert parameter.startswith("kernel_") and name == "homogeneous_groups"
+            assert set(options) <= set(off.choices["layer_kernel_1"])
+
+
+@pytest.mark.parametrize("name", [name for name in PRINCIPLES if name != "isolation"])
+def test_the_settings_of_a_principle_differ_and_cost_the_same(name):
+    others = [other for other in PRINCIPLES if other != name]
+    found = {}
+    for label, values in tuning.settings(name):
+        hp = Values(**values)
+        rows = space_of(hp, others, Budget(params=300_000))
+        assert values.keys() <= hp.values.keys()
+        assert 0.97 < counted(rows, (32, 32, 3), 10)[0] / 300_000 <= 1
+        found[label] = tuple(rows)
+    assert len(set(found.values())) == len(found) >= 3
+    assert next(iter(found.values())) == tuple(space_of(Values(), "all", Budget(params=300_000)))
+
+
+def test_what_cannot_be_isolated_is_refused():
+    with pytest.raises(ValueError, match="isolation is the method. Received: isolate='isolation'"):
+        tuning.settings("isolation")
+    with pytest.raises(ValueError, match="Did you mean 'pooling'"):
+        tuning.settings("poling")
+    with pytest.raises(ValueError, match="^`input_shape` must be large enough to be reduced"):
+        tuning.settings("pooling", input_shape=(4, 4, 1))
+
+
+# ------------------------------------------------------------------------- registered architectures
+
+
+@pytest.mark.parametrize(
+    "arch, own, shape, budget",
+    [
+        ("lenet5", {}, (28, 28, 1), Budget(params=20_000)),
+        pytest.param(
+            *("mobilenet", {"stem": "small"}, (32, 32, 3)),
+            Budget(params=300_000, macs=9_000_000),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("resnet20", {}, (16, 16, 3), Budget(params=60_000), marks=pytest.mark.slow),
+        ("simpnet", {"experiment": 22}, (32, 32, 3), Budget(macs=50_000_000)),
+    ],
+)
+def test_alpha_is_capped_at_the_largest_that_fits(arch, own, shape, budget):
+    sampled = arch_space(arch, **own)
+    assert sampled.arch == arch
+
+    def cost(**kwargs):
+        profile = keras_archs.profile(arch, input_shape=shape, classes=10, **kwargs)
+        return profile.params, profile.macs
+
+    capped = 0
+    for seed in range(6):
+        hp = Draw(seed)
+        kwargs = sampled(hp, input_shape=shape, classes=10, budget=budget)
+        assert own.items() <= kwargs.items()
+        assert binding(cost(**kwargs), budget) <= 1
+        if kwargs["alpha"] < hp.values["alpha"]:
+            capped += 1
+            wider = {**kwargs, "alpha": kwargs["alpha"] + 0.001}
+            assert binding(cost(**wider), budget) > 1
+        else:
+            assert kwargs["alpha"] == hp.values["alpha"]
+    assert capped
+
+
+def test_the_default_point_of_an_architecture_is_the_paper_s():
+    hp = keras_tuner.HyperParameters()
+    assert arch_space("mobilenet")(hp) == {"alpha": 1.0, "rho": 1.0, "dropout": None}
+    assert [parameter.name for parameter in hp.space] == ["alpha", "rho", "dropout"]
+    assert arch_space("LeNet5").arch == "lenet5" and space.arch == "simpnet"
+
+
+def test_rho_keeps_every_architecture_at_its_minimum_size():
+    for arch in keras_archs.list_archs():
+        sampled, smallest = arch_space(arch), keras_archs.info(arch).min_size
+        for side in (smallest, smallest + 1, math.ceil(smallest * 1.3), 2 * smallest):
+            hp = Values()
+            sampled(hp, input_shape=(side, 2 * smallest, 3), classes=7)
+            lowest, *others = hp.choices["rho"]
+            assert math.floor(side * lowest + 0.5) >= smallest
+            assert lowest == 0.5 or math.floor(side * (lowest - 0.125) + 0.5) < smallest
+            assert [lowest, *others][-1] == 1.0
+        if smallest > 1:
+            with pytest.raises(ValueError, match=rf"at least {smallest}x{smallest} for {arch}"):
+                sampled(Values(), input_shape=(smallest - 1, 2 * smallest, 3))
+
+
+def test_an_architecture_of_one_width_has_one_alpha():
+    sampled = arch_space("lenet5", variant="1998")
+    hp = Values()
+    kwargs = sampled(hp, input_shape=(32, 32, 1), budget=Budget(params=100_000))
+    assert hp.choices["alpha"] == [1.0] and kwargs["variant"] == "1998"
+    with pytest.raises(ValueError, match="the smallest possible network"):
+        sampled(Values(), input_shape=(32, 32, 1), budget=Budget(params=10_000))
+
+
+def test_rho_gives_way_where_no_width_fits():
+    tight = Budget(macs=8_000)
+    kwargs = arch_space("lenet5")(Values(), input_shape=(40, 40, 1), budget=tight)
+    assert kwargs["rho"] < 1
+    assert keras_archs.profile("lenet5", input_shape=(40, 40, 1), **kwargs).macs <= 8_000
+
+
+def test_a_budget_too_small_for_an_architecture_names_its_smallest():
+    with pytest.raises(ValueError, match=r"at least 76 parameters and 3,712 MACs, the smallest"):
+        arch_space("lenet5")(Values(), budget=Budget(params=75))
+    with pytest.raises(ValueError, match="Did you mean 'mobilenet'"):
+        arch_space("mobilnet")

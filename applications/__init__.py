@@ -26,8 +26,8 @@ _MODULE_OF = {
     "compare": "comparison.comparing",
     "search": "searching.studies",
     "dashboard": "logs.dashboards",
-    "recipe": "recipes.papers",
-    "list_recipes": "recipes.papers",
+    "recipe": "recipes.catalog",
+    "list_recipes": "recipes.catalog",
 }
 
 __all__ = list(_MODULE_OF)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -235,7 +235,7 @@ class Run:
         """
         import numpy as np
 
-        from applications.data.sources import read_images, resize_images
+        from applications.data.images import read_images, resize_images
 
         resize = self.config["resize"]
         shape = self.model.input_shape[1:]

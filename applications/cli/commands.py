@@ -25,7 +25,7 @@ from typer.exceptions import TyperException
 import applications
 import keras_archs
 from applications.logs.dashboards import check_log, check_profile_steps
-from applications.recipes.papers import check_available
+from applications.recipes.catalog import check_available
 from applications.runs import check_new
 from keras_archs.checks import check_alpha, check_rho, nearest
 from keras_archs.registry import check_arch

@@ -1,14 +1,12 @@
-"""Images on their way into training: their order, augmentation and statistics."""
+"""Images on their way into training: their order and their weights."""
 
 import itertools
 from collections.abc import Iterator
 
 import numpy as np
 
+from applications.data.augmentation import augment
 from applications.data.sources import Subset
-
-_CHUNK = 512  # images read at once for the statistics
-_STATISTICS_FROM = 50_000  # images; of more, so many are taken at even distances
 
 
 def training_batches(
@@ -49,48 +47,6 @@ def training_batches(
                 yield images, labels
             else:
                 yield images, labels, class_weights[labels]
-
-
-def augment(
-    images: np.ndarray, random: np.random.Generator, *, shift: float, mirror: bool
-) -> np.ndarray:
-    """Images that are shifted and mirrored at random, each on its own.
-
-    Args:
-        images: (N, H, W, C).
-        random: what the shifts and mirrors are drawn from.
-        shift: largest shift as a fraction of the sides; border pixels are repeated.
-        mirror: whether half of the images, drawn at random, are mirrored left to right.
-    """
-    count, height, width, _ = images.shape
-    down, right = (round(shift * side) for side in (height, width))
-    if not (down or right or mirror):
-        return images
-    rows = np.arange(height) + random.integers(-down, down + 1, (count, 1))
-    columns = np.arange(width) + random.integers(-right, right + 1, (count, 1))
-    rows, columns = rows.clip(0, height - 1), columns.clip(0, width - 1)
-    if mirror:
-        flipped = random.random((count, 1)) < 0.5
-        columns = np.where(flipped, columns[:, ::-1], columns)
-    return images[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
-
-
-def channel_statistics(subset: Subset) -> tuple[list[float], list[float]]:
-    """Mean and variance of each channel, pixels scaled to 0..1, read a chunk at a time."""
-    count = min(len(subset), _STATISTICS_FROM)
-    rows = np.linspace(0, len(subset) - 1, count).astype(np.int64)
-    total = squares = np.zeros(subset.batch(rows[:1]).shape[-1])
-    pixels = 0
-    for start in range(0, count, _CHUNK):
-        images = subset.batch(rows[start : start + _CHUNK])
-        flat = images.reshape(-1, images.shape[-1]) / 255
-        total = total + flat.sum(axis=0)
-        squares = squares + (flat**2).sum(axis=0)
-        pixels += len(flat)
-    mean = total / pixels
-    # At least one grey level squared: a channel without contrast would be blown up.
-    variance = np.maximum(squares / pixels - mean**2, 1 / 255**2)
-    return mean.tolist(), variance.tolist()
 
 
 def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -13,10 +13,6 @@ image of each class in each; `Dataset.split` records it.
 A folder is `train/<class>/*` with, optionally, `val/` (or `validation/`) and `test/` beside it, or
 just `<class>/*`, of which both splits are cut. Files are chosen by `EXTENSIONS`; hidden ones and
 all others are ignored. Only what fits in memory is decoded once, the rest whenever it is asked for.
-
-How an image file becomes pixels: the first frame is taken, EXIF orientation applied, transparency
-laid on black, 16-bit greyscale scaled to 8 bits, colour turned to grey by Pillow's luma, sizes
-changed by Pillow's bilinear filter (which averages when it reduces).
 """
 
 import difflib
@@ -24,19 +20,27 @@ import importlib
 import math
 import os
 import re
-import sys
 import zipfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+
+from applications.data.images import (
+    checked_shape,
+    half_up,
+    image_array,
+    in_threads,
+    is_grey,
+    load_images,
+    naming_file,
+    one_line,
+    opened_image,
+    text_array,
+)
 
 EXTENSIONS = ".jpg .jpeg .png .bmp .gif .webp .tif .tiff .ppm .pgm".split()  # or in capitals
-RESIZES = ("stretch", "crop", "pad")
 SPLITS = ("train", "validation", "test")
 FRACTIONS = {"test": 0.2, "validation": 0.1}  # cut in this order, each from what is left
 MEMORY_LIMIT = 2 * 2**30  # bytes of decoded images
@@ -79,7 +83,7 @@ class Subset:
     def __init__(self, images, labels, ids, shape, resize, in_memory):
         self.labels, self.ids = labels, ids
         self._shape, self._resize = shape, resize
-        self._images = _load(images, shape, resize) if in_memory else images
+        self._images = load_images(images, shape, resize) if in_memory else images
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -93,7 +97,7 @@ class Subset:
         Raises:
             ValueError: an image file cannot be decoded; the message names it.
         """
-        return _load(self._images[np.asarray(rows, dtype=np.intp)], self._shape, self._resize)
+        return load_images(self._images[np.asarray(rows, dtype=np.intp)], self._shape, self._resize)
 
 
 @dataclass(frozen=True)
@@ -188,7 +192,7 @@ class Source:
         """
         height, width = size if isinstance(size, tuple | list) else (size, size)
         channels = self.channels if channels is None else channels
-        shape = _check_shape_and_resize((height, width, channels), resize)
+        shape = checked_shape((height, width, channels), resize)
         fits = sum(map(self.count, keep)) * math.prod(shape) <= memory_limit
         subsets, record = {}, {}
         for split, (part, rows) in self._splits.items():
@@ -247,47 +251,6 @@ def open_source(data: str | os.PathLike, *, seed: int = 0) -> Source:
     )
 
 
-def read_images(
-    paths: Iterable[str | os.PathLike], shape: tuple[int, int, int], resize: str = "stretch"
-) -> np.ndarray:
-    """Decode image files of any kind that Pillow reads.
-
-    Args:
-        paths: N files.
-        shape: (H, W, C) of the result, C being 1 or 3.
-        resize: as for `Source.at`.
-
-    Returns:
-        uint8 0..255, (N, H, W, C).
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a file cannot be decoded (it is named), or an option is out of range.
-    """
-    shape = _check_shape_and_resize(shape, resize)
-    return _load(_objects([os.fspath(path) for path in paths]), shape, resize)
-
-
-def resize_images(
-    images: np.ndarray, shape: tuple[int, int, int], resize: str = "stretch"
-) -> np.ndarray:
-    """Bring images in memory to one shape, exactly as image files are.
-
-    Args:
-        images: uint8 0..255, (N, h, w) or (N, h, w, 1 or 3).
-        shape: (H, W, C) of the result, C being 1 or 3.
-        resize: as for `Source.at`.
-
-    Returns:
-        uint8 0..255, (N, H, W, C).
-
-    Raises:
-        ValueError: the images are not as described, or an option is out of range.
-    """
-    shape = _check_shape_and_resize(shape, resize)
-    return _load(_image_array("images", np.asarray(images)), shape, resize)
-
-
 # Where data come from ----------------------------------------------------------------------------
 
 
@@ -308,10 +271,10 @@ def _keras_dataset(name: str, seed: int) -> Source:
     except Exception as error:  # Keras raises a plain Exception when a download fails
         raise OSError(
             f"`data` must be a data set that Keras has in its cache or can download. "
-            f"Received: data={name!r} ({_one_line(error)})"
+            f"Received: data={name!r} ({one_line(error)})"
         ) from error
     parts = {
-        split: _Part(split, _image_array(f"x_{split}", x), y.reshape(-1).astype(np.int64))
+        split: _Part(split, image_array(f"x_{split}", x), y.reshape(-1).astype(np.int64))
         for split, (x, y) in zip(("train", "test"), loaded, strict=True)
     }
     _, side, _, channels = parts["train"].images.shape
@@ -343,11 +306,11 @@ def _folder(data: str, root: Path, seed: int) -> Source:
     grey = np.empty(len(paths), bool)
 
     def inspect(row: int) -> None:
-        with _image(paths[row]) as image:
-            sizes[row], grey[row] = image.size, _is_grey(image)
+        with opened_image(paths[row]) as image:
+            sizes[row], grey[row] = image.size, is_grey(image)
 
-    _in_threads(inspect, len(paths), "Inspecting images")
-    side = _half_up(float(np.median(sizes)))
+    in_threads(inspect, len(paths), "Inspecting images")
+    side = half_up(float(np.median(sizes)))
     channels = 1 if grey.all() else 3
     return _source(data, root, labels, False, parts, seed, side=side, channels=channels)
 
@@ -355,7 +318,7 @@ def _folder(data: str, root: Path, seed: int) -> Source:
 def _npz(data: str, path: Path, seed: int) -> Source:
     names = _check_npz(path)
     with (
-        _naming(path, "`data` must be an .npz file that numpy reads"),
+        naming_file(path, "`data` must be an .npz file that numpy reads"),
         np.load(path, allow_pickle=False) as file,
     ):
         arrays = {name: file[name] for name in names}
@@ -368,7 +331,7 @@ def _npz(data: str, path: Path, seed: int) -> Source:
     for name in ("train", "val", "test"):
         if f"x_{name}" not in arrays:
             continue
-        x = _image_array(f"x_{name}", arrays[f"x_{name}"])
+        x = image_array(f"x_{name}", arrays[f"x_{name}"])
         y = _label_array(f"y_{name}", arrays[f"y_{name}"], values)
         if len(x) != len(y):
             raise ValueError(
@@ -380,7 +343,7 @@ def _npz(data: str, path: Path, seed: int) -> Source:
         raise ValueError(f"All images in `data` must have one shape. Received: {shapes}")
     height, width, channels = shapes["train"]
     labels = tuple(str(value) for value in values)
-    side = _half_up((height + width) / 2)
+    side = half_up((height + width) / 2)
     return _source(
         data, path.with_suffix(""), labels, False, parts, seed, side=side, channels=channels
     )
@@ -429,7 +392,7 @@ def _cut(labels, names, fractions: dict[str, float], seed: int) -> dict[str, np.
                 f"{' and '.join(fractions)} can be cut. Received: {len(rows)} of class {name!r}"
             )
         for split, fraction in fractions.items():
-            count = max(1, _half_up(fraction * len(rows)))
+            count = max(1, half_up(fraction * len(rows)))
             splits[split].append(rows[:count])
             rows = rows[count:]
         splits["train"].append(rows)
@@ -473,8 +436,8 @@ def _list_images(root: Path, name: str, labels: tuple[str, ...]) -> _Part:
         counts[labels.index(label)] = len(files)
     if not ids:
         raise ValueError(f"{name}/ must hold a folder for each class. Received: none in {root}")
-    paths = _objects([os.path.join(root, i) for i in ids])
-    return _Part(name or ".", paths, np.repeat(np.arange(len(labels)), counts), _objects(ids))
+    paths = text_array([os.path.join(root, i) for i in ids])
+    return _Part(name or ".", paths, np.repeat(np.arange(len(labels)), counts), text_array(ids))
 
 
 # npz files ---------------------------------------------------------------------------------------
@@ -489,7 +452,7 @@ def _check_npz(path: Path) -> list[str]:
     wanted = ["x_train", "y_train", "x_test", "y_test"]
     headers = {}
     with (
-        _naming(path, "`data` must be an .npz file that numpy reads"),
+        naming_file(path, "`data` must be an .npz file that numpy reads"),
         zipfile.ZipFile(path) as archive,
     ):
         entries = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -531,22 +494,6 @@ def _npy_header(file) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def _image_array(name: str, x: np.ndarray) -> np.ndarray:
-    """Images as uint8 (N, H, W, 1 or 3)."""
-    shape = x.shape if x.ndim == 4 else (*x.shape, 1)
-    if len(shape) != 4 or shape[3] not in (1, 3) or 0 in shape[1:]:
-        raise ValueError(
-            f"`{name}` must be images of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3). "
-            f"Received: shape={x.shape}"
-        )
-    if len(x) == 0:
-        raise ValueError(f"`{name}` must hold one image or more. Received: shape={x.shape}")
-    if x.dtype.kind not in "iu" or x.min() < 0 or x.max() > 255:
-        found = f"{x.min()}..{x.max()} as {x.dtype}" if x.dtype.kind in "iuf" else f"{x.dtype}"
-        raise ValueError(f"`{name}` must hold integer pixels within 0..255. Received: {found}")
-    return x.astype(np.uint8, copy=False).reshape(shape)
-
-
 def _label_array(name: str, y: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Labels (N,) or (N, 1) as indices (int64) into the sorted `values`."""
     if y.ndim not in (1, 2) or y.shape[1:] not in ((), (1,)):
@@ -559,152 +506,3 @@ def _label_array(name: str, y: np.ndarray, values: np.ndarray) -> np.ndarray:
             f"`{name}` must hold classes that `y_train` has. Received: {unknown[:5].tolist()}"
         )
     return np.searchsorted(values, y.reshape(-1)).astype(np.int64)
-
-
-# Decoding ----------------------------------------------------------------------------------------
-
-
-def _load(images: np.ndarray, shape: tuple[int, int, int], resize: str) -> np.ndarray:
-    """Arrays (N, h, w, c) or paths (N,) -> uint8 (N, H, W, C)."""
-    if images.shape[1:] == shape:
-        return images
-    out = np.empty((len(images), *shape), np.uint8)
-
-    def load(row: int) -> None:
-        item = images[row]
-        if isinstance(item, str):
-            with _image(item) as image:
-                out[row] = _pixels(image, shape, resize)
-        else:
-            flat = item[..., 0] if item.shape[-1] == 1 else item
-            out[row] = _pixels(Image.fromarray(flat), shape, resize)
-
-    _in_threads(load, len(images), "Decoding images")
-    return out
-
-
-def _pixels(image: Image.Image, shape: tuple[int, int, int], resize: str) -> np.ndarray:
-    """One image as uint8 (H, W, C)."""
-    height, width, channels = shape
-    ImageOps.exif_transpose(image, in_place=True)
-    image = _to_8_bits(image, "L" if channels == 1 else "RGB")
-    if image.size != (width, height):
-        size, bilinear = (width, height), Image.Resampling.BILINEAR
-        if resize == "crop":
-            image = ImageOps.fit(image, size, bilinear)
-        elif resize == "pad":
-            image = _pad(image, size, bilinear)
-        else:
-            image = image.resize(size, bilinear)
-    return np.asarray(image).reshape(shape)
-
-
-def _pad(image: Image.Image, size: tuple[int, int], filter: Image.Resampling) -> Image.Image:
-    """The whole image in the middle of `size`. (ImageOps.pad loses images thinner than a pixel.)"""
-    scale = min(size[0] / image.width, size[1] / image.height)
-    inner = (max(1, _half_up(image.width * scale)), max(1, _half_up(image.height * scale)))
-    canvas = Image.new(image.mode, size)
-    canvas.paste(
-        image.resize(inner, filter), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
-    )
-    return canvas
-
-
-def _to_8_bits(image: Image.Image, mode: str) -> Image.Image:
-    """Any image as `mode`, "L" or "RGB"."""
-    if image.mode == "F":
-        raise ValueError("its pixels are floating point numbers")
-    if image.mode.startswith("I"):  # 16 bits, in a 32-bit integer for some formats
-        deep = np.asarray(image).astype(np.int64)
-        if deep.min() < 0 or deep.max() > 65535:
-            raise ValueError("its pixels have more than 16 bits")
-        image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
-    return image if image.mode == mode else image.convert(mode)
-
-
-def _is_grey(image: Image.Image) -> bool:
-    """Whether the header says greyscale. An image with a palette counts as colour."""
-    return image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
-
-
-@contextmanager
-def _image(path: str) -> Iterator[Image.Image]:
-    with _naming(path, "Image files must be ones that Pillow decodes"), Image.open(path) as image:
-        yield image
-
-
-@contextmanager
-def _naming(path: str | Path, wanted: str) -> Iterator[None]:
-    """Whatever goes wrong with the file is a ValueError that names it.
-
-    A damaged file makes Pillow, zipfile and numpy raise a dozen types, down to SyntaxError.
-    """
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else _one_line(error)
-        raise ValueError(f"{wanted}. Received: {path} ({reason})") from error
-
-
-def _in_threads(function, count: int, description: str) -> None:
-    """Call `function(row)` for each row of `range(count)`, with a bar if there are many."""
-    workers = os.cpu_count() or 1
-    step = max(1, min(256, count // (4 * workers)))  # few calls of the pool, even shares
-
-    def run(start: int) -> int:
-        rows = range(start, min(start + step, count))
-        for row in rows:
-            function(row)
-        return len(rows)
-
-    with ThreadPoolExecutor(workers) as pool:
-        done = pool.map(run, range(0, count, step))
-        if count < 5000 or not sys.stderr.isatty():
-            for _ in done:
-                pass
-            return
-        from rich.console import Console
-        from rich.progress import Progress
-
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task(description, total=count)
-            for rows in done:
-                progress.advance(task, rows)
-
-
-# Small things ------------------------------------------------------------------------------------
-
-
-def _check_shape_and_resize(shape: Sequence[int], resize: str) -> tuple[int, int, int]:
-    if len(shape) != 3 or not all(isinstance(n, int | np.integer) and n > 0 for n in shape):
-        raise ValueError(f"Image shapes must be (H, W, C), integers > 0. Received: {tuple(shape)}")
-    if shape[2] not in (1, 3):
-        raise ValueError(f"`channels` must be 1 or 3. Received: channels={shape[2]}")
-    if resize not in RESIZES:
-        near = difflib.get_close_matches(str(resize), RESIZES, n=1)
-        raise ValueError(
-            f"`resize` must be one of {', '.join(RESIZES)}. Received: resize={resize!r}"
-            + (f". Did you mean {near[0]!r}?" if near else "")
-        )
-    height, width, channels = map(int, shape)
-    return height, width, channels
-
-
-def _objects(texts: list[str]) -> np.ndarray:
-    """An array of texts that takes no more memory than the list."""
-    array = np.empty(len(texts), object)
-    array[:] = texts
-    return array
-
-
-def _half_up(number: float) -> int:
-    return math.floor(number + 0.5)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

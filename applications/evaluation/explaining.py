@@ -88,7 +88,7 @@ def explain_all(
     method: str | None = None,
 ) -> list[Explanation]:
     """As `explain`, for several images: one explanation each, in their order."""
-    from applications.data.sources import read_images, resize_images
+    from applications.data.images import read_images, resize_images
 
     if method is not None and method not in METHODS:
         raise ValueError(

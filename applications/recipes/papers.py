@@ -1,18 +1,12 @@
-"""How to train: one recipe a paper, and a modern one for any architecture.
+"""The recipes of the papers.
 
->>> from applications.recipes import recipe
->>> recipe("resnet50").learning_rate
-0.1
->>> recipe("default").epochs_for(images=1293, batch_size=64)
-24
-
-A recipe is plain data. Its schedule speaks of fractions of the training, and papers' iterations are
-given as passes over their data, so that a recipe also means something on other data and with other
-epochs. Every figure has its source beside it: a section of the paper, or "solver", "file", "code"
-for what its authors released. What they leave open is marked as ours.
+A recipe's schedule speaks of fractions of the training, and papers' iterations are given as passes
+over their data, so that a recipe also means something on other data and with other epochs. Every
+figure has its source beside it: a section of the paper, or "solver", "file", "code" for what its
+authors released. What they leave open is marked as ours.
 
 What a paper's training needs and nothing here does yet stands in the recipe's `needs`, and training
-with it is an error: see `check_available`.
+with it is an error: see `catalog.check_available`.
 
 Departures that all of the papers' recipes share: weight decay acts on kernels alone, not on biases
 or BatchNorm; biases learn at the rate of kernels, where Caffe's files often double it; pixels are
@@ -22,103 +16,9 @@ a pass is dropped when it is not full.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from dataclasses import replace
 
-import keras_archs
-from keras_archs.checks import nearest
-
-NOT_AVAILABLE = {  # what recipes need and training cannot do yet
-    "averaged_weights": "weights averaged over the steps, to predict with",
-    "colour_jitter": "random brightness, contrast and saturation",
-    "gcn": "global contrast normalisation",
-    "gcn_zca": "global contrast normalisation and ZCA whitening",
-    "inception_crop": "crops of random area and proportions",
-    "label_smoothing": "label smoothing",
-    "layer_rates": "learning rates of single layers",
-    "max_norm": "limits on the norms of kernels",
-    "pca_colour": "random colour shifts along the principal components of the data's colours",
-    "scale_jitter": "crops of images of random scale",
-    "teacher": "a teacher's hints and predictions",
-}
-
-
-class Initializer(NamedTuple):
-    """How kernels are drawn: around 0, with the width `scale / fan_in**power`.
-
-    Where `power` is not 0 depthwise kernels keep what the architecture gave them: their fan-in of 9
-    would make them so large that MobileNet overfits.
-    """
-
-    distribution: Literal["normal", "truncated", "uniform"]  # truncated: at 2 deviations
-    scale: float  # standard deviation (before the truncation), or half the range if uniform
-    power: float = 0.0
-
-
-HE = Initializer("normal", math.sqrt(2), 0.5)  # arXiv:1502.01852, and Caffe's "msra"
-XAVIER = Initializer("uniform", math.sqrt(3), 0.5)  # Caffe's: variance 1 / fan-in
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train a network.
-
-    Attributes:
-        name: the name that `recipe` knows it by.
-        source: where its figures come from.
-        optimizer: class of `keras.optimizers`.
-        learning_rate: base rate, > 0.
-        batch_size: images a step.
-        epochs: passes over the training images.
-        schedule: "cosine" (down to 0), "linear" (down to 0), or steps `(from, factor)`: from this
-            fraction of the training on, the rate is `factor` times the base rate.
-        warmup: fraction of the training during which the rate rises from 0. Needs "cosine".
-        optimizer_options: further arguments of the optimizer.
-        weight_decay: decoupled (times the rate) for AdamW, for all others the L2 penalty whose
-            gradient is `weight_decay * kernel`.
-        decay_depthwise: whether depthwise kernels decay too.
-        clipnorm: largest norm of a variable's gradient.
-        norm_momentum: momentum of BatchNorm's running statistics; None keeps the network's.
-        initializer: of all kernels, drawn anew; None keeps what the architecture drew.
-        last_initializer: of the last kernel, the classifier's; None: `initializer`.
-        pretrained_from: architecture whose trained weights the training starts from.
-        pretrained_layers: names of the layers that are copied from there.
-        needs: keys of `NOT_AVAILABLE` without which it is not the paper's training.
-        shift: largest random shift of an image, as a fraction of its sides.
-        mirror: whether images are mirrored at random, where the data allow it.
-        size: smallest side in pixels that images are enlarged to unless a size is given.
-        min_steps: fewest steps of a training: on few images the epochs grow to reach it.
-        plain_learning_rate: base rate of networks without BatchNorm; None: the same.
-    """
-
-    name: str
-    source: str
-    optimizer: str
-    learning_rate: float
-    batch_size: int
-    epochs: int
-    schedule: Literal["cosine", "linear"] | tuple[tuple[float, float], ...]
-    warmup: float = 0.0
-    optimizer_options: Mapping[str, float | bool] = field(default_factory=dict)
-    weight_decay: float = 0.0
-    decay_depthwise: bool = True
-    clipnorm: float | None = None
-    norm_momentum: float | None = None
-    initializer: Initializer | None = None
-    last_initializer: Initializer | None = None
-    pretrained_from: str | None = None
-    pretrained_layers: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
-    shift: float = 0.0
-    mirror: bool = False
-    size: int | None = None
-    min_steps: int = 0
-    plain_learning_rate: float | None = None
-
-    def epochs_for(self, images: int, batch_size: int) -> int:
-        """Passes over so many training images: `epochs`, or more to reach `min_steps`."""
-        return max(self.epochs, math.ceil(self.min_steps / max(1, images // batch_size)))
+from applications.recipes.schema import HE, XAVIER, Initializer, Recipe
 
 
 def _steps(factor: float, at: tuple[float, ...], of: float) -> tuple[tuple[float, float], ...]:
@@ -133,26 +33,6 @@ def _stairs(factor: float, every: float, of: float) -> tuple[tuple[float, float]
 
 _MOMENTUM = {"momentum": 0.9}
 _NESTEROV = {"momentum": 0.9, "nesterov": True}
-
-_DEFAULT = Recipe(
-    name="default",
-    source="measured on the digits: benchmarks/digits.py",
-    optimizer="AdamW",
-    learning_rate=3e-3,
-    plain_learning_rate=1e-3,  # at 2e-3 SqueezeNet loses classes for ever to the ReLU of conv10
-    batch_size=64,
-    epochs=15,
-    min_steps=480,
-    schedule="cosine",
-    warmup=0.1,
-    weight_decay=1e-3,
-    decay_depthwise=False,
-    clipnorm=1.0,
-    norm_momentum=0.9,  # Keras' 0.99 lags in short trainings: MobileNet then ends at 40 to 60 %
-    initializer=HE,
-    shift=1 / 16,
-    mirror=True,
-)
 
 _LENET5 = Recipe(
     name="lenet5",
@@ -547,110 +427,11 @@ _FITNET = Recipe(
     mirror=True,
 )
 
-_RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        *(_DEFAULT, _LENET5, _ALEXNET, _ALEXNET_ONE_TOWER, _NIN, _NIN_CIFAR, _VGG11, _VGG16),
-        *(_GOOGLENET, _BN_INCEPTION, _INCEPTION_V3, _INCEPTION_V4),
-        *(_RESNET, _RESNET_V2, _RESNET_CIFAR, _RESNET110, _RESNET_V2_CIFAR),
-        *(_WRN, _TORCH_IMAGENET, _RESNEXT, _RESNEXT_CIFAR, _DENSENET, _DENSENET_CIFAR),
-        *(_MOBILENET, _MOBILENET_V2, _SQUEEZENET),
-        *(_ALLCNN, _SIMPLENET, _SIMPNET, _HIGHWAY, _FITNET),
-    )
-}
-# Module of keras_archs -> the recipe of its architectures, and those that have another.
-_OF_FAMILY = {
-    "lenet": "lenet5",
-    "alexnet": "alexnet",
-    "nin": "nin",
-    "vgg": "vgg16",
-    "googlenet": "googlenet",
-    "inception_v3": "inceptionv3",
-    "inception_v4": "inceptionv4",
-    "resnet": "resnet50",
-    "resnet_v2": "resnet50v2",
-    "resnet_cifar": "resnet20",
-    "wide_resnet": "wrn_28_10",
-    "resnext": "resnext50_32x4d",
-    "densenet": "densenet121",
-    "mobilenet": "mobilenet",
-    "mobilenet_v2": "mobilenetv2",
-    "squeezenet": "squeezenet",
-    "allcnn": "allcnn_c",
-    "simplenet": "simplenet",
-    "simpnet": "simpnet",
-    "highway": "highway19",
-    "fitnet": "fitnet19",
-}
-_OF_ARCH = {
-    "alexnetonetower": "alexnetonetower",
-    "nincifar": "nincifar",
-    **dict.fromkeys(("vgg11", "vgg11lrn"), "vgg11"),
-    "bninception": "bninception",
-    **dict.fromkeys(("resnet110", "resnet1202"), "resnet110"),  # "trained as described above"
-    **{f"resnet{depth}v2": "resnet110v2" for depth in (20, 32, 44, 56, 110, 1202)},
-    **dict.fromkeys(("wideresnet50_2", "wideresnet101_2"), "wideresnet50_2"),
-    "resnext29_8x64d": "resnext29_8x64d",
-    **dict.fromkeys(
-        ("densenet40_12", "densenetbc_100_12", "densenetbc_250_24", "densenetbc_190_40"),
-        "densenet40_12",
-    ),
-}
-
-
-def _architectures() -> dict[str, str]:
-    """Architecture -> the name of its paper's recipe."""
-    return {
-        title.lower(): _OF_FAMILY[module]
-        for module, titles in keras_archs.MODULES.items()
-        for title in titles
-    } | _OF_ARCH
-
-
-def recipe(name: str) -> Recipe:
-    """The recipe `"default"`, or that of the paper of an architecture such as `"resnet50"`.
-
-    Raises:
-        ValueError: there is none of this name; the message names the nearest.
-    """
-    key = str(name).lower()
-    known = {**_architectures(), **{own: own for own in _RECIPES}}
-    if key not in known:
-        raise ValueError(
-            "`recipe` must be 'default' or an architecture, whose paper's recipe it then is."
-            f"{nearest(name, known)} Received: recipe={name!r}"
-        )
-    return _RECIPES[known[key]]
-
-
-def list_recipes() -> list[str]:
-    """Names of the recipes; `recipe` also takes the name of any architecture."""
-    return list(_RECIPES)
-
-
-def check_available(recipe: Recipe) -> None:
-    """Raise ValueError where training cannot do yet what the recipe needs."""
-    if recipe.needs:
-        missing = ", ".join(f"{need} ({NOT_AVAILABLE[need]})" for need in recipe.needs)
-        raise ValueError(
-            f"`recipe` must be 'default' or one that can be followed: {missing} "
-            f"{'is' if len(recipe.needs) == 1 else 'are'} not available yet. "
-            f"Received: recipe={recipe.name!r}"
-        )
-
-
-def check_weights(recipe: Recipe, weights: str | None) -> None:
-    """Raise ValueError where the recipe starts from another network's layers and has no file."""
-    if recipe.pretrained_from and weights is None:
-        other = recipe.pretrained_from
-        raise ValueError(
-            f"`weights` must be the file of a trained {other}, such as runs/{other}/model.keras: "
-            f"the recipe {recipe.name!r} starts from its layers "
-            f"{', '.join(recipe.pretrained_layers)}. Received: weights=None"
-        )
-
-
-def wanted_size(arch: str) -> int | None:
-    """Side in pixels that the recipe of the architecture's paper asks for, if it does."""
-    own = _architectures().get(arch.lower())
-    return _RECIPES[own].size if own else None
+PAPERS = (
+    *(_LENET5, _ALEXNET, _ALEXNET_ONE_TOWER, _NIN, _NIN_CIFAR, _VGG11, _VGG16),
+    *(_GOOGLENET, _BN_INCEPTION, _INCEPTION_V3, _INCEPTION_V4),
+    *(_RESNET, _RESNET_V2, _RESNET_CIFAR, _RESNET110, _RESNET_V2_CIFAR),
+    *(_WRN, _TORCH_IMAGENET, _RESNEXT, _RESNEXT_CIFAR, _DENSENET, _DENSENET_CIFAR),
+    *(_MOBILENET, _MOBILENET_V2, _SQUEEZENET),
+    *(_ALLCNN, _SIMPLENET, _SIMPNET, _HIGHWAY, _FITNET),
+)

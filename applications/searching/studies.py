@@ -309,7 +309,7 @@ class _Plan:
         return {**config, "args": {**self.base["args"], **arguments}}
 
     def _tuned(self, hp: "HyperParameters") -> dict[str, Any]:
-        from applications.recipes.papers import recipe
+        from applications.recipes.catalog import recipe
 
         chosen, own = recipe(self.base["recipe"]), recipe(self.arch)
         found: dict[str, Any] = {}

@@ -17,12 +17,14 @@ import pandas as pd
 
 import keras_archs
 from applications import runs
-from applications.data.batches import balanced_weights, channel_statistics, training_batches
-from applications.data.sources import RESIZES, Dataset, Source, Subset, open_source
+from applications.data.batches import balanced_weights, training_batches
+from applications.data.images import RESIZES
+from applications.data.preprocessing import channel_statistics
+from applications.data.sources import Dataset, Source, Subset, open_source
 from applications.evaluation import evaluating as evaluation
 from applications.logs.dashboards import check_log, check_profile_steps
 from applications.logs.tensorboard import TensorBoardLogger
-from applications.recipes import papers as recipes
+from applications.recipes import catalog as recipes
 from applications.training import finetuning
 from applications.training.callbacks import (
     Checkpoint,

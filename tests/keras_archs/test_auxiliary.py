@@ -6,7 +6,7 @@ import pytest
 
 import keras_archs
 from applications import load
-from applications.recipes.papers import recipe
+from applications.recipes.catalog import recipe
 from applications.training import training
 from keras_archs.graph import without_values
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import keras_archs
-from applications.recipes.papers import recipe
+from applications.recipes.catalog import recipe
 from applications.training import training
 from keras_archs.graph import deep_graphs
 

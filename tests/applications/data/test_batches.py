@@ -5,12 +5,9 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from applications.data.batches import (
-    augment,
-    balanced_weights,
-    channel_statistics,
-    training_batches,
-)
+from applications.data.augmentation import augment
+from applications.data.batches import balanced_weights, training_batches
+from applications.data.preprocessing import channel_statistics
 
 
 class Images:

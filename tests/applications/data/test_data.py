@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from applications.data import sources as data_module
-from applications.data.sources import open_source, read_images, resize_images
+from applications.data.images import RESIZES, read_images, resize_images
+from applications.data.sources import open_source
 
 SPLITS = ("train", "validation", "test")
 
@@ -489,7 +490,7 @@ def test_pad_puts_the_image_in_the_middle_of_zeros(tmp_path):
     height=st.integers(1, 300),
     width=st.integers(1, 300),
     shape=st.tuples(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3])),
-    resize=st.sampled_from(data_module.RESIZES),
+    resize=st.sampled_from(RESIZES),
 )
 def test_every_proportion_gives_the_shape_asked_for_and_loses_no_brightness(
     height, width, shape, resize
@@ -560,7 +561,7 @@ def test_read_images_names_a_missing_file(tmp_path, error):
 def test_images_in_memory_are_resized_as_files_are(tmp_path, random):
     images = random.integers(0, 256, (3, 20, 30, 3), np.uint8)
     paths = [write(tmp_path / f"{i}.png", image) for i, image in enumerate(images)]
-    for resize in data_module.RESIZES:
+    for resize in RESIZES:
         np.testing.assert_array_equal(
             resize_images(images, (16, 16, 1), resize), read_images(paths, (16, 16, 1), resize)
         )

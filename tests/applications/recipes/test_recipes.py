@@ -8,15 +8,14 @@ import sys
 import pytest
 
 import keras_archs
-from applications.recipes.papers import (
-    NOT_AVAILABLE,
-    Initializer,
+from applications.recipes.catalog import (
     check_available,
     check_weights,
     list_recipes,
     recipe,
     wanted_size,
 )
+from applications.recipes.schema import NOT_AVAILABLE, Initializer
 
 PAPERS = {  # batch, rate, optimizer, weight decay, passes
     "lenet5": (1, 0.025, "SGD", 0.0, 20),
@@ -263,7 +262,7 @@ def test_lenet5_alone_asks_for_a_size():
 
 def test_recipes_are_read_without_keras():
     code = (
-        "import sys; from applications.recipes import recipe; recipe('resnet50'); "
+        "import sys; from applications.recipes.catalog import recipe; recipe('resnet50'); "
         "sys.exit('keras' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -13,7 +13,7 @@ from PIL import Image
 import keras_archs
 from applications import load, runs
 from applications.data.sources import open_source
-from applications.recipes import papers as recipes
+from applications.recipes import catalog as recipes
 from applications.training import training
 from applications.training.training import train
 

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from applications.files import PARTIAL, write_atomic
+from applications.files import remove_partials as remove_partials
+from applications.files import write_json as write_json
 from keras_archs.checks import nearest
 
 if TYPE_CHECKING:
@@ -30,9 +33,7 @@ OPTIONS = (
     *("precision", "args", "adapt", "freeze_until"),
 )
 CHECKPOINT = Path("checkpoint", "state.npz")
-_PARTIAL = ".partial-"
 _BATCH = 256  # images that are predicted at a time
-_PROCESS = secrets.token_hex(4)
 
 
 class Claim:
@@ -62,45 +63,6 @@ class Claim:
             )
 
 
-def write_atomic(
-    path: str | os.PathLike,
-    content: bytes | str | Callable[[Path], Any],
-    claim: Claim | None = None,
-) -> None:
-    """Write a file so that, whatever happens, it is there whole, as it was before or not at all.
-
-    Args:
-        path: the file.
-        content: bytes, text, or a function that writes the file at the path it is given.
-        claim: where several processes may want to write the file: that of the one that may.
-
-    Raises:
-        ValueError: the claim no longer holds.
-    """
-    path = Path(path)
-    # A name that no other process uses. The suffix stays, writers look at it.
-    partial = path.with_name(f"{_PARTIAL}{_PROCESS}-{path.name}")
-    try:
-        if callable(content):
-            content(partial)
-        else:
-            partial.write_bytes(content.encode() if isinstance(content, str) else content)
-        with open(partial, "rb+") as file:
-            os.fsync(file.fileno())
-        if claim:
-            claim.check()
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def remove_partials(folder: str | os.PathLike) -> None:
-    """Delete what killed processes left half-written in a folder that no other one writes into."""
-    for left in Path(folder).glob(f"{_PARTIAL}*"):
-        left.unlink(missing_ok=True)
-
-
 def plain_options(**options: Any) -> dict[str, Any]:
     """The options as they are read back from a config file: tuples have become lists.
 
@@ -116,11 +78,6 @@ def plain_options(**options: Any) -> dict[str, Any]:
                 f"Received: {name}={value!r}"
             ) from None
     return yaml.safe_load(yaml.safe_dump(options, sort_keys=False))
-
-
-def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Write a value as indented JSON, atomically."""
-    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_config(path: str | os.PathLike, config: dict[str, Any]) -> None:
@@ -324,7 +281,7 @@ def find_run(path: str | os.PathLike, config: dict[str, Any]) -> bool:
 
 def _is_blank(path: Path) -> bool:
     """Whether a folder is empty but for what a killed process left."""
-    return path.is_dir() and all(p.name.startswith(_PARTIAL) for p in path.iterdir())
+    return path.is_dir() and all(p.name.startswith(PARTIAL) for p in path.iterdir())
 
 
 def default_run_dir(config: dict[str, Any], data_name: str) -> Path:

@@ -34,7 +34,7 @@ import pandas as pd
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
-from applications.runs import write_atomic
+from applications.files import write_atomic
 from applications.searching.studies import search
 from tuning.budget import Budget, Cost, Skeleton
 

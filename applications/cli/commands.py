@@ -24,6 +24,7 @@ from typer.exceptions import TyperException
 
 import applications
 import keras_archs
+from applications.files import check_picture
 from applications.logs.dashboards import check_log, check_profile_steps
 from applications.recipes.catalog import check_available
 from applications.runs import check_new
@@ -168,12 +169,6 @@ def _check_archs(archs: str):
     from applications.comparison.comparing import parse_archs
 
     parse_archs(archs)
-
-
-def _check_picture(*arguments):
-    from applications.evaluation.explaining import check_picture
-
-    check_picture(*arguments)
 
 
 def _check_compare(arch: str):
@@ -571,7 +566,7 @@ def summary(
     svg: Annotated[
         Path | None,
         typer.Option(
-            callback=_checked(lambda path: _check_picture("svg", path, ".svg")),
+            callback=_checked(lambda path: check_picture("svg", path, ".svg")),
             metavar="FILE.svg",
             help="Draw the architecture by stages.",
         ),
@@ -654,7 +649,7 @@ def predict(
     explain: Annotated[
         Path | None,
         typer.Option(
-            callback=_checked(lambda path: _check_picture("explain", path)),
+            callback=_checked(lambda path: check_picture("explain", path)),
             metavar="OUT.png",
             help="Draw where in each image the network found its most probable class.",
         ),
@@ -669,7 +664,7 @@ def predict(
     filters: Annotated[
         Path | None,
         typer.Option(
-            callback=_checked(lambda path: _check_picture("filters", path)),
+            callback=_checked(lambda path: check_picture("filters", path)),
             metavar="OUT.png",
             help="Draw the first layer's kernels.",
         ),

@@ -86,7 +86,7 @@ def bench(
     """
     import pandas as pd
 
-    from applications.runs import write_atomic
+    from applications.files import write_atomic
 
     networks = _networks(model, preset, alpha, rho, size, args)
     runtimes = None if runtimes is None else list(runtimes)

@@ -102,7 +102,8 @@ def compare(
     """
     import pandas as pd
 
-    from applications.runs import load, write_atomic
+    from applications.files import write_atomic
+    from applications.runs import load
 
     # A pattern such as runs/* names the last comparison too.
     runs = [run for run in runs or () if not str(run).endswith((TABLE, REPORT))]

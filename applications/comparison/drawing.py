@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras_archs
-from applications.evaluation.explaining import check_picture
-from applications.runs import write_atomic
+from applications.files import check_picture, write_atomic
 from keras_archs import LayerCost, Profile
 
 if TYPE_CHECKING:

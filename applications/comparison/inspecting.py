@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras_archs
 from applications.comparison.comparing import Entry, parse_archs
 from applications.comparison.drawing import plot_architecture
-from applications.runs import write_atomic
+from applications.files import write_atomic
 from keras_archs import Profile
 from keras_archs.checks import nearest
 from keras_archs.cost.profiling import Comparison

@@ -17,7 +17,7 @@ from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from applications.runs import write_atomic
+from applications.files import write_atomic
 
 if TYPE_CHECKING:
     import numpy as np

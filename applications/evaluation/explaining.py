@@ -14,18 +14,21 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
+from keras import layers, ops
+from PIL import Image
 
-from applications.runs import load, write_atomic
+from applications.data.images import read_images, resize_images
+from applications.files import check_picture, write_atomic
+from applications.runs import load
+from keras_archs.graph import Call, calls
+from keras_archs.surgery.rewiring import rebuilt, rewired
 
 if TYPE_CHECKING:
-    import keras
-
     from applications.runs import Run
-    from keras_archs.graph import Call
 
 METHODS = ("cam", "gradcam", "guided")
 TITLES = {"cam": "CAM", "gradcam": "Grad-CAM", "guided": "guided backpropagation"}
@@ -88,7 +91,6 @@ def explain_all(
     method: str | None = None,
 ) -> list[Explanation]:
     """As `explain`, for several images: one explanation each, in their order."""
-    from applications.data.images import read_images, resize_images
 
     if method is not None and method not in METHODS:
         raise ValueError(
@@ -131,7 +133,6 @@ def explain_all(
 
 def _shares(raw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A map of evidence, its negative values cut off, in 0..1 and at this size."""
-    from PIL import Image
 
     positive = np.maximum(raw, 0)
     shares = positive / (positive.max() or 1)
@@ -144,7 +145,7 @@ def _shares(raw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def class_activation_map(
-    model: "keras.Model", images: np.ndarray, classes: Sequence[int] | np.ndarray
+    model: keras.Model, images: np.ndarray, classes: Sequence[int] | np.ndarray
 ) -> np.ndarray:
     """Each place's contribution to the logit of a class, the bias left out.
 
@@ -176,7 +177,7 @@ def class_activation_map(
 
 
 def grad_cam(
-    model: "keras.Model", images: np.ndarray, classes: Sequence[int] | np.ndarray
+    model: keras.Model, images: np.ndarray, classes: Sequence[int] | np.ndarray
 ) -> np.ndarray:
     """The last map's channels, each weighted by the mean gradient of the class's logit, summed.
 
@@ -202,7 +203,7 @@ def grad_cam(
 
 
 def guided_gradients(
-    model: "keras.Model", images: np.ndarray, classes: Sequence[int] | np.ndarray
+    model: keras.Model, images: np.ndarray, classes: Sequence[int] | np.ndarray
 ) -> np.ndarray:
     """The gradient of the class's logit by the image, where no ReLU lets a negative one pass.
 
@@ -218,11 +219,6 @@ def guided_gradients(
         float32 (N, H, W, C): by the network's input as it is after the model's own rescaling and
         normalisation layers.
     """
-    import keras
-    from keras import layers
-
-    from keras_archs.graph import calls
-    from keras_archs.surgery.rewiring import rewired
 
     own = keras.Model(model.input, _logits(model))
     guided = rewired(own, _guided_layers(own))
@@ -243,9 +239,8 @@ _MAPS_OF: dict[str, Callable[..., np.ndarray]] = {
 # ------------------------------------------------------------------------------- a network's parts
 
 
-def cam_obstacle(model: "keras.Model") -> str | None:
+def cam_obstacle(model: keras.Model) -> str | None:
     """Why there is no class activation map of this network; None where there is one."""
-    from keras import layers
 
     call = _before_classifier(model, _logits(model))
     if isinstance(call.operation, layers.GlobalAveragePooling2D):
@@ -260,11 +255,6 @@ def cam_obstacle(model: "keras.Model") -> str | None:
 
 def _logits(model):
     """The symbolic output without the activation that it ends in."""
-    import keras
-    from keras import layers
-
-    from keras_archs.graph import calls
-    from keras_archs.surgery.rewiring import rebuilt
 
     output: Any = model.output["predictions"] if isinstance(model.output, dict) else model.output
     last = next(c for c in calls(model) if any(o is output for o in c.outputs))
@@ -277,15 +267,13 @@ def _logits(model):
     return rebuilt(layer, read.shape, layer.get_weights(), activation="linear")(read)
 
 
-def _before_classifier(model, logits) -> "Call":
+def _before_classifier(model, logits) -> Call:
     """The last call whose output is no linear function of what it reads."""
     return next(call for call in reversed(_calls(model, logits)) if not _is_linear(call))
 
 
 def _is_linear(call) -> bool:
     """Whether the call does the same linear thing at inference with a vector, wherever it is."""
-    import keras
-    from keras import layers
 
     operation = call.operation
     if getattr(operation, "activation", keras.activations.linear) is not keras.activations.linear:
@@ -301,7 +289,6 @@ def _is_linear(call) -> bool:
 
 
 def _last_map(model, logits):
-    from keras import layers
 
     passive = (layers.MaxPooling2D, layers.AveragePooling2D, layers.Dropout, layers.ZeroPadding2D)
     for call in reversed(_calls(model, logits)):
@@ -313,32 +300,23 @@ def _last_map(model, logits):
 
 
 def _calls(model, logits):
-    import keras
-
-    from keras_archs.graph import calls
 
     return calls(keras.Model(model.input, logits))
 
 
 def _values(given, wanted, values: np.ndarray) -> np.ndarray:
     """What a network's symbolic tensor `wanted` is where `given` has these values: float32."""
-    import keras
 
     if wanted is given:
         return np.asarray(values, np.float32)
     model = keras.Model(given, wanted)
     if keras.backend.backend() == "jax":  # which compiles layer by layer outside of `predict`
         return np.asarray(model.predict_on_batch(values), np.float32)
-    return np.asarray(keras.ops.convert_to_numpy(model(values, training=False)), np.float32)
+    return np.asarray(ops.convert_to_numpy(model(values, training=False)), np.float32)
 
 
 def _guided_layers(model) -> dict[str, list]:
     """By the name of each layer that applies ReLU, one that lets positive gradients alone pass."""
-    import keras
-    from keras import layers
-
-    from keras_archs.graph import calls
-    from keras_archs.surgery.rewiring import rebuilt
 
     bounds = {keras.activations.relu: math.inf, keras.activations.relu6: 6.0}
     guided = {}
@@ -355,7 +333,6 @@ def _guided_layers(model) -> dict[str, list]:
 
 
 def _guided_relu(bound: float) -> Callable:
-    from keras import ops
 
     @ops.custom_gradient
     def guided_relu(x):
@@ -368,14 +345,12 @@ def _guided_relu(bound: float) -> Callable:
 
 
 def _cast(values: np.ndarray, dtype: str) -> Any:
-    import keras
 
-    return keras.ops.cast(values, dtype)
+    return ops.cast(values, dtype)
 
 
 def _gradient(given, logits, values: np.ndarray, classes) -> np.ndarray:
     """Gradients of the given classes' logits where `given` has these values: float32, (N, ...)."""
-    import keras
 
     model: Any = keras.Model(given, logits)
     chosen = np.eye(logits.shape[-1], dtype=np.float32)[np.asarray(classes)]
@@ -386,14 +361,14 @@ def _gradient(given, logits, values: np.ndarray, classes) -> np.ndarray:
 
         with tf.GradientTape() as tape:
             tape.watch(tensor)
-            score: Any = keras.ops.sum(model(tensor, training=False) * chosen)
+            score: Any = ops.sum(model(tensor, training=False) * chosen)
         gradient = tape.gradient(score, tensor)
     elif backend == "jax":
         import jax
 
         def total(x, *variables):
             outputs, _ = model.stateless_call(*variables, x, training=False)
-            return keras.ops.sum(outputs * chosen)
+            return ops.sum(outputs * chosen)
 
         groups = model.trainable_variables, model.non_trainable_variables
         values_of = [[variable.value for variable in group] for group in groups]
@@ -402,26 +377,10 @@ def _gradient(given, logits, values: np.ndarray, classes) -> np.ndarray:
         raise ValueError(
             f"`KERAS_BACKEND` must be tensorflow or jax for gradients. Received: {backend}"
         )
-    return np.asarray(keras.ops.convert_to_numpy(gradient), np.float32)
+    return np.asarray(ops.convert_to_numpy(gradient), np.float32)
 
 
 # ----------------------------------------------------------------------------------------- pictures
-
-
-def check_picture(name: str, path: str | os.PathLike, suffix: str = ".png") -> None:
-    """Raise ValueError or FileNotFoundError unless a picture can be written there.
-
-    Args:
-        name: of the argument that the path comes from.
-        path: of the file.
-        suffix: that it must have.
-    """
-    if Path(path).suffix.lower() != suffix:
-        raise ValueError(f"`{name}` must be a {suffix} file. Received: {name}={str(path)!r}")
-    if not Path(path).parent.is_dir():
-        raise FileNotFoundError(
-            f"`{name}` must be in an existing folder. Received: {name}={str(path)!r}"
-        )
 
 
 def save_explanations(explanations: Sequence[Explanation], path: str | os.PathLike) -> None:
@@ -472,7 +431,7 @@ def _short(label: str, most: int = 24) -> str:
     return line.replace("$", r"\$")
 
 
-def save_filters(model: "keras.Model", path: str | os.PathLike) -> None:
+def save_filters(model: keras.Model, path: str | os.PathLike) -> None:
     """Draw the kernels of the first convolution, side by side.
 
     A weight of 0 is mid-grey, and the largest weight of all kernels is black or white. Kernels of
@@ -485,18 +444,13 @@ def save_filters(model: "keras.Model", path: str | os.PathLike) -> None:
     Raises:
         ValueError: the model has no convolution.
     """
-    import keras
-    from keras import layers
-    from PIL import Image
-
-    from keras_archs.graph import calls
 
     check_picture("path", path)
     convolutions = (c.operation for c in calls(model) if isinstance(c.operation, layers.Conv2D))
     first = next(convolutions, None)
     if first is None:
         raise ValueError("`model` must have a convolution. Received: a network without one")
-    tiles = _tiles(np.asarray(keras.ops.convert_to_numpy(first.kernel), np.float32))
+    tiles = _tiles(np.asarray(ops.convert_to_numpy(first.kernel), np.float32))
     scale = max(1, 32 // tiles.shape[2])
     pixels = np.rint(127.5 + 127.5 * tiles / (np.abs(tiles).max() or 1)).astype(np.uint8)
     pixels = pixels.repeat(scale, axis=2).repeat(scale, axis=3)

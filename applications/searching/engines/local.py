@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from applications.runs import remove_partials, write_json
+from applications.files import remove_partials, write_json
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters

@@ -7,16 +7,16 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import keras
+from keras import layers
 
 import keras_archs
 from applications.files import check_picture, write_atomic
-from keras_archs import LayerCost, Profile
-
-if TYPE_CHECKING:
-    import keras
-
-    from keras_archs.graph import Call
+from keras_archs.cost import LayerCost, Profile
+from keras_archs.graph import Call, calls, graph_of, last_uses
+from keras_archs.registry import builder
 
 # Sizes in points.
 FONT, LINE = 8, 11
@@ -37,7 +37,7 @@ GROUNDS = {
 
 
 def plot_architecture(
-    network: "keras.Model | str | Callable[..., keras.Model]", path: str | os.PathLike, **kwargs
+    network: keras.Model | str | Callable[..., keras.Model], path: str | os.PathLike, **kwargs
 ) -> Profile:
     """Draw a network: one row a resolution, with its layers and its share of the cost.
 
@@ -76,12 +76,8 @@ def plot_architecture(
     return profile
 
 
-def _with_profile(network, kwargs) -> "tuple[keras.Model, Profile]":
+def _with_profile(network, kwargs) -> tuple[keras.Model, Profile]:
     """The model, which has no values where it was built here, and its cost."""
-    import keras
-
-    from keras_archs.registry import builder
-
     if isinstance(network, keras.Model):
         return network, keras_archs.profile(network, **kwargs)
     build = builder(network) if isinstance(network, str) else network
@@ -131,11 +127,11 @@ class Unit:
 class _Step(NamedTuple):
     """A call and what it costs: of a nested model, its last layer's."""
 
-    call: "Call"
+    call: Call
     row: LayerCost
 
 
-def units(model: "keras.Model", profile: Profile) -> list[Unit]:
+def units(model: keras.Model, profile: Profile) -> list[Unit]:
     """The units of a network in the order in which they run, equal neighbours counted as one."""
     found: list[Unit] = []
     main, auxiliary = _parted(_steps(model, profile), model)
@@ -157,8 +153,6 @@ def units(model: "keras.Model", profile: Profile) -> list[Unit]:
 
 
 def _steps(model, profile: Profile) -> list[_Step]:
-    from keras_archs.graph import calls, graph_of
-
     rows, steps = iter(profile.rows), []
     row = next(rows)
     for call in calls(graph_of(model)):
@@ -189,8 +183,6 @@ def _parted(steps: list[_Step], model) -> tuple[list[_Step], list[_Step]]:
 
 def _segments(steps: list[_Step]) -> Iterator[list[_Step]]:
     """The calls between tensors that every path to the output crosses."""
-    from keras_archs.graph import last_uses
-
     uses, open_until, segment = last_uses([step.call for step in steps]), 0, []
     for at, step in enumerate(steps):
         segment.append(step)
@@ -237,10 +229,6 @@ def _sorts(segment: list[_Step]) -> list[str]:
 
 def _line(step: _Step) -> tuple[str, ...]:
     """What the call is called, in one line; nothing where it is not drawn."""
-    from keras import layers
-
-    from keras_archs.graph import graph_of
-
     layer: Any = step.call.operation
     name = type(layer).__name__
     if isinstance(layer, layers.InputLayer):
@@ -268,10 +256,6 @@ def _line(step: _Step) -> tuple[str, ...]:
 
 
 def _kind(step: _Step) -> str:
-    from keras import layers
-
-    from keras_archs.graph import graph_of
-
     layer: Any = step.call.operation
     name = type(layer).__name__
     if graph_of(layer) is not None:

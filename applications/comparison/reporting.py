@@ -15,14 +15,16 @@ from datetime import datetime
 from html import escape
 from importlib import resources
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+from PIL import Image
+
+import keras_archs
+from applications.data.sources import open_source
+from applications.evaluation.metrics import worst_mistakes
 from applications.files import write_atomic
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from applications.runs import Run
+from applications.runs import Run
 
 REPORT = "report.html"
 MISTAKES = 12  # of each run
@@ -42,7 +44,7 @@ _FOLDED = ("BatchNormalization", "Normalization", "Rescaling")
 
 def write_report(
     path: str | os.PathLike,
-    runs: Sequence["Run"],
+    runs: Sequence[Run],
     *,
     title: str | None = None,
     score: str = "test_accuracy",
@@ -73,7 +75,7 @@ def write_report(
     write_atomic(path, page)
 
 
-def without_seed(run: "Run") -> str:
+def without_seed(run: Run) -> str:
     """What runs that differ by nothing but their seeds have in common."""
     return repr(sorted((key, value) for key, value in run.config.items() if key != "seed"))
 
@@ -106,7 +108,9 @@ def _channels(shape: Any) -> int:
 
 
 def _part(name: str) -> str:
-    return (resources.files("applications") / "report" / name).read_text(encoding="utf-8")
+    return (resources.files("applications.comparison") / "report" / name).read_text(
+        encoding="utf-8"
+    )
 
 
 def _plotly() -> str:
@@ -128,7 +132,7 @@ def _counted(count: int, noun: str) -> str:
 # ------------------------------------------------------------------------------------- its content
 
 
-def _content(runs: Sequence["Run"], score: str) -> dict[str, Any]:
+def _content(runs: Sequence[Run], score: str) -> dict[str, Any]:
     """All that the script of the page draws, ready for JSON."""
     groups: dict[str, int] = {}
     profiles, images, label_lists = _Distinct(), _Distinct(), _Distinct()
@@ -183,7 +187,7 @@ class _Distinct:
         return self._places[key]
 
 
-def _names(runs: Sequence["Run"]) -> list[str]:
+def _names(runs: Sequence[Run]) -> list[str]:
     """The folders' own names; with the folders above them where two have the same."""
     names = [run.path.resolve().name for run in runs]
     return [
@@ -201,7 +205,7 @@ def _short(values: Iterable[float]) -> list[float | None]:
     return [_finite(float(f"{value:.5g}")) for value in values]
 
 
-def _profile(run: "Run") -> list[dict[str, Any]]:
+def _profile(run: Run) -> list[dict[str, Any]]:
     import pandas as pd
 
     file = run.path / "profile.csv"
@@ -218,13 +222,13 @@ def _columns(profile: list[dict[str, Any]]) -> dict[str, list]:
     }
 
 
-def _history(run: "Run") -> dict[str, list]:
+def _history(run: Run) -> dict[str, list]:
     if not (run.path / "history.csv").is_file():
         return {}
     return {name: _short(run.history[name]) for name in _CURVES if name in run.history}
 
 
-def _confusion(run: "Run") -> dict[str, list] | None:
+def _confusion(run: Run) -> dict[str, list] | None:
     """The matrix and the classes, by number, that it is of."""
     matrix = run.metrics.get("confusion_matrix")
     if matrix is None:
@@ -241,9 +245,7 @@ def _confusion(run: "Run") -> dict[str, list] | None:
 # ------------------------------------------------------------------------------- the worst mistakes
 
 
-def _predictions(run: "Run") -> "dict[str, np.ndarray] | None":
-    import numpy as np
-
+def _predictions(run: Run) -> dict[str, np.ndarray] | None:
     file = run.path / "predictions.npz"
     if not file.is_file():
         return None
@@ -252,11 +254,9 @@ def _predictions(run: "Run") -> "dict[str, np.ndarray] | None":
 
 
 def _mistakes(
-    run: "Run", predictions: "dict[str, np.ndarray]", tests: "_TestImages", images: _Distinct
+    run: Run, predictions: dict[str, np.ndarray], tests: "_TestImages", images: _Distinct
 ) -> dict[str, Any]:
     """The mistakes that the run was surest of, and why there are no pictures where none are."""
-    from applications.evaluation.evaluating import worst_mistakes
-
     rows = worst_mistakes(predictions["labels"], predictions["probabilities"], MISTAKES)
     probabilities = predictions["probabilities"][rows]
     note, pictures = None, [None] * len(rows)
@@ -285,14 +285,12 @@ class _TestImages:
     def __init__(self):
         self._sources: dict[tuple[str, int], Any] = {}
 
-    def of(self, run: "Run", ids: "np.ndarray", rows: "np.ndarray") -> "np.ndarray":
+    def of(self, run: Run, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Images uint8 (len(rows), H, W, C) as the network saw them.
 
         Raises:
             ValueError, OSError: they cannot be read, or are not those that were tested.
         """
-        from applications.data.sources import open_source
-
         key = run.config["data"], run.config["seed"]
         if key not in self._sources:
             try:
@@ -309,10 +307,8 @@ class _TestImages:
         return test.batch(rows)
 
 
-def _data_uri(image: "np.ndarray") -> str:
+def _data_uri(image: np.ndarray) -> str:
     """A small picture as text: PNG where pixels are few, else JPEG."""
-    from PIL import Image
-
     picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
     picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
     few = max(image.shape[:2]) <= 32 and image.shape[-1] == 1
@@ -327,8 +323,6 @@ def _data_uri(image: "np.ndarray") -> str:
 
 def _architectures(names: Iterable[str]) -> dict[str, Any]:
     """Paper and published figures, each with its source, by architecture."""
-    import keras_archs
-
     found = {}
     for name in sorted(names):
         info = keras_archs.info(name)

@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_archs.runtimes import Predictor, compiled, runtime
+from applications import evaluation
+from applications.data.sources import Subset, open_source
+from applications.evaluation.metrics import metrics
+from applications.files import check_picture
+from applications.runs import Run, load
+from keras_archs import runtimes
 
 if TYPE_CHECKING:
     import keras
 
-    from applications.data.sources import Subset
-    from applications.runs import Run
+    from keras_archs.runtimes import Predictor
 
 
 # Multiply-adds of all images from which on a runtime's speed repays the seconds of its conversion.
 _REPAID = 10**12
 
 
-def score(model: "keras.Model | Predictor", subset: "Subset", batch_size: int = 256) -> np.ndarray:
+def score(model: "keras.Model | Predictor", subset: Subset, batch_size: int = 256) -> np.ndarray:
     """Class probabilities of all images of a subset: float32 (len(subset), classes).
 
     Args:
@@ -33,74 +37,12 @@ def score(model: "keras.Model | Predictor", subset: "Subset", batch_size: int = 
     count = len(subset)
     batch_size = min(batch_size, count)
     # The last batch starts over with the first images: one shape is compiled, not two.
-    forward = model if isinstance(model, Predictor) else model.predict_on_batch
+    forward = model if isinstance(model, runtimes.Predictor) else model.predict_on_batch
     batches = [
         forward(subset.batch(np.arange(start, start + batch_size) % count))
         for start in range(0, count, batch_size)
     ]
     return np.concatenate(batches)[:count].astype(np.float32)
-
-
-def metrics(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    """Test metrics as `metrics.json` holds them.
-
-    Args:
-        labels: true class of each image, (N,), integers.
-        probabilities: (N, classes), float32, rows that sum to 1.
-        names: class names, in the order of the columns.
-
-    Returns:
-        `test_accuracy`; `macro_f1`, the mean over the classes that occur among the labels or the
-        predictions; `test_loss`, the mean cross-entropy in nats; `confusion_matrix`, rows are the
-        true classes and columns the predicted ones; `per_class`, by name `precision`, `recall`,
-        `f1` (each 0 where undefined) and the number of `images`.
-
-    Raises:
-        ValueError: a probability is not a number, as after a training that diverged.
-    """
-    from sklearn.metrics import (
-        accuracy_score,
-        confusion_matrix,
-        f1_score,
-        log_loss,
-        precision_recall_fscore_support,
-    )
-
-    undefined = int((~np.isfinite(probabilities)).any(axis=1).sum())
-    if undefined:
-        raise ValueError(
-            "the network's probabilities must be finite; if the training diverged, try a lower "
-            f"learning rate. Received: {undefined} of {len(labels)} rows with NaN or infinity"
-        )
-    classes = np.arange(len(names))
-    predicted = probabilities.argmax(axis=1)
-    zero: Any = 0  # where a figure is undefined; scikit-learn's annotation knows only its default
-    columns: Any = precision_recall_fscore_support(
-        labels, predicted, labels=classes, zero_division=zero
-    )
-    per_class = {
-        name: {"precision": float(p), "recall": float(r), "f1": float(f), "images": int(n)}
-        for name, p, r, f, n in zip(names, *columns, strict=True)
-    }
-    return {
-        "test_accuracy": float(accuracy_score(labels, predicted)),
-        "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=zero)),
-        "test_loss": float(log_loss(labels, probabilities, labels=classes)),
-        "confusion_matrix": confusion_matrix(labels, predicted, labels=classes).tolist(),
-        "per_class": per_class,
-    }
-
-
-def worst_mistakes(labels: np.ndarray, probabilities: np.ndarray, most: int) -> np.ndarray:
-    """Rows of the wrong predictions, the surest first: (at most `most`,).
-
-    Args:
-        labels: true class of each image, (N,), integers.
-        probabilities: (N, classes).
-    """
-    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
-    surest = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")
-    return wrong[surest[:most]]
 
 
 def latency(
@@ -120,7 +62,7 @@ def latency(
     import keras
 
     images = np.zeros((batch_size, *model.input_shape[1:]), model.inputs[0].dtype)
-    call = functools.partial(compiled(model), keras.ops.convert_to_tensor(images))
+    call = functools.partial(runtimes.compiled(model), keras.ops.convert_to_tensor(images))
     for _ in range(3):
         call()
     times = []
@@ -134,7 +76,7 @@ def latency(
 
 
 def evaluate(
-    run: "Run | str | os.PathLike", *, data: str | None = None, batch_size: int = 256
+    run: Run | str | os.PathLike, *, data: str | None = None, batch_size: int = 256
 ) -> dict[str, Any]:
     """Metrics of a finished run on its own test split, or on that of other data.
 
@@ -152,9 +94,6 @@ def evaluate(
             split may hold images that the network was trained on, or the run is a trial of a
             search that did not win, whose test images nobody has looked at.
     """
-    from applications.data.sources import open_source
-    from applications.runs import load
-
     run = load(run) if isinstance(run, str | os.PathLike) else run
     if data is None:
         run.check_tested()
@@ -183,7 +122,7 @@ def _fastest(model: "keras.Model", macs: int) -> "keras.Model | Predictor":
     if macs < _REPAID:
         return model
     try:
-        return runtime(model, batch_size=32)
+        return runtimes.runtime(model, batch_size=32)
     except ValueError:  # no runtime has its layers, or it computes in half precision
         return model
 
@@ -209,7 +148,7 @@ def print_metrics(result: dict[str, Any]) -> None:
 
 
 def predict(
-    run: "Run | str | os.PathLike",
+    run: Run | str | os.PathLike,
     images: Sequence[str | os.PathLike],
     top: int = 3,
     *,
@@ -234,14 +173,6 @@ def predict(
         ValueError: no image was given, `top` is below 1, a file is not a readable image, or the
             network cannot be explained by this method.
     """
-    from applications.evaluation.explaining import (
-        check_picture,
-        explain_all,
-        save_explanations,
-        save_filters,
-    )
-    from applications.runs import load
-
     if not images:
         raise ValueError("`images` must name at least one image file. Received: images=[]")
     if top < 1:
@@ -255,9 +186,11 @@ def predict(
     probabilities = run.predict([os.fspath(path) for path in images])
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
     if explain is not None:
-        save_explanations(explain_all(run, images, method=method), explain)
+        evaluation.explaining.save_explanations(
+            evaluation.explaining.explain_all(run, images, method=method), explain
+        )
     if filters is not None:
-        save_filters(run.model, filters)
+        evaluation.explaining.save_filters(run.model, filters)
     return [
         (os.fspath(path), [(run.labels[k], float(row[k])) for k in order])
         for path, row, order in zip(images, probabilities, best, strict=True)

@@ -18,7 +18,7 @@ from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboardX.summary import custom_scalars, histogram, image, scalar, text
 
 from applications.evaluation import pictures
-from applications.evaluation.evaluating import worst_mistakes
+from applications.evaluation.metrics import worst_mistakes
 from applications.logs import diagnostics
 from applications.logs.dashboards import check_log, check_profile_steps
 

@@ -18,7 +18,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from applications.comparison.reporting import int8_bytes, write_report
-from applications.evaluation.evaluating import worst_mistakes
+from applications.evaluation.metrics import worst_mistakes
 from applications.runs import OPTIONS, load
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

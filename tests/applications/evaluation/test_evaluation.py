@@ -160,7 +160,7 @@ def test_many_images_are_tested_in_the_fastest_runtime_that_there_is(run, monkey
         return chosen[-1]
 
     monkeypatch.setattr(evaluation, "_REPAID", 0)
-    monkeypatch.setattr(evaluation, "runtime", runtime)
+    monkeypatch.setattr(evaluation.runtimes, "runtime", runtime)
     result = evaluate(run.path)
     assert len(chosen) == convertible
     assert result["confusion_matrix"] == run.metrics["confusion_matrix"]

@@ -82,7 +82,7 @@ def test_no_file_names_a_folder_of_this_machine_or_where_packages_are_fetched_fr
 
 # ------------------------------------------------------------------------------- files of families
 
-FAMILIES = [ROOT / "keras_archs" / f"{module}.py" for module in keras_archs.MODULES]
+FAMILIES = [ROOT / "keras_archs" / "families" / f"{module}.py" for module in keras_archs.MODULES]
 
 
 @pytest.mark.parametrize("file", FAMILIES, ids=lambda file: file.stem)

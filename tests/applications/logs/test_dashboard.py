@@ -35,7 +35,7 @@ BROWSER_FLAGS = (
 @contextmanager
 def served(folder):
     """Address of a dashboard in a process of its own, ended by Ctrl-C."""
-    code = f"from applications.dashboards import dashboard; dashboard({str(folder)!r}, port=0)"
+    code = f"from applications.logs.dashboards import dashboard; dashboard({str(folder)!r}, port=0)"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -202,7 +202,7 @@ def test_a_taken_port_is_an_error(runs):
 def test_errors_need_neither_keras_nor_tensorflow(tmp_path):
     code = f"""
 import sys
-from applications.dashboards import dashboard
+from applications.logs.dashboards import dashboard
 try:
     dashboard({str(tmp_path / "none")!r})
 except FileNotFoundError:

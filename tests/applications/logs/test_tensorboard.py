@@ -350,7 +350,7 @@ def test_what_cannot_be_logged_is_an_error(tmp_path, options, message):
 def test_with_another_backend_tensorflow_is_never_imported(tmp_path):
     code = f"""
 import sys, keras, numpy as np
-from applications.tensorboard import TensorBoardLogger
+from applications.logs.tensorboard import TensorBoardLogger
 layers = [keras.layers.Conv2D(2, 3, activation="relu"), keras.layers.Flatten()]
 model = keras.Sequential([keras.Input((6, 6, 1)), *layers, keras.layers.Dense(3, "softmax")])
 model.compile("sgd", "sparse_categorical_crossentropy")

@@ -178,7 +178,7 @@ def test_a_process_that_lost_its_run_at_the_end_does_not_finish_it(monkeypatch):
 
 
 def start(options, run_dir):
-    code = "import sys, json; from applications.training import train\n"
+    code = "import sys, json; from applications import train\n"
     code += "train(run_dir=sys.argv[1], resume=True, **json.loads(sys.argv[2]))"
     return subprocess.Popen([sys.executable, "-c", code, run_dir, json.dumps(options)])
 

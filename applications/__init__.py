@@ -10,9 +10,13 @@ Importing this package imports neither Keras nor anything else that is heavy: a 
 is imported when the function is first used.
 """
 
-import importlib
+from keras_archs import lazy
 
-_MODULE_OF = {
+_SUBMODULES = (
+    *("data", "recipes", "runs", "files", "evaluation", "logs", "training", "comparison"),
+    *("searching", "cli"),
+)
+_EXPORTS = {
     "Run": "runs",
     "load": "runs",
     "summary": "comparison.inspecting",
@@ -30,14 +34,8 @@ _MODULE_OF = {
     "list_recipes": "recipes.catalog",
 }
 
-__all__ = list(_MODULE_OF)  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name):
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy.package(
+    __name__,
+    _SUBMODULES,
+    {name: f"applications.{module}" for name, module in _EXPORTS.items()},
+)

@@ -6,8 +6,9 @@
 Importing this package does not import Keras: a builder's module is imported when it is first used.
 """
 
-import importlib
 from fnmatch import fnmatchcase
+
+from keras_archs import lazy
 
 __version__ = "0.1.0"
 
@@ -51,11 +52,14 @@ MODULES = {
     "highway": ("Highway19", "Highway32"),
     "fitnet": ("FitNet19",),
 }
-_MODULE_OF = {name: f"families.{module}" for module, names in MODULES.items() for name in names}
+_SUBMODULES = (
+    *("checks", "registry", "graph", "kinds", "normalization", "cost", "surgery", "runtimes"),
+    *("weights", "architecture", "heads", "families"),
+)
 _EXPORTS = {
-    "ArchInfo": "architecture",
     "build": "registry",
     "info": "registry",
+    "ArchInfo": "architecture",
     "profile": "cost",
     "Profile": "cost",
     "LayerCost": "cost",
@@ -73,9 +77,8 @@ _EXPORTS = {
     "deepen": "surgery",
     "grow": "surgery",
     "shrink": "surgery",
+    **{name: f"families.{module}" for module, names in MODULES.items() for name in names},
 }
-
-__all__ = ["__version__", "list_archs", *_EXPORTS, *_MODULE_OF]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def list_archs(pattern: str = "*") -> list[str]:
@@ -84,16 +87,13 @@ def list_archs(pattern: str = "*") -> list[str]:
     Args:
         pattern: a shell pattern such as `"resnet*"`; case does not matter.
     """
-    names = (name.lower() for name in _MODULE_OF)
+    names = (name.lower() for names in MODULES.values() for name in names)
     return sorted(name for name in names if fnmatchcase(name, pattern.lower()))
 
 
-def __getattr__(name):
-    module = _EXPORTS.get(name) or _MODULE_OF.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{module}"), name)
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy.package(
+    __name__,
+    _SUBMODULES,
+    {name: f"keras_archs.{module}" for name, module in _EXPORTS.items()},
+    own=("__version__", "list_archs", "cost", "surgery", "runtimes", "weights"),
+)

@@ -9,27 +9,18 @@ Importing this package imports neither Keras nor anything else that is heavy: a 
 is imported when the function is first used.
 """
 
-import importlib
+from keras_archs import lazy
 
-_MODULE_OF = {
-    "space": "tuning.spaces",
-    "settings": "tuning.spaces",
-    "arch_space": "tuning.spaces",
-    "Budget": "tuning.budget",
-    "lint": "tuning.principles",
-    "search": "applications.searching.studies",  # trains, and so stands above this package
-}
-
-__all__ = ["principles", *_MODULE_OF]  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name):
-    if name == "principles":
-        return importlib.import_module(f"{__name__}.principles")
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULE_OF[name]), name)
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy.package(
+    __name__,
+    modules=("principles", "budget", "spaces"),
+    exports={
+        "space": "tuning.spaces",
+        "settings": "tuning.spaces",
+        "arch_space": "tuning.spaces",
+        "Budget": "tuning.budget",
+        "lint": "tuning.principles",
+        "search": "applications.searching.studies",  # trains, and so stands above this package
+    },
+    own=("principles",),
+)

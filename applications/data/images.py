@@ -9,7 +9,7 @@ import difflib
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +18,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 RESIZES = ("stretch", "crop", "pad")
+WANTED = "Image files must be ones that Pillow decodes"
+NAMED = 10  # files that an error names
 
 
 def read_images(
@@ -167,30 +169,45 @@ def naming_file(path: str | Path, wanted: str) -> Iterator[None]:
         raise ValueError(f"{wanted}. Received: {path} ({reason})") from error
 
 
-def in_threads(function, count: int, description: str) -> None:
-    """Call `function(row)` for each row of `range(count)`, with a bar if there are many."""
+def in_threads(function: Callable[[int], None], count: int, description: str) -> None:
+    """Call `function(row)` for each row of `range(count)`, with a bar if there are many.
+
+    Raises:
+        ValueError: the function raised one; with several, the first `NAMED` and how many there are.
+    """
     workers = os.cpu_count() or 1
     step = max(1, min(256, count // (4 * workers)))  # few calls of the pool, even shares
+    errors: dict[int, ValueError] = {}
 
     def run(start: int) -> int:
         rows = range(start, min(start + step, count))
         for row in rows:
-            function(row)
+            try:
+                function(row)
+            except ValueError as error:
+                errors[row] = error
         return len(rows)
 
     with ThreadPoolExecutor(workers) as pool:
         done = pool.map(run, range(0, count, step))
         if count < 5000 or not sys.stderr.isatty():
-            for _ in done:
-                pass
-            return
-        from rich.console import Console
-        from rich.progress import Progress
+            list(done)
+        else:
+            from rich.console import Console
+            from rich.progress import Progress
 
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task(description, total=count)
-            for rows in done:
-                progress.advance(task, rows)
+            with Progress(console=Console(stderr=True), transient=True) as progress:
+                task = progress.add_task(description, total=count)
+                for rows in done:
+                    progress.advance(task, rows)
+    if len(errors) == 1:
+        raise errors.popitem()[1]
+    if errors:
+        named = [str(errors[row]).partition("Received: ")[2] for row in sorted(errors)[:NAMED]]
+        more = ", ..." if len(errors) > NAMED else ""
+        raise ValueError(
+            f"{WANTED}. Received: {len(errors)} that are not: {', '.join(named)}{more}"
+        )
 
 
 def checked_shape(shape: Sequence[int], resize: str) -> tuple[int, int, int]:

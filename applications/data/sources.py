@@ -10,9 +10,10 @@ Pixels are uint8 0..255 throughout. A split that the data do not have is cut fro
 images, class by class, with the seed: 20 % test, then 10 % of the rest validation, at least one
 image of each class in each; `Dataset.split` records it.
 
-A folder is `train/<class>/*` with, optionally, `val/` (or `validation/`) and `test/` beside it, or
-just `<class>/*`, of which both splits are cut. Files are chosen by `EXTENSIONS`; hidden ones and
-all others are ignored. Only what fits in memory is decoded once, the rest whenever it is asked for.
+A folder is `train/<class>/*` with, optionally, `val/` (or `valid/`, `validation/`, `dev/`) and
+`test/` (or `testing/`) beside it, in any case, or just `<class>/*`, of which both splits are cut;
+`folders` says what is read. Only what fits in memory is decoded once, the rest whenever it is asked
+for.
 """
 
 import difflib
@@ -21,12 +22,13 @@ import math
 import os
 import re
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from applications.data.folders import class_names, list_images, split_folders
 from applications.data.images import (
     checked_shape,
     half_up,
@@ -40,7 +42,6 @@ from applications.data.images import (
     text_array,
 )
 
-EXTENSIONS = ".jpg .jpeg .png .bmp .gif .webp .tif .tiff .ppm .pgm".split()  # or in capitals
 SPLITS = ("train", "validation", "test")
 FRACTIONS = {"test": 0.2, "validation": 0.1}  # cut in this order, each from what is left
 MEMORY_LIMIT = 2 * 2**30  # bytes of decoded images
@@ -91,6 +92,11 @@ class Subset:
     def __repr__(self) -> str:
         return f"<Subset of {len(self):,} images>"
 
+    @property
+    def undecoded(self) -> list[str]:
+        """Paths of the image files that are decoded when they are asked for."""
+        return self._images.tolist() if self._images.dtype == object else []
+
     def batch(self, rows: np.ndarray | Sequence[int]) -> np.ndarray:
         """Images of the given rows: uint8 0..255, (len(rows), H, W, C).
 
@@ -111,7 +117,8 @@ class Dataset:
         train, validation, test: the splits.
         mirror: whether an image mirrored left to right keeps its class (False if unknown).
         split: how the splits came about, ready for JSON: `source`, `seed`, `size`, `channels`,
-            `resize`, `cut` (the fractions of the splits that were cut) and for each split `of`
+            `resize`, `cut` (the fractions of the splits that were cut), `not_read` (entries of the
+            folder that are no images, each with the reason) and for each split `of`
             (the array or folder), `count` and `rows` (`"all"`, row numbers, or paths of files).
     """
 
@@ -123,6 +130,20 @@ class Dataset:
     test: Subset
     mirror: bool
     split: dict = field(repr=False)
+
+    def check(self) -> None:
+        """Decode every image file that is not in memory, and forget it.
+
+        Raises:
+            ValueError: some cannot be decoded; the message names the first ten.
+        """
+        paths = [path for s in (self.train, self.validation, self.test) for path in s.undecoded]
+
+        def decode(row: int) -> None:
+            with opened_image(paths[row]) as image:
+                image.load()
+
+        in_threads(decode, len(paths), "Checking images")
 
 
 @dataclass(frozen=True)
@@ -153,6 +174,7 @@ class Source:
         side: median of all heights and widths, in pixels.
         channels: 1 if all images are greyscale, else 3.
         mirror: whether an image mirrored left to right keeps its class (False if unknown).
+        not_read: `"PATH: REASON"` of each entry of a folder that is no image and no class.
     """
 
     name: str
@@ -160,6 +182,7 @@ class Source:
     side: int
     channels: int
     mirror: bool
+    not_read: tuple[str, ...]
     _splits: dict[str, tuple[_Part, np.ndarray | None]] = field(repr=False)  # rows, None: all
     _record: dict = field(repr=False)
 
@@ -282,37 +305,52 @@ def _keras_dataset(name: str, seed: int) -> Source:
 
 
 def _folder(data: str, root: Path, seed: int) -> Source:
-    found = [name for name in ("train", "val", "validation", "test") if (root / name).is_dir()]
-    if found and "train" not in found:
+    folders = split_folders(root)
+    if folders and "train" not in folders:
+        name = next(iter(folders.values()))
         raise ValueError(
-            f"`data` must hold a folder train/ beside {found[0]}/. Received: data={data!r}"
+            f"`data` must hold a folder train/ beside {name}/. Received: data={data!r}"
         )
-    if {"val", "validation"} <= set(found):
-        raise ValueError(
-            f"`data` must hold either val/ or validation/, not both. Received: data={data!r}"
-        )
-    folders = {"train": "train" if found else ""}
-    folders |= {"validation" if name == "val" else name: name for name in found}
-    labels = tuple(_class_folders(root / folders["train"]))
+    folders = folders or {"train": ""}
+    labels = class_names(root / folders["train"])
     if len(labels) < 2:
         raise ValueError(
             f"`data` must hold a folder of images for each of two or more classes. "
             f"Received: {len(labels)} in {root / folders['train']}"
         )
-    parts = {split: _list_images(root, name, labels) for split, name in folders.items()}
+    parts, not_read = _listed(root, folders, labels)
+    side, channels = _inspected([part.images for part in parts.values()])
+    return _source(
+        data, root, labels, False, parts, seed, side=side, channels=channels, not_read=not_read
+    )
 
-    paths = np.concatenate([part.images for part in parts.values()])
-    sizes = np.empty((len(paths), 2), np.int64)
-    grey = np.empty(len(paths), bool)
+
+def _listed(
+    root: Path, folders: Mapping[str, str], labels: tuple[str, ...]
+) -> tuple[dict[str, _Part], tuple[str, ...]]:
+    """The images of each split's folder, and what in them is not read."""
+    parts, not_read = {}, []
+    for split, name in folders.items():
+        found = list_images(root, name, labels)
+        paths = text_array([os.path.join(root, path) for path in found.ids])
+        indices = np.array([labels.index(label) for label in found.classes], np.int64)
+        parts[split] = _Part(name or ".", paths, indices, text_array(found.ids))
+        not_read += found.not_read
+    return parts, tuple(not_read)
+
+
+def _inspected(paths: Sequence[np.ndarray]) -> tuple[int, int]:
+    """The median side of image files in pixels, and 1 channel where all are grey, else 3."""
+    every = np.concatenate(paths)
+    sizes = np.empty((len(every), 2), np.int64)
+    grey = np.empty(len(every), bool)
 
     def inspect(row: int) -> None:
-        with opened_image(paths[row]) as image:
+        with opened_image(every[row]) as image:
             sizes[row], grey[row] = image.size, is_grey(image)
 
-    in_threads(inspect, len(paths), "Inspecting images")
-    side = half_up(float(np.median(sizes)))
-    channels = 1 if grey.all() else 3
-    return _source(data, root, labels, False, parts, seed, side=side, channels=channels)
+    in_threads(inspect, len(every), "Inspecting images")
+    return half_up(float(np.median(sizes))), 1 if grey.all() else 3
 
 
 def _npz(data: str, path: Path, seed: int) -> Source:
@@ -359,6 +397,7 @@ def _source(
     *,
     side: int,
     channels: int,
+    not_read: tuple[str, ...] = (),
 ) -> Source:
     """Cut the splits that `parts` lacks from its training images."""
     missing = {split: share for split, share in FRACTIONS.items() if split not in parts}
@@ -376,7 +415,8 @@ def _source(
         channels=channels,
         mirror=mirror,
         _splits=splits,
-        _record={"source": data, "seed": seed, "cut": missing},
+        not_read=not_read,
+        _record={"source": data, "seed": seed, "cut": missing, "not_read": list(not_read)},
     )
 
 
@@ -397,47 +437,6 @@ def _cut(labels, names, fractions: dict[str, float], seed: int) -> dict[str, np.
             rows = rows[count:]
         splits["train"].append(rows)
     return {split: np.sort(np.concatenate(rows)) for split, rows in splits.items()}
-
-
-# Folders -----------------------------------------------------------------------------------------
-
-
-def _class_folders(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
-
-
-def _image_files(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(
-            entry.name
-            for entry in entries
-            if os.path.splitext(entry.name)[1].lower() in EXTENSIONS
-            and not entry.name.startswith(".")
-            and entry.is_file()
-        )
-
-
-def _list_images(root: Path, name: str, labels: tuple[str, ...]) -> _Part:
-    """The image files of all classes in the folder `name` of `root` ("" for `root` itself)."""
-    ids, counts = [], np.zeros(len(labels), np.int64)
-    for label in _class_folders(root / name):
-        if label not in labels:
-            raise ValueError(
-                f"Each class in {name}/ must be in train/ as well. Received: {label!r} in {root}"
-            )
-        files = _image_files(root / name / label)
-        if not files:
-            raise ValueError(
-                f"Each class folder must hold images ({' '.join(EXTENSIONS)}). "
-                f"Received: none in {root / name / label}"
-            )
-        ids += [f"{name}/{label}/{file}" if name else f"{label}/{file}" for file in files]
-        counts[labels.index(label)] = len(files)
-    if not ids:
-        raise ValueError(f"{name}/ must hold a folder for each class. Received: none in {root}")
-    paths = text_array([os.path.join(root, i) for i in ids])
-    return _Part(name or ".", paths, np.repeat(np.arange(len(labels)), counts), text_array(ids))
 
 
 # npz files ---------------------------------------------------------------------------------------

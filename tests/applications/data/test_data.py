@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -307,18 +308,94 @@ def test_a_test_split_may_lack_a_class(tmp_path):
     assert set(data.test.labels) == {2}
 
 
-def test_other_files_and_hidden_ones_are_ignored(tmp_path):
+def test_what_is_not_read_is_named_with_the_reason_but_for_what_is_hidden(tmp_path):
     data = write_classes(tmp_path / "data")
-    for name in ("cat/Thumbs.db", "cat/notes.txt", "cat/.hidden.png", "cat/._0.png", "top.png"):
+    for name in ("cat/Thumbs.db", "cat/notes", "cat/.hidden.png", "cat/._0.png", "top.png"):
         (data / name).write_bytes(b"not an image")
-    (data / ".git").mkdir()
-    (data / "cat" / "nested.png").mkdir()
+    for name in (".git", "__MACOSX", "cat/nested.png"):
+        (data / name).mkdir()
+    (data / "dog" / "gone.jpg").symlink_to(data / "nowhere")
+    os.mkfifo(data / "dog" / "pipe.jpg")
     source = open_source(data)
     assert source.labels == ("cat", "dog")
-    assert len(source.at(8).train) == 6
+    record = source.at(8)
+    assert len(record.train) == 6
+    assert list(source.not_read) == record.split["not_read"]
+    assert record.split["not_read"] == [
+        "cat/Thumbs.db: no image (.db)",
+        "cat/nested.png: a folder",
+        "cat/notes: no image (no suffix)",
+        "dog/gone.jpg: a link to nothing",
+        "dog/pipe.jpg: no regular file",
+        "top.png: beside the classes",
+    ]
 
 
-@pytest.mark.parametrize("kind", "jpg jpeg JPG png bmp gif webp tif tiff ppm pgm".split())
+def test_images_without_a_suffix_are_read(tmp_path):
+    data = write_classes(tmp_path)
+    for file in data.glob("cat/*.png"):
+        file.rename(file.with_suffix(""))
+    source = open_source(data)
+    assert source.not_read == ()
+    data = source.at(8)
+    assert "cat/0" in {path for split in SPLITS for path in getattr(data, split).ids}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("train", "valid", "test"), ("train", "dev", "testing"), ("Train", "Val", "TEST")],
+)
+def test_splits_have_several_names_in_any_case(tmp_path, names):
+    for name, count in zip(names, (4, 2, 1), strict=True):
+        write_classes(tmp_path / name, count)
+    data = open_source(tmp_path).at(8)
+    assert [len(getattr(data, split)) for split in SPLITS] == [8, 4, 2]
+    assert data.split["cut"] == {}
+    assert data.test.ids[0] == f"{names[2]}/cat/0.png"
+
+
+@pytest.mark.parametrize("other", ["extra", "holdout", "unlabelled"])
+def test_another_folder_beside_the_splits_is_an_error_that_names_it(tmp_path, error, other):
+    write_classes(tmp_path / "train")
+    write_classes(tmp_path / other)
+    assert f"Received: {other}/ beside train/ in {tmp_path}" in error(open_source, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["train", "Test", "dev"])
+def test_a_class_called_as_a_split_is_an_error_that_says_what_to_do(tmp_path, error, name):
+    write_classes(tmp_path, classes=("boat", name))
+    message = error(open_source, tmp_path)
+    assert f"a class called {name!r} goes into train/{name}/" in message
+    write_classes(tmp_path / "all" / "train", classes=("boat", name))
+    assert set(open_source(tmp_path / "all").labels) == {"boat", name}
+
+
+def test_a_name_that_is_not_utf8_is_an_error_that_shows_its_bytes(tmp_path, error):
+    write_classes(tmp_path)
+    os.rename(tmp_path / "dog", os.fsencode(tmp_path) + b"/d\xf6g")
+    assert r"Received: b'd\xf6g/0.png'" in error(open_source, tmp_path)
+
+
+def test_of_several_files_that_are_no_images_ten_are_named_and_all_are_counted(tmp_path, error):
+    write_classes(tmp_path, count=3)
+    for number in range(12):
+        (tmp_path / "cat" / f"bad{number:02d}.jpg").write_bytes(b"no JPEG")
+    message = error(open_source, tmp_path)
+    assert "Received: 12 that are not" in message
+    assert message.count("unknown format") == 10
+    assert "bad00.jpg" in message and "bad09.jpg" in message and "bad10.jpg" not in message
+
+
+def test_files_that_are_not_kept_in_memory_can_be_checked_whole(tmp_path, error):
+    for number in range(2):
+        bad = write(write_classes(tmp_path) / "dog" / f"bad{number}.png", side=64)
+        bad.write_bytes(bad.read_bytes()[:-100])
+    data = open_source(tmp_path).at(8, memory_limit=0)
+    message = error(data.check)
+    assert "Received: 2 that are not" in message and "bad0.png" in message
+
+
+@pytest.mark.parametrize("kind", "jpg jpeg jfif JPG png bmp gif webp tif tiff ppm pgm".split())
 def test_file_types(tmp_path, kind):
     grey = np.tile(np.arange(0, 256, 16, dtype=np.uint8), (16, 1))
     for i in range(3):

@@ -496,7 +496,8 @@ def test_ctrl_c_ends_with_130_leaves_no_process_and_resume_goes_on(here, digits)
 
 def test_workers_end_when_their_parent_dies(here):
     """Before they have a job, too."""
-    code = "from applications.searching.pool import Workers; import time; w = Workers(2); w.prepare()\n"
+    code = "from applications.searching.pool import Workers; import time\n"
+    code += "w = Workers(2); w.prepare()\n"
     parent = subprocess.Popen([sys.executable, "-c", code + "time.sleep(600)"])
     try:
         wait_for(lambda: len(children(parent.pid)) == 2)

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+import applications
+import keras_archs
 from applications.files import PARTIAL, write_atomic
 from applications.files import remove_partials as remove_partials
 from applications.files import write_json as write_json
@@ -192,16 +194,14 @@ class Run:
         """
         import numpy as np
 
-        from applications.data.images import read_images, resize_images
-
         resize = self.config["resize"]
         shape = self.model.input_shape[1:]
         if isinstance(images, str | os.PathLike):
             images = [images]
         if isinstance(images, np.ndarray):
-            pixels = resize_images(images, shape, resize)
+            pixels = applications.data.resize_images(images, shape, resize)
         else:
-            pixels = read_images(images, shape, resize)
+            pixels = applications.data.read_images(images, shape, resize)
         starts = range(0, len(pixels), _BATCH)
         batches = [self._forward(pixels[at : at + _BATCH])[0] for at in starts]
         return np.concatenate(batches).astype(np.float32)
@@ -209,9 +209,7 @@ class Run:
     @cached_property
     def _forward(self) -> Callable[["np.ndarray"], list]:
         """The compiled model; `Model.predict` takes many times as long for an image."""
-        from keras_archs.runtimes import compiled
-
-        return compiled(self.model)
+        return keras_archs.runtimes.compiled(self.model)
 
 
 def load_network(file: str | os.PathLike) -> "keras.Model":
@@ -224,12 +222,10 @@ def load_network(file: str | os.PathLike) -> "keras.Model":
 
     import keras
 
-    import keras_archs.normalization  # noqa: F401  registers the layer that Keras does not know
-    from keras_archs.graph import deep_graphs
-
-    with deep_graphs():
+    own = {"keras_archs>LocalResponseNormalization": keras_archs.LocalResponseNormalization}
+    with keras_archs.graph.deep_graphs():
         try:
-            model = keras.saving.load_model(file, compile=False, safe_mode=True)
+            model = keras.saving.load_model(file, own, compile=False, safe_mode=True)
         except (KeyError, TypeError, zipfile.BadZipFile) as error:
             raise ValueError(
                 f"a .keras file must hold a model that Keras can read. Received: {file} ({error})"

@@ -1,10 +1,6 @@
 """How good a network is, and why it says what it says."""
 
-import importlib
+from keras_archs import lazy
 
-
-def __getattr__(name):
-    """`explaining` imports Keras: it is imported when it is first used."""
-    if name != "explaining":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module(f"{__name__}.explaining")
+# `explaining` imports Keras.
+__getattr__, __dir__, __all__ = lazy.package(__name__, ("explaining",), {})

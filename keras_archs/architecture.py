@@ -20,13 +20,14 @@ from, and its head, which names `taps`, returns a dict of outputs where `aux=Tru
 
 import inspect
 import math
+import os
 import re
 import textwrap
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import keras
 from keras import layers
@@ -146,21 +147,21 @@ Raises:
 
 
 def _common_signature(
-    input_shape=None,
-    classes=None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    classes: int | None = None,
     *,
-    alpha=1.0,
-    rho=1.0,
-    include_top=True,
-    pooling=None,
-    features=None,
-    dropout=None,
-    classifier_activation="softmax",
-    weights=None,
-    adapt=False,
-    name=None,
+    alpha: float = 1.0,
+    rho: float = 1.0,
+    include_top: bool = True,
+    pooling: Literal["avg", "max"] | None = None,
+    features: list[str] | tuple[str, ...] | None = None,
+    dropout: float | None = None,
+    classifier_activation: str | None = "softmax",
+    weights: str | os.PathLike[str] | None = None,
+    adapt: bool = False,
+    name: str | None = None,
 ):
-    """The one place where the common arguments and their defaults stand."""
+    """The one place where the common arguments, their types and their defaults stand."""
 
 
 _COMMON = inspect.signature(_common_signature).parameters

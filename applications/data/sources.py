@@ -23,7 +23,7 @@ import os
 import re
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -213,9 +213,7 @@ class Source:
         Raises:
             ValueError: an option is out of range, or an image cannot be decoded (it is named).
         """
-        height, width = size if isinstance(size, tuple | list) else (size, size)
-        channels = self.channels if channels is None else channels
-        shape = checked_shape((height, width, channels), resize)
+        shape = self._shape(size, channels, resize)
         fits = sum(map(self.count, keep)) * math.prod(shape) <= memory_limit
         subsets, record = {}, {}
         for split, (part, rows) in self._splits.items():
@@ -239,6 +237,24 @@ class Source:
             **record,
         }
         return Dataset(self.name, self.labels, shape, **subsets, mirror=self.mirror, split=split)
+
+    def test_at(
+        self, size: int | tuple[int, int], channels: int | None = None, resize: str = "stretch"
+    ) -> Subset:
+        """The test split alone, decoded a batch at a time. Arguments and errors as of `at`."""
+        shape = self._shape(size, channels, resize)
+        part, rows = self._splits["test"]
+        every = np.arange(len(part)) if rows is None else rows
+        images, labels = part.images[every], part.labels[every]
+        return Subset(images, labels, part.id_list(every), shape, resize, in_memory=False)
+
+    def _shape(
+        self, size: int | tuple[int, int], channels: int | None, resize: str
+    ) -> tuple[int, int, int]:
+        height, width = size if isinstance(size, tuple | list) else (size, size)
+        return checked_shape(
+            (height, width, self.channels if channels is None else channels), resize
+        )
 
 
 def open_source(data: str | os.PathLike, *, seed: int = 0) -> Source:
@@ -272,6 +288,58 @@ def open_source(data: str | os.PathLike, *, seed: int = 0) -> Source:
         f"`data` must be one of {', '.join(NAMES)}, a folder of images or an .npz file. "
         f"Received: data={data!r}" + (f". Did you mean {near[0]!r}?" if near else "")
     )
+
+
+def open_test(data: str | os.PathLike, labels: Sequence[str], *, seed: int = 0) -> Source:
+    """The images to test a network of these classes on; `test_at` of the result gives them.
+
+    Args:
+        data: as for `open_source`, and folders that `train` would not take: a test folder alone, or
+            classes alone, all of whose images are then tested. Data with training images are
+            tested on their test split, which is cut where they have none.
+        labels: class names of the network. The data may lack some.
+        seed: of a cut, 0..2**32 - 1.
+
+    Raises:
+        ValueError: as `open_source`, or the data have a class that the network does not know.
+    """
+    root = Path(os.fspath(data)).expanduser()
+    if os.fspath(data) in NAMES or not root.is_dir():
+        source = open_source(data, seed=seed)
+    else:
+        folders = split_folders(root)
+        if "train" in folders:
+            source = open_source(data, seed=seed)
+        elif folders and "test" not in folders:
+            raise ValueError(
+                f"`data` must hold test/ or train/. Received: {next(iter(folders.values()))}/ "
+                f"alone in {root}"
+            )
+        else:
+            name = folders.get("test", "")
+            own = class_names(root / name)
+            parts, not_read = _listed(root, {"test": name}, own)
+            side, channels = _inspected([parts["test"].images])
+            source = _source(
+                *(os.fspath(data), root, own, False, parts, seed),
+                **{"side": side, "channels": channels, "not_read": not_read},
+            )
+    unknown = [label for label in source.labels if label not in labels]
+    if unknown:
+        raise ValueError(
+            f"`data` must have no class but the network's: {listed(labels)}. "
+            f"Received: {listed(unknown)}"
+        )
+    part, rows = source._splits["test"]
+    index = np.array([list(labels).index(label) for label in source.labels], np.int64)
+    mapped = replace(part, labels=index[part.labels])
+    return replace(source, _splits={"test": (mapped, rows)})
+
+
+def listed(labels: Sequence[str], limit: int = 10) -> str:
+    """The first class names, and how many there are."""
+    more = f", ... ({len(labels)} classes)" if len(labels) > limit else ""
+    return ", ".join(labels[:limit]) + more
 
 
 # Where data come from ----------------------------------------------------------------------------
@@ -401,6 +469,8 @@ def _source(
 ) -> Source:
     """Cut the splits that `parts` lacks from its training images."""
     missing = {split: share for split, share in FRACTIONS.items() if split not in parts}
+    if "train" not in parts:
+        missing = {}
     splits: dict[str, tuple[_Part, np.ndarray | None]]
     splits = {split: (part, None) for split, part in parts.items()}
     if missing:

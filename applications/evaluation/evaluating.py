@@ -4,12 +4,14 @@ import functools
 import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from applications import evaluation
-from applications.data.sources import Subset, open_source
+from applications.console import plain_console
+from applications.data.sources import Subset, listed, open_source, open_test
 from applications.evaluation.metrics import metrics
 from applications.files import check_picture
 from applications.runs import Run, load
@@ -83,28 +85,34 @@ def evaluate(
     Args:
         run: a run folder, or what `applications.load` returned.
         data: as for `train`; its test split is used, cut with the run's seed where it has none.
-            Its class names must be the run's. None takes the run's own data.
+            A folder may also hold test/ alone, or classes alone, all of whose images are then
+            tested. It may lack classes of the run. None takes the run's own data.
         batch_size: images per step.
 
     Returns:
-        What `metrics` returns, with `data`, its name, and `images`, how many were tested.
+        What `metrics` returns, with `data`, its name, `images`, how many were tested, and
+        `missing_classes`, those of the run that the data lack.
 
     Raises:
-        ValueError: the class names differ, the run's own data have changed, so that their test
-            split may hold images that the network was trained on, or the run is a trial of a
-            search that did not win, whose test images nobody has looked at.
+        ValueError: the data have a class that the run does not know, the run's own data have
+            changed, so that their test split may hold images that the network was trained on, or
+            the run is a trial of a search that did not win, whose test images nobody has looked at.
     """
     run = load(run) if isinstance(run, str | os.PathLike) else run
+    own, seed = run.config["data"], run.config["seed"]
     if data is None:
         run.check_tested()
-    source = open_source(data or run.config["data"], seed=run.config["seed"])
-    if tuple(source.labels) != tuple(run.labels):
-        raise ValueError(
-            f"`data` must have the run's classes {_listed(run.labels)}. "
-            f"Received: {_listed(source.labels)}"
-        )
+    if data is None or _is_same(data, own):
+        source = open_source(own, seed=seed)
+        if tuple(source.labels) != tuple(run.labels):
+            raise ValueError(
+                f"`data` must have the run's classes {listed(run.labels)}. "
+                f"Received: {listed(source.labels)}"
+            )
+    else:
+        source = open_test(data, run.labels, seed=seed)
     *size, channels = run.model.input_shape[1:]
-    test = source.at(tuple(size), channels, run.config["resize"], keep=()).test
+    test = source.test_at(tuple(size), channels, run.config["resize"])
     if data is None:
         with np.load(run.path / "predictions.npz") as predictions:
             if list(test.ids) != predictions["ids"].tolist():
@@ -114,7 +122,13 @@ def evaluate(
                 )
     network = _fastest(run.model, run.metrics["macs"] * len(test))
     result = metrics(test.labels, score(network, test, batch_size), run.labels)
-    return {"data": source.name, "images": len(test), **result}
+    missing = [label for label in run.labels if label not in source.labels]
+    return {"data": source.name, "images": len(test), "missing_classes": missing, **result}
+
+
+def _is_same(data: str | os.PathLike, own: str) -> bool:
+    """Whether both are the same folder, file or name."""
+    return data == own or Path(data).expanduser().resolve() == Path(own).expanduser().resolve()
 
 
 def _fastest(model: "keras.Model", macs: int) -> "keras.Model | Predictor":
@@ -129,7 +143,6 @@ def _fastest(model: "keras.Model", macs: int) -> "keras.Model | Predictor":
 
 def print_metrics(result: dict[str, Any]) -> None:
     """Prints what `evaluate` returned as a table."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("class", title=f"{result['data']}, {result['images']:,} test images")
@@ -138,13 +151,14 @@ def print_metrics(result: dict[str, Any]) -> None:
     for name, row in result["per_class"].items():
         shares = (f"{100 * row[column]:.2f}" for column in ("precision", "recall", "f1"))
         table.add_row(name, f"{row['images']:,}", *shares)
-    console = Console()
+    console = plain_console()
     console.print(table)
     console.print(
         f"accuracy {100 * result['test_accuracy']:.2f} %, macro F1 {100 * result['macro_f1']:.2f}"
-        f" %, loss {result['test_loss']:.4f}",
-        highlight=False,
+        f" %, loss {result['test_loss']:.4f}"
     )
+    if result["missing_classes"]:
+        console.print(f"no images of {listed(result['missing_classes'])}")
 
 
 def predict(
@@ -195,8 +209,3 @@ def predict(
         (os.fspath(path), [(run.labels[k], float(row[k])) for k in order])
         for path, row, order in zip(images, probabilities, best, strict=True)
     ]
-
-
-def _listed(names: Sequence[str], limit: int = 10) -> str:
-    more = f", ... ({len(names)} classes)" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more

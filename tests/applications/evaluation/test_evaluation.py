@@ -173,9 +173,46 @@ def test_other_data_with_the_same_classes(run, tmp_path):
     assert [row["images"] for row in result["per_class"].values()] == [12] * 10
 
 
-def test_other_classes_are_an_error_that_names_them(run, tmp_path):
-    with pytest.raises(ValueError, match=r"classes 0, 1, 2, .*Received: 0, 1, 2$"):
-        evaluate(run, data=digits_npz(tmp_path / "three.npz", classes=3))
+def test_data_that_lack_classes_are_tested_by_name_and_the_missing_ones_are_said(
+    run, tmp_path, capsys
+):
+    result = evaluate(run, data=digits_npz(tmp_path / "three.npz", classes=3))
+    assert result["images"] == 36
+    assert result["missing_classes"] == list("3456789")
+    assert [row["images"] for row in result["per_class"].values()] == [12] * 3 + [0] * 7
+    print_metrics(result)
+    assert "no images of 3, 4, 5, 6, 7, 8, 9" in capsys.readouterr().out
+
+
+def test_a_class_that_the_run_does_not_know_is_an_error_that_names_it(run, tmp_path):
+    with pytest.raises(ValueError, match=r"no class but the network's.*Received: 10, 11$"):
+        evaluate(run, data=digits_npz(tmp_path / "twelve.npz", classes=12))
+
+
+@pytest.mark.parametrize("inside", ["", "test", "Testing"])
+def test_a_folder_of_classes_or_of_a_test_split_alone_is_tested_whole(run, tmp_path, inside):
+    data = tmp_path / "new"
+    for label in ("3", "8"):
+        (data / inside / label).mkdir(parents=True)
+        for number in range(5):
+            Image.new("L", (8, 8), 40 * number).save(data / inside / label / f"{number}.png")
+    result = evaluate(run, data=data)
+    assert (result["data"], result["images"]) == ("new", 10)
+    assert [row["images"] for row in result["per_class"].values()] == [0, 0, 0, 5, 0, 0, 0, 0, 5, 0]
+
+
+def test_a_folder_of_validation_images_alone_is_an_error(run, tmp_path):
+    (tmp_path / "val" / "3").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"must hold test/ or train/. Received: val/"):
+        evaluate(run, data=tmp_path)
+
+
+def test_class_names_are_printed_as_they_are(capsys):
+    names = ("[red]cat[/red]", ":dog:", "owl")
+    result = metrics(np.array([0, 1]), np.eye(3, dtype=np.float32)[[0, 1]], names)
+    print_metrics({"data": "[b]pets", "images": 2, "missing_classes": ["owl"], **result})
+    output = capsys.readouterr().out
+    assert "[red]cat[/red]" in output and ":dog:" in output and "[b]pets" in output
 
 
 def test_data_that_changed_since_the_training_are_an_error(tmp_path):
@@ -205,7 +242,7 @@ def test_what_is_no_run_folder_is_an_error(tmp_path):
 
 def test_metrics_print_as_a_table(capsys):
     result = metrics(np.array([0, 1, 1, 1]), np.eye(3, dtype=np.float32)[[0, 1, 1, 2]], NAMES)
-    print_metrics({"data": "pets", "images": 4, **result})
+    print_metrics({"data": "pets", "images": 4, "missing_classes": [], **result})
     output = capsys.readouterr().out
     assert "pets, 4 test images" in output
     assert "accuracy 75.00 %" in output

@@ -2,5 +2,5 @@
 
 from keras_archs import lazy
 
-# `explaining` imports Keras.
-__getattr__, __dir__, __all__ = lazy.package(__name__, ("explaining",), {})
+# These import Keras.
+__getattr__, __dir__, __all__ = lazy.package(__name__, ("explaining", "networks"), {})

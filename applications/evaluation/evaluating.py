@@ -162,7 +162,7 @@ def print_metrics(result: dict[str, Any]) -> None:
 
 
 def predict(
-    run: Run | str | os.PathLike,
+    run: "Run | keras.Model | str | os.PathLike",
     images: Sequence[str | os.PathLike],
     top: int = 3,
     *,
@@ -173,7 +173,8 @@ def predict(
     """Classes of image files, most probable first.
 
     Args:
-        run: a run folder, or what `applications.load` returned.
+        run: a run folder, what `applications.load` returned, a functional or sequential
+            `keras.Model` that classifies images, or the `.keras` file of one.
         images: paths of image files; each is turned and resized as the run's own images were.
         top: classes per image, at most all.
         explain: a `.png` file for a picture of where each image's most probable class was found.
@@ -196,16 +197,17 @@ def predict(
     for name, path in (("explain", explain), ("filters", filters)):
         if path is not None:
             check_picture(name, path)
-    run = load(run) if isinstance(run, str | os.PathLike) else run
-    probabilities = run.predict([os.fspath(path) for path in images])
+    is_folder = isinstance(run, str | os.PathLike) and Path(run).suffix != ".keras"
+    network = load(run) if is_folder else evaluation.networks.opened(run)
+    probabilities = network.predict([os.fspath(path) for path in images])
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
     if explain is not None:
         evaluation.explaining.save_explanations(
-            evaluation.explaining.explain_all(run, images, method=method), explain
+            evaluation.explaining.explain_all(network, images, method=method), explain
         )
     if filters is not None:
-        evaluation.explaining.save_filters(run.model, filters)
+        evaluation.explaining.save_filters(network.model, filters)
     return [
-        (os.fspath(path), [(run.labels[k], float(row[k])) for k in order])
+        (os.fspath(path), [(network.labels[k], float(row[k])) for k in order])
         for path, row, order in zip(images, probabilities, best, strict=True)
     ]

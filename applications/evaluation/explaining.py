@@ -14,7 +14,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,13 +22,11 @@ from keras import layers, ops
 from PIL import Image
 
 from applications.data.images import read_images, resize_images
+from applications.evaluation.networks import Network, flat, logits_of, opened
 from applications.files import check_picture, write_atomic
-from applications.runs import load
+from applications.runs import Run
 from keras_archs.graph import Call, calls
 from keras_archs.surgery.rewiring import rebuilt, rewired
-
-if TYPE_CHECKING:
-    from applications.runs import Run
 
 METHODS = ("cam", "gradcam", "guided")
 TITLES = {"cam": "CAM", "gradcam": "Grad-CAM", "guided": "guided backpropagation"}
@@ -57,7 +55,7 @@ class Explanation:
 
 
 def explain(
-    run: "Run | str | os.PathLike",
+    run: Run | keras.Model | str | os.PathLike,
     image: np.ndarray | str | os.PathLike,
     *,
     class_name: str | None = None,
@@ -66,10 +64,13 @@ def explain(
     """Show where in an image a trained network finds a class.
 
     Args:
-        run: a run folder, or what `applications.load` returned.
+        run: a run folder, what `applications.load` returned, a functional or sequential
+            `keras.Model` that classifies images, or the `.keras` file of one. Models may be nested
+            in it; classes of a model that is no run are called "0", "1", ...
         image: uint8 0..255 of any size, (H, W) or (H, W, 1 or 3), or the path of an image file. It
-            is resized as the run's own images were.
-        class_name: one of the run's labels. None: the most probable one.
+            is resized as the run's own images were. For a model also an array of another type and
+            the model's own shape (H, W, C), which is taken as it is.
+        class_name: one of the labels. None: the most probable one.
         method: "cam", "gradcam" or "guided". None: "cam" where the network allows it, else
             "gradcam".
 
@@ -84,56 +85,58 @@ def explain(
 
 
 def explain_all(
-    run: "Run | str | os.PathLike",
+    run: Run | Network | keras.Model | str | os.PathLike,
     images: Sequence[np.ndarray | str | os.PathLike],
     *,
     class_name: str | None = None,
     method: str | None = None,
 ) -> list[Explanation]:
     """As `explain`, for several images: one explanation each, in their order."""
-
     if method is not None and method not in METHODS:
         raise ValueError(
             f"`method` must be None or one of {', '.join(METHODS)}. Received: method={method!r}"
         )
-    run = load(run) if isinstance(run, str | os.PathLike) else run
-    if class_name is not None and class_name not in run.labels:
+    network = run if isinstance(run, Network) else opened(run)
+    if class_name is not None and class_name not in network.labels:
         raise ValueError(
-            f"`class_name` must be one of the run's labels {', '.join(run.labels)}. "
+            f"`class_name` must be one of {', '.join(network.labels)}. "
             f"Received: class_name={class_name!r}"
         )
-    shape, resize = run.model.input_shape[1:], run.config["resize"]
-    pixels = np.concatenate(
-        [
-            resize_images(image[None], shape, resize)
-            if isinstance(image, np.ndarray)
-            else read_images([image], shape, resize)
-            for image in images
-        ]
-    )
-    probabilities = run.predict(pixels)
+    pixels = np.concatenate([_pixels(network, image) for image in images])
+    probabilities = network.predict(pixels)
     if class_name is None:
         classes = probabilities.argmax(axis=1)
     else:
-        classes = np.full(len(pixels), run.labels.index(class_name))
-    method = method or ("gradcam" if cam_obstacle(run.model) else "cam")
-    maps = _MAPS_OF[method](run.model, pixels, classes)
+        classes = np.full(len(pixels), network.labels.index(class_name))
+    model = flat(network.model)
+    method = method or ("gradcam" if cam_obstacle(model) else "cam")
+    maps = _MAPS_OF[method](model, pixels, classes)
     return [
         Explanation(
             image=image,
             map=_shares(raw, (image.shape[0], image.shape[1])),
-            label=run.labels[index],
+            label=network.labels[index],
             probability=float(row[index]),
             method=method,
-            network=run.config["arch"],
+            network=network.config["arch"],
         )
         for image, raw, row, index in zip(pixels, maps, probabilities, classes, strict=True)
     ]
 
 
+def _pixels(network: Run | Network, image: np.ndarray | str | os.PathLike) -> np.ndarray:
+    """One image (1, H, W, C) as the network takes it."""
+    images = image[None] if isinstance(image, np.ndarray) else [image]
+    if isinstance(network, Network):
+        return network.pixels(images)
+    shape, resize = network.model.input_shape[1:], network.config["resize"]
+    if isinstance(images, np.ndarray):
+        return resize_images(images, shape, resize)
+    return read_images(images, shape, resize)
+
+
 def _shares(raw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A map of evidence, its negative values cut off, in 0..1 and at this size."""
-
     positive = np.maximum(raw, 0)
     shares = positive / (positive.max() or 1)
     height, width = size
@@ -164,9 +167,10 @@ def class_activation_map(
     Raises:
         ValueError: the model ends otherwise; the layer in the way is named.
     """
+    model = flat(model)
     if obstacle := cam_obstacle(model):
         raise ValueError(f"{obstacle} Received: method='cam'")
-    logits = _logits(model)
+    logits = logits_of(model)
     pooling = _before_classifier(model, logits)
     (last_map,), (pooled,) = pooling.inputs, pooling.outputs
     maps = _values(model.input, last_map, images)
@@ -195,7 +199,8 @@ def grad_cam(
     Raises:
         ValueError: no map has more than one place.
     """
-    logits = _logits(model)
+    model = flat(model)
+    logits = logits_of(model)
     last_map = _last_map(model, logits)
     maps = _values(model.input, last_map, images)
     gradients = _gradient(last_map, logits, maps, classes)
@@ -219,8 +224,8 @@ def guided_gradients(
         float32 (N, H, W, C): by the network's input as it is after the model's own rescaling and
         normalisation layers.
     """
-
-    own = keras.Model(model.input, _logits(model))
+    model = flat(model)
+    own = keras.Model(model.input, logits_of(model))
     guided = rewired(own, _guided_layers(own))
     pixels = guided.input
     for call in calls(guided):
@@ -241,8 +246,8 @@ _MAPS_OF: dict[str, Callable[..., np.ndarray]] = {
 
 def cam_obstacle(model: keras.Model) -> str | None:
     """Why there is no class activation map of this network; None where there is one."""
-
-    call = _before_classifier(model, _logits(model))
+    model = flat(model)
+    call = _before_classifier(model, logits_of(model))
     if isinstance(call.operation, layers.GlobalAveragePooling2D):
         if math.prod(call.inputs[0].shape[1:3]) > 1:
             return None
@@ -253,20 +258,6 @@ def cam_obstacle(model: keras.Model) -> str | None:
     )
 
 
-def _logits(model):
-    """The symbolic output without the activation that it ends in."""
-
-    output: Any = model.output["predictions"] if isinstance(model.output, dict) else model.output
-    last = next(c for c in calls(model) if any(o is output for o in c.outputs))
-    layer: Any = last.operation
-    read = last.inputs[0]
-    if isinstance(layer, layers.Activation | layers.Softmax):
-        return read
-    if getattr(layer, "activation", None) in (None, keras.activations.linear):
-        return output
-    return rebuilt(layer, read.shape, layer.get_weights(), activation="linear")(read)
-
-
 def _before_classifier(model, logits) -> Call:
     """The last call whose output is no linear function of what it reads."""
     return next(call for call in reversed(_calls(model, logits)) if not _is_linear(call))
@@ -274,7 +265,6 @@ def _before_classifier(model, logits) -> Call:
 
 def _is_linear(call) -> bool:
     """Whether the call does the same linear thing at inference with a vector, wherever it is."""
-
     operation = call.operation
     if getattr(operation, "activation", keras.activations.linear) is not keras.activations.linear:
         return False
@@ -289,7 +279,6 @@ def _is_linear(call) -> bool:
 
 
 def _last_map(model, logits):
-
     passive = (layers.MaxPooling2D, layers.AveragePooling2D, layers.Dropout, layers.ZeroPadding2D)
     for call in reversed(_calls(model, logits)):
         shape = call.outputs[0].shape
@@ -300,13 +289,11 @@ def _last_map(model, logits):
 
 
 def _calls(model, logits):
-
     return calls(keras.Model(model.input, logits))
 
 
 def _values(given, wanted, values: np.ndarray) -> np.ndarray:
     """What a network's symbolic tensor `wanted` is where `given` has these values: float32."""
-
     if wanted is given:
         return np.asarray(values, np.float32)
     model = keras.Model(given, wanted)
@@ -317,7 +304,6 @@ def _values(given, wanted, values: np.ndarray) -> np.ndarray:
 
 def _guided_layers(model) -> dict[str, list]:
     """By the name of each layer that applies ReLU, one that lets positive gradients alone pass."""
-
     bounds = {keras.activations.relu: math.inf, keras.activations.relu6: 6.0}
     guided = {}
     for call in calls(model):
@@ -333,7 +319,6 @@ def _guided_layers(model) -> dict[str, list]:
 
 
 def _guided_relu(bound: float) -> Callable:
-
     @ops.custom_gradient
     def guided_relu(x):
         def backward(upstream):
@@ -345,13 +330,11 @@ def _guided_relu(bound: float) -> Callable:
 
 
 def _cast(values: np.ndarray, dtype: str) -> Any:
-
     return ops.cast(values, dtype)
 
 
 def _gradient(given, logits, values: np.ndarray, classes) -> np.ndarray:
     """Gradients of the given classes' logits where `given` has these values: float32, (N, ...)."""
-
     model: Any = keras.Model(given, logits)
     chosen = np.eye(logits.shape[-1], dtype=np.float32)[np.asarray(classes)]
 
@@ -444,9 +427,10 @@ def save_filters(model: keras.Model, path: str | os.PathLike) -> None:
     Raises:
         ValueError: the model has no convolution.
     """
-
     check_picture("path", path)
-    convolutions = (c.operation for c in calls(model) if isinstance(c.operation, layers.Conv2D))
+    convolutions = (
+        c.operation for c in calls(flat(model)) if isinstance(c.operation, layers.Conv2D)
+    )
     first = next(convolutions, None)
     if first is None:
         raise ValueError("`model` must have a convolution. Received: a network without one")

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_archs.graph import Graph, deep_graphs, graph_of
+from keras_archs.graph import Graph, calls, deep_graphs, graph_of
 
 Replacements = Mapping[str, Sequence[keras.Operation]]
 
@@ -125,3 +125,40 @@ def _copied(model, replace: Replacements, tensors: Sequence, prefix: str) -> ker
     if not model.trainable:
         copy.trainable = False
     return copy
+
+
+def flattened(model: keras.Model) -> keras.Model:
+    """A copy without models inside: their layers are called in their place.
+
+    Layers keep their names where these are free, else they are called as in `graphs`, `outer/inner`
+    with "_" for the stroke.
+
+    Raises:
+        ValueError: as `graphs`.
+    """
+    copy = rewired(model, {})
+    graph = graph_of(copy)
+    taken: set[str] = set()
+
+    def inlined(graph: Graph, prefix: str, tensors: Sequence) -> list:
+        values = dict(zip(map(id, graph.inputs), tensors, strict=True))
+        for call in calls(graph):
+            if not call.inputs:
+                continue
+            args, kwargs = call.arguments.fill_in(values)
+            operation: Any = call.operation
+            nested = graph_of(operation)
+            if nested is not None:
+                outputs = inlined(nested, f"{prefix}{operation.name}_", keras.tree.flatten(args))
+            else:
+                if operation.name in taken:
+                    operation.name = f"{prefix}{operation.name}"
+                taken.add(operation.name)
+                outputs = keras.tree.flatten(operation(*args, **kwargs))
+            values |= zip(map(id, call.outputs), outputs, strict=True)
+        return [values[id(tensor)] for tensor in graph.outputs]
+
+    with deep_graphs():
+        outputs = inlined(graph, "", graph.inputs)
+        structured = keras.tree.pack_sequence_as(graph.output, outputs)
+        return keras.Model(graph.input, structured, name=model.name)

@@ -1,0 +1,108 @@
+"""Trained networks of any origin, with what it takes to explain and name their predictions."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from applications.data.images import read_images, resize_images
+from applications.runs import Run, load, load_network
+from keras_archs.graph import calls, graph_of
+from keras_archs.surgery.rewiring import flattened, rebuilt
+
+_BATCH = 64
+
+
+class Network:
+    """A model that is no run: classes are called by their numbers, images are stretched.
+
+    Attributes:
+        model: a classifier of images (N, H, W, C) as one graph. One with a dict of outputs is known
+            by its `predictions`.
+        labels: `"0"`, `"1"`, ...
+        config: `arch`, the model's name, and `resize`.
+    """
+
+    def __init__(self, model: keras.Model):
+        self.model = flat(model)
+        shape, output = self.model.input_shape, output_of(self.model)
+        if isinstance(shape, (list, dict)) or len(shape) != 4 or len(output.shape) != 2:
+            raise ValueError(
+                "`model` must map images (batch, height, width, channels) to (batch, classes). "
+                f"Received: {model.name!r} with inputs {shape} and outputs {output.shape}"
+            )
+        self.labels = tuple(map(str, range(output.shape[-1])))
+        self.config = {"arch": model.name, "resize": "stretch"}
+        self._ends_in_logits = output is logits_of(self.model)
+
+    def predict(self, images: np.ndarray | Sequence[str | os.PathLike]) -> np.ndarray:
+        """Class probabilities, float32 (N, classes); logits go through the softmax.
+
+        Args:
+            images: (N, H, W, C) as the model takes them, uint8 of any size, or paths.
+        """
+        pixels = self.pixels(images)
+        model = keras.Model(self.model.input, output_of(self.model))
+        verbose: Any = 0
+        outputs = np.asarray(model.predict(pixels, _BATCH, verbose=verbose), np.float32)
+        if self._ends_in_logits:
+            outputs = np.asarray(ops.convert_to_numpy(ops.softmax(outputs)))
+        return outputs
+
+    def pixels(self, images: np.ndarray | Sequence[str | os.PathLike]) -> np.ndarray:
+        """The images as the model takes them: arrays of other types than uint8 as they are."""
+        height, width, channels = self.model.input_shape[1:]
+        if isinstance(images, np.ndarray) and images.dtype != np.uint8:
+            return images
+        if height is None or width is None:
+            raise ValueError(
+                "`image` must be an array of the model's own kind where its sides are None. "
+                f"Received: a model with input {self.model.input_shape}"
+            )
+        shape = (height, width, channels)
+        if isinstance(images, np.ndarray):
+            return resize_images(images, shape, "stretch")
+        return read_images(images, shape, "stretch")
+
+
+def opened(network: Run | keras.Model | str | os.PathLike) -> Run | Network:
+    """What a run folder, a `.keras` file, a run or a model stands for.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        ValueError: it holds no finished run or no model that Keras can read in safe mode, or the
+            model does not classify images.
+    """
+    if isinstance(network, str | os.PathLike):
+        is_file = Path(network).suffix == ".keras"
+        return Network(load_network(network)) if is_file else load(network)
+    return Network(network) if isinstance(network, keras.Model) else network
+
+
+def flat(model: keras.Model) -> keras.Model:
+    """The model as one graph: a copy where models are nested in it, or it is a Sequential."""
+    graph = graph_of(model)
+    is_flat = graph is model and all(graph_of(call.operation) is None for call in calls(graph))
+    return model if is_flat else flattened(model)
+
+
+def output_of(model: keras.Model) -> Any:
+    """The symbolic predictions of a model, which may have auxiliary ones beside them."""
+    return model.output["predictions"] if isinstance(model.output, dict) else model.outputs[0]
+
+
+def logits_of(model: keras.Model) -> Any:
+    """The symbolic output without the activation that it ends in."""
+    output = output_of(model)
+    last = next(c for c in calls(model) if any(o is output for o in c.outputs))
+    layer: Any = last.operation
+    read = last.inputs[0]
+    if isinstance(layer, layers.Activation | layers.Softmax):
+        return read
+    if getattr(layer, "activation", None) in (None, keras.activations.linear):
+        return output
+    return rebuilt(layer, read.shape, layer.get_weights(), activation="linear")(read)

@@ -84,9 +84,13 @@ def opened(network: Run | keras.Model | str | os.PathLike) -> Run | Network:
 
 
 def flat(model: keras.Model) -> keras.Model:
-    """The model as one graph: a copy where models are nested in it, or it is a Sequential."""
+    """The model as one graph: a copy where it is not one, or takes its input in a list."""
     graph = graph_of(model)
-    is_flat = graph is model and all(graph_of(call.operation) is None for call in calls(graph))
+    is_flat = (
+        graph is model
+        and isinstance(model.input, keras.KerasTensor)
+        and all(graph_of(call.operation) is None for call in calls(graph))
+    )
     return model if is_flat else flattened(model)
 
 

@@ -130,6 +130,8 @@ def _copied(model, replace: Replacements, tensors: Sequence, prefix: str) -> ker
 def flattened(model: keras.Model) -> keras.Model:
     """A copy without models inside: their layers are called in their place.
 
+    It takes its input alone, not in a list, where it has one.
+
     Layers keep their names where these are free, else they are called as in `graphs`, `outer/inner`
     with "_" for the stroke.
 
@@ -161,4 +163,5 @@ def flattened(model: keras.Model) -> keras.Model:
     with deep_graphs():
         outputs = inlined(graph, "", graph.inputs)
         structured = keras.tree.pack_sequence_as(graph.output, outputs)
-        return keras.Model(graph.input, structured, name=model.name)
+        alone = len(graph.inputs) == 1
+        return keras.Model(graph.inputs[0] if alone else graph.input, structured, name=model.name)

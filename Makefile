@@ -1,4 +1,4 @@
-# make install | lint | test | test-jax | test-slow | notebooks | demo | wheel | clean
+# make install | lint | stubs | test | test-jax | test-slow | notebooks | demo | wheel | clean
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
@@ -17,7 +17,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 # A file's tests stay together: they share what its fixtures build.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10
 
-.PHONY: install lint format test test-jax test-slow notebooks demo wheel clean
+.PHONY: install lint format stubs test test-jax test-slow notebooks demo wheel clean
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
@@ -34,6 +34,9 @@ lint: install
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+stubs: install
+	$(BIN)/python docs/stubs.py
 
 test: install
 	$(PYTEST)

@@ -20,7 +20,9 @@ class LocalResponseNormalization(layers.Layer):
         alpha, beta, k: of the equation.
     """
 
-    def __init__(self, size=5, alpha=1e-4, beta=0.75, k=2.0, **kwargs):
+    def __init__(
+        self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0, **kwargs
+    ):
         super().__init__(**kwargs)
         if not (isinstance(size, int) and size >= 1 and size % 2):
             raise ValueError(f"`size` must be an odd integer >= 1. Received: size={size!r}")

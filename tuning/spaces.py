@@ -291,7 +291,7 @@ def space(
     classes: int,
     budget: Budget | None = None,
     principles: str | Iterable[str] = "all",
-) -> dict[str, list[str]]:
+) -> dict[str, Any]:
     """A plain chain of convolutions that obeys SimpNet's principles and uses the budget up.
 
     The default point without a budget is the paper's SimpNet, for images of about 32x32. A sample

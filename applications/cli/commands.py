@@ -578,7 +578,10 @@ def summary(
     cost = applications.summary(**_arguments(ctx))
     for name in (arch, compare.partition(":")[0].lower()) if compare else (arch,):
         print(f"{name}: {keras_archs.info(name).paper}")
-    print(cost.as_text(layers=False) if stages and compare is None else cost)
+    if stages and isinstance(cost, keras_archs.Profile):
+        print(cost.as_text(layers=False))
+    else:
+        print(cost)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 >>> import tuning
 >>> result = tuning.search(data="digits", budget=tuning.Budget(params=60_000), trials=12)
->>> result.best.metrics["test_accuracy"]
+>>> result.best  # the run of the winner
 
 Trials are trained by processes of their own, so that memory does not grow and a crash ends one
 trial alone. The next process imports its libraries while the current one trains. All that is known

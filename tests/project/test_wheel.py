@@ -23,7 +23,8 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel):
     info = {name for name in tops if name.endswith(".dist-info")}
     assert tops - info == {"keras_archs", "applications", "tuning"}
     assert len(info) == 1
-    assert "keras_archs/py.typed" in files
+    for package in ("keras_archs", "applications", "tuning"):
+        assert {f"{package}/py.typed", f"{package}/__init__.pyi"} <= set(files)
     assert not [name for name in files if "test" in name or name.endswith((".pyc", ".ipynb"))]
 
 

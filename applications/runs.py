@@ -127,7 +127,7 @@ class Run:
             FileNotFoundError: there is no such folder.
             ValueError: the folder is no run folder, or its run is not finished.
         """
-        self.path = Path(path)
+        self.path: Path = Path(path)
         if not self.path.is_dir():
             raise FileNotFoundError(f"`run` must be an existing run folder. Received: run={path}")
         if not (self.path / "config.yaml").is_file():
@@ -139,7 +139,7 @@ class Run:
                 "`run` must be finished (`train --resume` with the same options goes on with it). "
                 f"Received: run={path}"
             )
-        self.config = read_config(self.path / "config.yaml")
+        self.config: dict[str, Any] = read_config(self.path / "config.yaml")
         self.labels: tuple[str, ...] = tuple(self._json("labels.json"))
         self.metrics: dict[str, Any] = self._json("metrics.json")
 

@@ -1,7 +1,7 @@
 """An architecture's builder by its name: its module is imported when it is asked for."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras_archs
 from keras_archs.checks import nearest
@@ -32,7 +32,7 @@ def builder(name: str) -> Callable:
     return getattr(keras_archs, check_arch(name))
 
 
-def build(name: str, *args, **kwargs) -> "keras.Model":
+def build(name: str, *args: Any, **kwargs: Any) -> "keras.Model":
     """Build the architecture `name`, as `list_archs` spells it, with its builder's arguments."""
     return builder(name)(*args, **kwargs)
 

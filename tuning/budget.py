@@ -22,7 +22,7 @@ class Cost(NamedTuple):
     params: int
     macs: int
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.params:,} parameters and {self.macs:,} MACs"
 
 
@@ -46,7 +46,7 @@ class Budget:
     params: int | None = None
     macs: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, limit in (("params", self.params), ("macs", self.macs)):
             if limit is not None and not is_count(limit):
                 raise ValueError(

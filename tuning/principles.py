@@ -57,7 +57,7 @@ class Evidence:
     compared: str
     results: tuple[Result, ...]
 
-    def __str__(self):
+    def __str__(self) -> str:
         figures = ", ".join(f"{result.label} {result.accuracy:g} %" for result in self.results)
         return f"{self.source}, {self.compared}: {figures}"
 
@@ -80,7 +80,7 @@ class Finding:
     evidence: tuple[Evidence, ...]
     advice: bool = False
 
-    def __str__(self):
+    def __str__(self) -> str:
         kind = " (advice)" if self.advice else ""
         return f"{self.principle}{kind}: {', '.join(self.layers)}: {self.message}"
 

@@ -285,7 +285,7 @@ def _dropout(hp, bounds, params) -> tuple[str, float]:
 
 
 def space(
-    hp,
+    hp: Any,
     *,
     input_shape: tuple[int, int, int],
     classes: int,
@@ -442,11 +442,12 @@ class ArchSpace:
 
     arch: str
     own: Mapping[str, Any] = field(default_factory=dict)
-    _found: dict = field(default_factory=dict, init=False, repr=False, compare=False)  # costs
+    # The costs that were computed.
+    _found: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __call__(
         self,
-        hp,
+        hp: Any,
         *,
         input_shape: tuple[int, int, int] | None = None,
         classes: int | None = None,
@@ -544,7 +545,7 @@ class ArchSpace:
         return self._found[key]
 
 
-def arch_space(arch: str, **own) -> ArchSpace:
+def arch_space(arch: str, **own: Any) -> ArchSpace:
     """The space over `alpha`, `rho` and `dropout` of a registered architecture.
 
     Args:

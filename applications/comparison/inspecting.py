@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import keras_archs
 from applications.comparison.comparing import Entry, parse_archs
@@ -18,6 +18,40 @@ if TYPE_CHECKING:
     import keras
 
     from tuning.principles import Finding
+
+
+@overload
+def summary(
+    arch: str,
+    *,
+    alpha: float = 1.0,
+    rho: float = 1.0,
+    size: int | tuple[int, int] | None = None,
+    classes: int | None = None,
+    channels: int | None = None,
+    args: Mapping[str, Any] | None = None,
+    compare: None = None,
+    stages: bool = False,
+    csv: str | os.PathLike | None = None,
+    svg: str | os.PathLike | None = None,
+) -> Profile: ...
+
+
+@overload
+def summary(
+    arch: str,
+    *,
+    alpha: float = 1.0,
+    rho: float = 1.0,
+    size: int | tuple[int, int] | None = None,
+    classes: int | None = None,
+    channels: int | None = None,
+    args: Mapping[str, Any] | None = None,
+    compare: str,
+    stages: bool = False,
+    csv: str | os.PathLike | None = None,
+    svg: str | os.PathLike | None = None,
+) -> Comparison: ...
 
 
 def summary(

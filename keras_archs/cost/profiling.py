@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from numbers import Integral
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 from keras import layers
@@ -60,7 +60,7 @@ class LayerCost:
 
     name: str
     type: str
-    output_shape: tuple
+    output_shape: tuple[Any, ...]
     params: int
     macs: int
     ops: int
@@ -80,7 +80,7 @@ class StageCost:
     """
 
     name: str
-    output_shape: tuple
+    output_shape: tuple[Any, ...]
     calls: int
     params: int
     macs: int
@@ -223,7 +223,7 @@ def _in_order(stage: str) -> float:
 
 
 def profile(
-    model: "keras.Model | str | Callable[..., keras.Model]", batch_size: int = 1, **kwargs
+    model: "keras.Model | str | Callable[..., keras.Model]", batch_size: int = 1, **kwargs: Any
 ) -> Profile:
     """Count what a model, or the model that a builder would make, costs.
 

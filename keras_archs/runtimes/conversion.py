@@ -48,8 +48,9 @@ class Converted:
                     "`model` must compute in float32: precision never changes in silence. "
                     f"Received: layer {layer.name!r} computes in {layer.compute_dtype}"
                 )
-        self.model, self.shape = model, shape
-        self.structure = model.output if keras.tree.is_nested(model.output) else None
+        self.model: keras.Model = model
+        self.shape: tuple[int, int, int] = shape
+        self.structure: Any = model.output if keras.tree.is_nested(model.output) else None
         self._representative = representative
 
     def check_representative(self) -> None:

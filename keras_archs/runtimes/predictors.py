@@ -280,9 +280,12 @@ class Predictor:
         times: Mapping[Option, float],
     ):
         self._run, self._shape, self._structure = run, converted.shape, converted.structure
-        self.runtime, self.chunk = option
-        self.precision, self.batch_size, self.times = precision, batch_size, dict(times)
-        self.agreement = converted.agreement(self) if precision == "int8" else None
+        self.runtime: str = option[0]
+        self.chunk: int = option[1]
+        self.precision: str = precision
+        self.batch_size: int = batch_size
+        self.times: dict[Option, float] = dict(times)
+        self.agreement: float | None = converted.agreement(self) if precision == "int8" else None
 
     def __repr__(self) -> str:
         agreement = "" if self.agreement is None else f", agreement {self.agreement:.4f}"

@@ -117,7 +117,7 @@ def grow(
     extra_depth: int = 0,
     noise: float = 0.0,
     seed: int | None = None,
-    **own,
+    **own: Any,
 ) -> keras.Model:
     """A copy of a network of this package as wide as at `alpha`, with the same outputs.
 
@@ -159,7 +159,7 @@ def grow(
     return grown
 
 
-def shrink(model: keras.Model, alpha: float, *, arch: str | None = None, **own) -> keras.Model:
+def shrink(model: keras.Model, alpha: float, *, arch: str | None = None, **own: Any) -> keras.Model:
     """A copy of a network of this package as narrow as at `alpha`, of its strongest channels.
 
     Those channels stay, in their order, whose filters have the largest L2 norms, summed over the

@@ -91,7 +91,8 @@ applications.search(trails=3)  # trails
 applications.bench("lenet5", second=1)  # second
 applications.plot_architecture("vgg16")  # path
 applications.lint("vgg16")[0].principel  # principel
-applications.summary("vgg16", alfa=0.5)  # alfa
+applications.summary("vgg16", alfa=0.5)  # No overloads
+applications.summary("vgg16", compare="nin").macs  # macs
 applications.dashboard(prot=6006)  # prot
 applications.recipe("resnet50").learning_rat  # learning_rat
 applications.list_recipes("resnet*")  # 0 positional

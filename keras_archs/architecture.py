@@ -33,7 +33,7 @@ import keras
 from keras import layers
 
 import keras_archs
-from keras_archs.checks import check_alpha, check_rho, nearest
+from keras_archs.checks import check_alpha, check_rho, is_count, nearest
 from keras_archs.graph import deep_graphs, feature_tensors
 from keras_archs.weights import (
     KnownWeights,
@@ -219,8 +219,8 @@ def _check_input_shape(shape, title: str, paper_shape, rho: float, smallest: int
     if (
         not isinstance(given, (tuple, list))
         or len(given) != 3
-        or not all(side is None or _is_count(side) for side in given[:2])
-        or not _is_count(given[2])
+        or not all(side is None or is_count(side) for side in given[:2])
+        or not is_count(given[2])
     ):
         raise ValueError(f"`input_shape` must be {wanted}. Received: input_shape={shape!r}")
     if rho != 1 and None in given:
@@ -238,10 +238,6 @@ def _check_input_shape(shape, title: str, paper_shape, rho: float, smallest: int
     return (*sides, int(given[2]))
 
 
-def _is_count(value) -> bool:
-    return hasattr(value, "__index__") and not isinstance(value, bool) and int(value) >= 1
-
-
 def _is_rate(value) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < 1
 
@@ -254,7 +250,7 @@ def _is_activation(value) -> bool:
 
 
 _COMMON_CHECKS = {
-    "classes": ("an integer >= 1", lambda v: v is None or _is_count(v)),
+    "classes": ("an integer >= 1", lambda v: v is None or is_count(v)),
     "include_top": ("a bool", lambda v: isinstance(v, bool)),
     "pooling": ("None, 'avg' or 'max'", lambda v: v in (None, "avg", "max")),
     "dropout": ("None or in [0, 1)", lambda v: v is None or _is_rate(v)),
@@ -303,7 +299,7 @@ def _check_own(own: Mapping[str, Any], parameters: Mapping[str, inspect.Paramete
         if literal and not any(type(value) is type(c) and value == c for c in choices):
             wanted = ", ".join(repr(c) for c in choices)
             raise ValueError(f"`{name}` must be one of {wanted}. Received: {name}={value!r}")
-        if hint is int and not _is_count(value):
+        if hint is int and not is_count(value):
             raise ValueError(f"`{name}` must be an integer >= 1. Received: {name}={value!r}")
 
 

@@ -3,7 +3,8 @@
 import difflib
 import math
 from collections.abc import Iterable
-from numbers import Integral, Real
+from numbers import Real
+from typing import Any
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -13,25 +14,87 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
-def _is_finite(value) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+def is_count(value, least: int = 1) -> bool:
+    """Whether it is an integer, of whatever library, from `least` on."""
+    return hasattr(value, "__index__") and not isinstance(value, bool) and int(value) >= least
 
 
-def check_alpha(alpha: float):
-    """Raise ValueError unless the width multiplier is a finite number > 0."""
-    if not (_is_finite(alpha) and alpha > 0):
-        raise ValueError(f"`alpha` must be > 0. Received: alpha={alpha!r}")
+def count(name: str, value, least: int = 1, most: int | None = None) -> int:
+    """The value as an `int`.
+
+    Raises:
+        ValueError: it is no integer from `least` to `most`.
+    """
+    if is_count(value, least) and (most is None or int(value) <= most):
+        return int(value)
+    wanted = f"an integer >= {least}" if most is None else f"an integer in [{least}, {most}]"
+    raise ValueError(f"`{name}` must be {wanted}. Received: {name}={value!r}")
 
 
-def check_rho(rho: float):
-    """Raise ValueError unless the resolution multiplier is a number in (0, 1]."""
-    if not (_is_finite(rho) and 0 < rho <= 1):
-        raise ValueError(f"`rho` must be in (0, 1]. Received: rho={rho!r}")
+def number(
+    name: str,
+    value,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
+    most: float | None = None,
+) -> float:
+    """The value as a `float`.
+
+    Args:
+        above, least: lower bound, which the value may not or may be.
+        below, most: upper bound, which the value may not or may be.
+
+    Raises:
+        ValueError: it is no finite number within the bounds.
+    """
+    try:
+        found = float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
+    except OverflowError:
+        found = None
+    within = (
+        found is not None
+        and math.isfinite(found)
+        and (above is None or found > above)
+        and (least is None or found >= least)
+        and (below is None or found < below)
+        and (most is None or found <= most)
+    )
+    if found is not None and within:
+        return found
+    if below is None and most is None:
+        wanted = f"> {above}" if least is None else f">= {least}"
+    else:
+        opening = f"({above}" if least is None else f"[{least}"
+        wanted = f"in {opening}, " + (f"{below})" if most is None else f"{most}]")
+    raise ValueError(f"`{name}` must be {wanted}. Received: {name}={value!r}")
 
 
-def check_count(name: str, value, most: int | None = None):
-    """Raise ValueError unless `value` is an integer >= 1 and at most `most`."""
-    count = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else 0
-    if count < 1 or (most is not None and count > most):
-        wanted = "an integer >= 1" if most is None else f"an integer in [1, {most}]"
-        raise ValueError(f"`{name}` must be {wanted}. Received: {name}={value!r}")
+def choice(name: str, value, choices: Iterable[Any]) -> Any:
+    """The value.
+
+    Raises:
+        ValueError: it is none of the choices; the message names the nearest.
+    """
+    choices = tuple(choices)
+    if any(type(value) is type(known) and value == known for known in choices):
+        return value
+    hint = nearest(value, filter(_is_text, choices)) if _is_text(value) else ""
+    raise ValueError(
+        f"`{name}` must be one of {', '.join(map(repr, choices))}.{hint} Received: {name}={value!r}"
+    )
+
+
+def _is_text(value) -> bool:
+    return isinstance(value, str)
+
+
+def check_alpha(alpha: float) -> float:
+    """The width multiplier as a `float`, a finite number > 0, else ValueError."""
+    return number("alpha", alpha, above=0)
+
+
+def check_rho(rho: float) -> float:
+    """The resolution multiplier as a `float`, a number in (0, 1], else ValueError."""
+    return number("rho", rho, above=0, most=1)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
+from keras_archs.checks import is_count
+
 WIDEST = 65_536  # filters, the most that `SimpNet(rows=...)` takes in a row
 _GROUP_SPREAD = 2  # filters between the layers of one group
 _BISECTIONS = 16
@@ -24,11 +26,6 @@ class Cost(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.params:,} parameters and {self.macs:,} MACs"
-
-
-def is_count(value) -> bool:
-    """Whether this is a whole number >= 1, NumPy's included and bool not."""
-    return hasattr(value, "__index__") and not isinstance(value, bool) and int(value) >= 1
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
-from tuning.budget import Budget, Cost, Skeleton, fitted, is_count, scaled
+from keras_archs.checks import is_count
+from tuning.budget import Budget, Cost, Skeleton, fitted, scaled
 from tuning.principles import PRINCIPLES, chosen
 
 # The paper's SimpNet with 5.5 million parameters: filters and layers of its groups.

@@ -18,12 +18,13 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 from keras import layers
 
+from keras_archs.checks import count as count_of
+from keras_archs.checks import is_count
 from keras_archs.cost import tables
 from keras_archs.cost.rules import GLOBAL_POOLINGS, Shape, count, register
 from keras_archs.graph import Call, Graph, calls, graph_of, last_uses, without_values
@@ -243,10 +244,7 @@ def profile(
             `input_shape`; the model is not functional; an argument is out of its range.
         TypeError: `model` is none of the three, or an unknown keyword.
     """
-    if not isinstance(batch_size, Integral) or isinstance(batch_size, bool) or batch_size < 1:
-        raise ValueError(
-            f"`batch_size` must be an integer >= 1. Received: batch_size={batch_size!r}"
-        )
+    batch_size = count_of("batch_size", batch_size)
     with without_values():
         if isinstance(model, keras.Model):
             if unknown := set(kwargs) - {"input_shape"}:
@@ -254,8 +252,8 @@ def profile(
                     "profile() of a model takes `batch_size` and `input_shape`. "
                     f"Received: {', '.join(sorted(unknown))}"
                 )
-            return _profile(model, int(batch_size), kwargs.get("input_shape"))
-        return _profile(_built(model, kwargs), int(batch_size), None)
+            return _profile(model, batch_size, kwargs.get("input_shape"))
+        return _profile(_built(model, kwargs), batch_size, None)
 
 
 def _built(builder, kwargs) -> keras.Model:
@@ -353,8 +351,7 @@ def _inputs(graph: Graph, input_shape) -> list[_Tensor]:
 
 def _fits(shape: tuple, own: tuple) -> bool:
     return len(shape) == len(own) and all(
-        isinstance(side, Integral) and int(side) >= 1 and known in (None, side)
-        for side, known in zip(shape, own, strict=True)
+        is_count(side) and known in (None, side) for side, known in zip(shape, own, strict=True)
     )
 
 

@@ -25,13 +25,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from keras_archs.checks import nearest
+from keras_archs.checks import count, nearest
 from keras_archs.runtimes.conversion import PASSES, Converted, Pass, processors
 
 if TYPE_CHECKING:
@@ -105,12 +104,8 @@ def runtime(
         converted = model
     else:
         converted = Converted(model, representative)
-    for argument, count in (("batch_size", batch_size), ("threads", threads)):
-        whole = isinstance(count, Integral) and not isinstance(count, bool) and count >= 1
-        if not whole and not (argument == "threads" and count is None):
-            raise ValueError(
-                f"`{argument}` must be an integer >= 1. Received: {argument}={count!r}"
-            )
+    batch_size = count("batch_size", batch_size)
+    threads = None if threads is None else count("threads", threads)
     check_names([] if name == "auto" else [name], precision)
     names = available(precision, threads) if name == "auto" else [name]
     if not names:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_archs.checks import check_count
+from keras_archs.checks import count
 from keras_archs.graph import Graph, calls, graph_of
 from keras_archs.kinds import (
     ACTIVATIONS,
@@ -42,7 +42,7 @@ def with_classes(model: keras.Model, classes: int, seed: int | None = None) -> k
     Raises:
         ValueError: an output has no such classifier; the message names the layer in its way.
     """
-    check_count("classes", classes)
+    count("classes", classes)
     (_, graph), *_ = graphs(model)
     replace: dict[str, list] = {}
     for tensor in graph.outputs:
@@ -104,7 +104,7 @@ def channels_adapted(kernel: np.ndarray, channels: int) -> np.ndarray:
     Returns:
         An array of shape (height, width, `channels`, filters) and the kernel's dtype.
     """
-    check_count("channels", channels)
+    count("channels", channels)
     own = kernel.shape[-2]
     taken = np.zeros((channels, own))
     turns = np.arange(max(channels, own))
@@ -127,7 +127,7 @@ def with_channels(model: keras.Model, channels: int) -> keras.Model:
     Raises:
         ValueError: the model has another input, or a layer in the way; the message names it.
     """
-    check_count("channels", channels)
+    count("channels", channels)
     (_, graph), *_ = graphs(model)
     image_channels(graph)
     replace, _ = _for_channels(graph, "", [True], int(channels))

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_archs.checks import check_count, nearest
+from keras_archs.checks import count, nearest
 from keras_archs.kinds import CONVOLUTIONS, is_a, is_plain
 from keras_archs.surgery.rewiring import graphs, rebuilt, rewired
 
@@ -53,7 +53,7 @@ def low_rank(model: keras.Model, layer: str, rank: int) -> LowRank:
         )
     kernel, *bias = old.get_weights()
     *taps, inputs, outputs = kernel.shape
-    check_count("rank", rank, min(inputs, outputs))
+    count("rank", rank, most=min(inputs, outputs))
     left, values, right = np.linalg.svd(kernel.reshape(inputs, outputs), full_matrices=False)
     roots = np.sqrt(values[:rank])
     units = "units" if dense else "filters"

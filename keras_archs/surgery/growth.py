@@ -8,7 +8,7 @@ that start as the identity. Both keep the outputs. `channels.py` says which weig
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import keras
@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers
 
 import keras_archs
-from keras_archs.checks import check_alpha, nearest
+from keras_archs.checks import check_alpha, is_count, nearest
 from keras_archs.graph import Call, calls
 from keras_archs.graph import without_values as without_values
 from keras_archs.registry import builder
@@ -54,7 +54,7 @@ def widen(
     _check_noise(noise)
     graph = ChannelGraph(model)
     carrier = _summing(graph, layer)
-    if not _is_count(units) or units < carrier.width:
+    if not is_count(units) or units < carrier.width:
         raise ValueError(
             f"`units` must be an integer >= {carrier.width}, the width of layer `{layer}`. "
             f"Received: units={units!r}"
@@ -142,7 +142,7 @@ def grow(
             channels, or two that are added and have different widths at `alpha`.
     """
     _check_noise(noise)
-    if not _is_count(extra_depth, least=0):
+    if not is_count(extra_depth, least=0):
         raise ValueError(
             f"`extra_depth` must be an integer >= 0. Received: extra_depth={extra_depth!r}"
         )
@@ -197,10 +197,6 @@ def _spread(channels: int, total: int) -> np.ndarray:
     """`total` copies dealt out evenly: each half, third, ... has its part, rounded down."""
     ends = np.arange(channels + 1) * total // max(channels, 1)
     return np.diff(ends)
-
-
-def _is_count(value, least: int = 1) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def _check_noise(noise):

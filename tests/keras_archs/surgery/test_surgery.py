@@ -15,8 +15,8 @@ from running import randomize, run
 
 import keras_archs
 from keras_archs.graph import deep_graphs
-from keras_archs.surgery import folding as surgery
 from keras_archs.surgery import rewiring
+from keras_archs.surgery.adapting import channels_adapted
 
 OPTIONS = {  # that give a network more to fold, or more classifiers
     **{name: {"batch_norm": True} for name in keras_archs.list_archs("vgg*")},
@@ -432,7 +432,7 @@ def test_a_network_without_a_classifier_is_refused():
 @pytest.mark.parametrize("own, channels", [(3, 1), (3, 2), (3, 3), (3, 4), (3, 7), (1, 3), (2, 4)])
 def test_a_kernel_for_other_channels_sums_to_the_same(own, channels):
     kernel = np.random.default_rng(0).normal(size=(3, 3, own, 5)).astype("float32")
-    found = surgery.channels_adapted(kernel, channels)
+    found = channels_adapted(kernel, channels)
     assert found.shape == (3, 3, channels, 5)
     assert found.dtype == kernel.dtype
     np.testing.assert_allclose(found.sum(axis=2), kernel.sum(axis=2), atol=1e-5)

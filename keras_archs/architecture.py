@@ -118,18 +118,18 @@ _COMMON_DOCS = {
     "features": 'list such as `["P2", "P4"]`: the model returns a dict of these feature maps and '
     "has no classifier. `P{{k}}` is the last tensor at total stride 2^k that every path through "
     "the network crosses.",
-    "dropout": "fraction dropped, in [0, 1). None means the paper's{dropout}.",
+    "dropout": "fraction dropped, in [0, 1). Defaults to the paper's{dropout}.",
     "classifier_activation": "name of the classifier's activation, None for logits.",
     "weights": "None for random weights; the path of a `.keras`, `.weights.h5`, `.safetensors` "
     "(timm's or torchvision's names) or `.caffemodel` file; \"imagenet\" for those of "
     'keras.applications; or "hf://timm/NAME". `model.load_report` says what was loaded.',
     "adapt": "whether weights for another number of classes or channels, a larger alpha or another "
-    "size of the image are adapted: kernels of the first layer summed or repeated, the widest "
-    "channels kept, classifiers left as they are drawn.",
+    "image size are adapted: kernels of the first layer are summed or repeated, the channels of "
+    "largest norm kept; a classifier for other classes keeps its random weights.",
     "name": "name of the model. Defaults to {name!r}.",
     # own arguments that several families have
     "stem": '"imagenet", or "small" for images such as 32x32: the first two reductions get stride '
-    "1, and one that is a pooling layer standing alone is left out.",
+    "1; one that is nothing but a pooling layer is left out.",
     "layout": "whose conventions are followed where they differ: {layouts}; the module says how.",
     "batch_norm": "whether BatchNorm follows each convolution.",
     "aux": "whether the auxiliary classifiers are built: the output is then a dict of {aux}.",

@@ -45,7 +45,7 @@ test-jax: install
 	KERAS_BACKEND=jax $(PYTEST) $(JAX_TESTS)
 
 test-slow: install
-	$(BIN)/python tests/run_slow.py
+	$(PYTEST) -m slow --durations=30 -rs
 
 notebooks: install
 	$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 notebooks

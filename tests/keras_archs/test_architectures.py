@@ -1,7 +1,10 @@
 """What every builder promises, tried on all of them: a new architecture enrols by being registered.
 
-Most tests need shapes alone and build without values. Those that run a network take a small one: on
-TensorFlow of every architecture, on other backends, which compile for long, one of each family.
+Most tests need shapes alone and build without values; those that run a network take a small one.
+What a test costs decides who takes it. The cheapest go over all architectures, and so do the exact
+counts of test_expected.py. The others take the smallest network of each kind, which has the body,
+head and arguments of its kind and differs from the rest in its table alone. One deep network is
+tried beside them. On backends that compile for long, few networks run.
 """
 
 import functools
@@ -26,14 +29,15 @@ from keras_archs.graph import without_values
 
 COMMON = """input_shape classes alpha rho include_top pooling features dropout
     classifier_activation weights adapt name""".split()
-TOO_DEEP = {"resnet1202", "resnet1202v2"}  # minutes a step: never run or saved here
-LONG_TO_BUILD = TOO_DEEP | {  # seconds each
+LONG_TO_BUILD = {  # seconds each
     *("inceptionv3", "inceptionv4", "inceptionresnetv2", "bninception", "resnet50v2"),
     *("densenet121", "densenetbc_100_12", "resnext50_32x4d", "wideresnet50_2", "resnet200v2"),
+    "resnet1202",
 }
 LONG_TO_COMPILE = {  # their training, half a minute on JAX, which their gradients compile as well
     *("densenet40_12", "googlenet", "highway19", "simplenet_310k", "simpnet_300k"),
 }
+VGG_OF_3X3 = {"A", "B", "D", "E"}  # the columns whose layers differ in number alone
 ONE_A_FAMILY = [
     *("lenet5", "alexnetonetower", "nincifar", "vgg11", "googlenet", "inceptionv3", "inceptionv4"),
     *("resnet18", "resnet18v2", "resnet20", "wrn_16_4", "resnext29_8x64d", "densenet40_12"),
@@ -54,6 +58,8 @@ def _kind(name) -> tuple:
     """What networks share that differ in their numbers of layers and filters alone."""
     spec = getattr(keras_archs, title(name)).spec
     parts = {k: v for k, v in spec.bound.items() if callable(v) or isinstance(v, (str, bool))}
+    if parts.get("column") in VGG_OF_3X3:
+        del parts["column"]
     return spec.body, spec.head, *spec.own, *sorted(map(str, parts.items()))
 
 
@@ -74,11 +80,13 @@ def _names(names, slow):
 
 
 _SLOW = LONG_TO_BUILD | (set(keras_archs.list_archs()) - set(ONE_A_FAMILY))
-every_name = pytest.mark.parametrize("name", _names(keras_archs.list_archs(), slow=_SLOW))
 every_kind = pytest.mark.parametrize("name", _names(KINDS, slow=_SLOW))
+every_kind_and_a_deep_one = pytest.mark.parametrize(
+    "name", _names([*KINDS, "resnet1202"], slow=_SLOW)
+)
 _compiles_for_long = keras.backend.backend() != "tensorflow"
-_run = ONE_A_FAMILY if _compiles_for_long else sorted(set(keras_archs.list_archs()) - TOO_DEEP)
-every_name_that_runs = pytest.mark.parametrize("name", _names(_run, slow=_SLOW))
+_run = ONE_A_FAMILY if _compiles_for_long else KINDS
+every_kind_that_runs = pytest.mark.parametrize("name", _names(_run, slow=_SLOW))
 one_a_family = pytest.mark.parametrize("name", _names(ONE_A_FAMILY, slow=LONG_TO_BUILD))
 _trained = sorted(set(ONE_A_FAMILY) - LONG_TO_COMPILE) if _compiles_for_long else ONE_A_FAMILY
 one_a_family_trained = pytest.mark.parametrize("name", _names(_trained, slow=LONG_TO_BUILD))
@@ -225,7 +233,7 @@ def test_help_explains_every_argument(name):
 # -------------------------------------------------------------------------------------- the network
 
 
-@every_name
+@every_kind_and_a_deep_one
 def test_layers_have_names_of_their_own(name):
     with without_values():  # Keras' automatic names would count on in the second build
         first, second = paper(name), keras_archs.build(name)
@@ -234,7 +242,7 @@ def test_layers_have_names_of_their_own(name):
     assert names == [layer.name for layer in second.layers]
 
 
-@every_name
+@every_kind_and_a_deep_one
 def test_layers_are_those_of_keras(name):
     """So that a saved network loads without this package; local normalisation is the exception."""
     for layer in paper(name).layers:
@@ -274,6 +282,10 @@ def test_one_network_takes_images_of_several_sizes(name):
         assert np.isfinite(run(model, np.ones(shape, "float32"))).all()
 
 
+# Their tables say after which layers they pool, and that decides the minimum.
+OWN_POOLS = keras_archs.list_archs("simp*")
+
+
 def shrinks_everywhere(model) -> bool:
     """Whether every strided layer makes its map smaller and no map is empty."""
     written_by = {id(layer.output): layer for layer in model.layers}
@@ -291,7 +303,7 @@ def shrinks_everywhere(model) -> bool:
     return min(min(shape[1:3]) for shape in maps) >= 1
 
 
-@every_name
+@pytest.mark.parametrize("name", _names(sorted({*KINDS, *OWN_POOLS}), slow=_SLOW))
 def test_the_minimum_size_is_the_smallest_that_works(name, monkeypatch):
     own = own_arguments(name)
     for values in itertools.product(*own.values()):
@@ -346,7 +358,7 @@ def test_alpha_scales_every_width_but_the_classes(name, alpha):
     assert widths > 3
 
 
-@every_name
+@every_kind
 def test_alpha_cuts_parameters_and_multiply_adds(name):
     """Towards alpha squared: the first and last layers shrink by alpha alone."""
     whole, half = keras_archs.profile(paper(name)), keras_archs.profile(name, alpha=0.5)
@@ -355,7 +367,7 @@ def test_alpha_cuts_parameters_and_multiply_adds(name):
     assert 0.24 < half.macs / whole.macs < 0.5
 
 
-@every_name
+@every_kind
 def test_rho_scales_the_input_and_nothing_else(name):
     info = keras_archs.info(name)
     whole, scaled = keras_archs.profile(paper(name)), keras_archs.profile(name, rho=0.75)
@@ -498,7 +510,7 @@ def test_dropout_acts_in_training_alone(name):
 # --------------------------------------------------------------------------------- running networks
 
 
-@every_name_that_runs
+@every_kind_that_runs
 def test_predictions_are_probabilities_and_weights_finite(name):
     model = small(name)
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
@@ -565,7 +577,7 @@ def wake(model):
             variable.assign(value)
 
 
-@every_name_that_runs
+@every_kind_that_runs
 def test_every_trainable_variable_has_a_gradient(name):
     model = small(name)
     initial = model.get_weights()
@@ -586,9 +598,9 @@ def mixed_precision():
     keras.config.set_dtype_policy(before)
 
 
-@every_name
+@every_kind
 def test_in_mixed_precision_predictions_are_float32(name, mixed_precision):
-    for activation in ("softmax", None) if name in KINDS else ("softmax",):
+    for activation in ("softmax", None):
         model = shape_only(name, classifier_activation=activation)
         assert model.output.dtype == "float32"
         computed = {layer.compute_dtype for layer in model.layers if layer.weights}
@@ -605,7 +617,7 @@ def test_in_mixed_precision_networks_run(name, mixed_precision):
 # ------------------------------------------------------------------------------------------ weights
 
 
-@every_name_that_runs
+@every_kind_that_runs
 def test_a_saved_network_loads_by_itself(name, tmp_path):
     model = small(name)
     images = images_for(model)

@@ -19,7 +19,7 @@ class Claim(Protocol):
 
 
 def write_atomic(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     content: bytes | str | Callable[[Path], Any],
     claim: Claim | None = None,
 ) -> None:
@@ -51,18 +51,18 @@ def write_atomic(
         raise
 
 
-def remove_partials(folder: str | os.PathLike) -> None:
+def remove_partials(folder: str | os.PathLike[str]) -> None:
     """Delete what killed processes left half-written in a folder that no other one writes into."""
     for left in Path(folder).glob(f"{PARTIAL}*"):
         left.unlink(missing_ok=True)
 
 
-def write_json(path: str | os.PathLike, value: Any) -> None:
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write a value as indented JSON, atomically."""
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def check_picture(name: str, path: str | os.PathLike, suffix: str = ".png") -> None:
+def check_picture(name: str, path: str | os.PathLike[str], suffix: str = ".png") -> None:
     """Raise ValueError or FileNotFoundError unless a picture can be written there.
 
     Args:

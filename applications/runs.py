@@ -45,7 +45,7 @@ class Claim:
     its parent, cannot write over its successor's work.
     """
 
-    def __init__(self, folder: str | os.PathLike):
+    def __init__(self, folder: str | os.PathLike[str]):
         """Claims the folder, which is made where it is missing."""
         self._file = Path(folder, "owner")
         self._token = secrets.token_hex(8)
@@ -82,12 +82,12 @@ def plain_options(**options: Any) -> dict[str, Any]:
     return yaml.safe_load(yaml.safe_dump(options, sort_keys=False))
 
 
-def write_config(path: str | os.PathLike, config: dict[str, Any]) -> None:
+def write_config(path: str | os.PathLike[str], config: dict[str, Any]) -> None:
     """Write the options of a training as YAML, atomically."""
     write_atomic(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
-def read_config(path: str | os.PathLike) -> dict[str, Any]:
+def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The options of a training as `write_config` wrote them.
 
     Raises:
@@ -120,7 +120,7 @@ class Run:
         metrics: test accuracy, cost, latency and more, as in metrics.json.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike[str]):
         """Reads the small files; the model is loaded when it is first used.
 
         Raises:
@@ -177,7 +177,7 @@ class Run:
         return load_network(self.path / "model.keras")
 
     def predict(
-        self, images: "np.ndarray | str | os.PathLike | Sequence[str | os.PathLike]"
+        self, images: "np.ndarray | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
     ) -> "np.ndarray":
         """Class probabilities.
 
@@ -212,7 +212,7 @@ class Run:
         return keras_archs.runtimes.compiled(self.model)
 
 
-def load_network(file: str | os.PathLike) -> "keras.Model":
+def load_network(file: str | os.PathLike[str]) -> "keras.Model":
     """The model in a `.keras` file, loaded in safe mode and not compiled.
 
     Raises:
@@ -235,7 +235,7 @@ def load_network(file: str | os.PathLike) -> "keras.Model":
     return model
 
 
-def load(path: str | os.PathLike) -> Run:
+def load(path: str | os.PathLike[str]) -> Run:
     """The finished training in a run folder.
 
     Raises:
@@ -245,12 +245,12 @@ def load(path: str | os.PathLike) -> Run:
     return Run(path)
 
 
-def is_finished(path: str | os.PathLike) -> bool:
+def is_finished(path: str | os.PathLike[str]) -> bool:
     """Whether the run folder is complete: metrics.json is the last file that a training writes."""
     return (Path(path) / "metrics.json").is_file()
 
 
-def find_run(path: str | os.PathLike, config: dict[str, Any]) -> bool:
+def find_run(path: str | os.PathLike[str], config: dict[str, Any]) -> bool:
     """Whether the folder holds a run with these options that can be gone on with.
 
     Raises:
@@ -298,7 +298,7 @@ def make_numbered(base: Path) -> Path:
     return path
 
 
-def check_new(path: str | os.PathLike) -> None:
+def check_new(path: str | os.PathLike[str]) -> None:
     """Raise FileExistsError if a named run folder exists."""
     if Path(path).exists():
         raise FileExistsError(
@@ -307,7 +307,7 @@ def check_new(path: str | os.PathLike) -> None:
 
 
 def new_run_dir(
-    config: dict[str, Any], data_name: str, run_dir: str | os.PathLike | None = None
+    config: dict[str, Any], data_name: str, run_dir: str | os.PathLike[str] | None = None
 ) -> Path:
     """Create a run folder and write the options into it.
 

@@ -40,7 +40,7 @@ PRODUCT_FLOPS = 2 * _MATRIX**3
 
 
 def bench(
-    model: str | os.PathLike | None = None,
+    model: str | os.PathLike[str] | None = None,
     *,
     preset: str | None = None,
     batch: Sequence[int] = (1, 32),
@@ -52,7 +52,7 @@ def bench(
     size: int | tuple[int, int] | None = None,
     args: Mapping[str, Any] | None = None,
     seconds: float = 2.0,
-    csv: str | os.PathLike | None = None,
+    csv: str | os.PathLike[str] | None = None,
 ) -> "pd.DataFrame":
     """Latency and throughput of a network, as a table that is printed, too.
 

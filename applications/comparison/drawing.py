@@ -37,7 +37,9 @@ GROUNDS = {
 
 
 def plot_architecture(
-    network: keras.Model | str | Callable[..., keras.Model], path: str | os.PathLike, **kwargs: Any
+    network: keras.Model | str | Callable[..., keras.Model],
+    path: str | os.PathLike[str],
+    **kwargs: Any,
 ) -> Profile:
     """Draw a network: one row a resolution, with its layers and its share of the cost.
 

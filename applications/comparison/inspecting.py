@@ -32,8 +32,8 @@ def summary(
     args: Mapping[str, Any] | None = None,
     compare: None = None,
     stages: bool = False,
-    csv: str | os.PathLike | None = None,
-    svg: str | os.PathLike | None = None,
+    csv: str | os.PathLike[str] | None = None,
+    svg: str | os.PathLike[str] | None = None,
 ) -> Profile: ...
 
 
@@ -49,8 +49,8 @@ def summary(
     args: Mapping[str, Any] | None = None,
     compare: str,
     stages: bool = False,
-    csv: str | os.PathLike | None = None,
-    svg: str | os.PathLike | None = None,
+    csv: str | os.PathLike[str] | None = None,
+    svg: str | os.PathLike[str] | None = None,
 ) -> Comparison: ...
 
 
@@ -65,8 +65,8 @@ def summary(
     args: Mapping[str, Any] | None = None,
     compare: str | None = None,
     stages: bool = False,
-    csv: str | os.PathLike | None = None,
-    svg: str | os.PathLike | None = None,
+    csv: str | os.PathLike[str] | None = None,
+    svg: str | os.PathLike[str] | None = None,
 ) -> Profile | Comparison:
     """The cost of an architecture, layer by layer, or of two side by side; nothing is allocated.
 
@@ -120,7 +120,7 @@ def summary(
 
 
 def lint(
-    model: str | os.PathLike,
+    model: str | os.PathLike[str],
     *,
     alpha: float = 1.0,
     args: Mapping[str, Any] | None = None,
@@ -143,7 +143,7 @@ def lint(
 
 
 def _network(
-    model: str | os.PathLike, alpha: float, args: Mapping[str, Any] | None
+    model: str | os.PathLike[str], alpha: float, args: Mapping[str, Any] | None
 ) -> "keras.Model":
     path, names = Path(model), keras_archs.list_archs()
     if str(model).lower() in names:

@@ -43,7 +43,7 @@ _FOLDED = ("BatchNormalization", "Normalization", "Rescaling")
 
 
 def write_report(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     runs: Sequence[Run],
     *,
     title: str | None = None,

@@ -23,7 +23,7 @@ NAMED = 10  # files that an error names
 
 
 def read_images(
-    paths: Iterable[str | os.PathLike], shape: tuple[int, int, int], resize: str = "stretch"
+    paths: Iterable[str | os.PathLike[str]], shape: tuple[int, int, int], resize: str = "stretch"
 ) -> np.ndarray:
     """Decode image files of any kind that Pillow reads.
 

@@ -257,7 +257,7 @@ class Source:
         )
 
 
-def open_source(data: str | os.PathLike, *, seed: int = 0) -> Source:
+def open_source(data: str | os.PathLike[str], *, seed: int = 0) -> Source:
     """Find the data, check them and cut the splits they lack.
 
     Args:
@@ -290,7 +290,7 @@ def open_source(data: str | os.PathLike, *, seed: int = 0) -> Source:
     )
 
 
-def open_test(data: str | os.PathLike, labels: Sequence[str], *, seed: int = 0) -> Source:
+def open_test(data: str | os.PathLike[str], labels: Sequence[str], *, seed: int = 0) -> Source:
     """The images to test a network of these classes on; `test_at` of the result gives them.
 
     Args:

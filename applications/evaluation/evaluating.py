@@ -78,7 +78,7 @@ def latency(
 
 
 def evaluate(
-    run: Run | str | os.PathLike, *, data: str | None = None, batch_size: int = 256
+    run: Run | str | os.PathLike[str], *, data: str | None = None, batch_size: int = 256
 ) -> dict[str, Any]:
     """Metrics of a finished run on its own test split, or on that of other data.
 
@@ -126,7 +126,7 @@ def evaluate(
     return {"data": source.name, "images": len(test), "missing_classes": missing, **result}
 
 
-def _is_same(data: str | os.PathLike, own: str) -> bool:
+def _is_same(data: str | os.PathLike[str], own: str) -> bool:
     """Whether both are the same folder, file or name."""
     return data == own or Path(data).expanduser().resolve() == Path(own).expanduser().resolve()
 
@@ -162,13 +162,13 @@ def print_metrics(result: dict[str, Any]) -> None:
 
 
 def predict(
-    run: "Run | keras.Model | str | os.PathLike",
-    images: Sequence[str | os.PathLike],
+    run: "Run | keras.Model | str | os.PathLike[str]",
+    images: Sequence[str | os.PathLike[str]],
     top: int = 3,
     *,
-    explain: str | os.PathLike | None = None,
+    explain: str | os.PathLike[str] | None = None,
     method: str | None = None,
-    filters: str | os.PathLike | None = None,
+    filters: str | os.PathLike[str] | None = None,
 ) -> list[tuple[str, list[tuple[str, float]]]]:
     """Classes of image files, most probable first.
 

@@ -55,8 +55,8 @@ class Explanation:
 
 
 def explain(
-    run: Run | keras.Model | str | os.PathLike,
-    image: np.ndarray | str | os.PathLike,
+    run: Run | keras.Model | str | os.PathLike[str],
+    image: np.ndarray | str | os.PathLike[str],
     *,
     class_name: str | None = None,
     method: str | None = None,
@@ -85,8 +85,8 @@ def explain(
 
 
 def explain_all(
-    run: Run | Network | keras.Model | str | os.PathLike,
-    images: Sequence[np.ndarray | str | os.PathLike],
+    run: Run | Network | keras.Model | str | os.PathLike[str],
+    images: Sequence[np.ndarray | str | os.PathLike[str]],
     *,
     class_name: str | None = None,
     method: str | None = None,
@@ -124,7 +124,7 @@ def explain_all(
     ]
 
 
-def _pixels(network: Run | Network, image: np.ndarray | str | os.PathLike) -> np.ndarray:
+def _pixels(network: Run | Network, image: np.ndarray | str | os.PathLike[str]) -> np.ndarray:
     """One image (1, H, W, C) as the network takes it."""
     images = image[None] if isinstance(image, np.ndarray) else [image]
     if isinstance(network, Network):
@@ -366,7 +366,7 @@ def _gradient(given, logits, values: np.ndarray, classes) -> np.ndarray:
 # ----------------------------------------------------------------------------------------- pictures
 
 
-def save_explanations(explanations: Sequence[Explanation], path: str | os.PathLike) -> None:
+def save_explanations(explanations: Sequence[Explanation], path: str | os.PathLike[str]) -> None:
     """Draw each image beside its maps, laid over it in the colours of `inferno`.
 
     Explanations of one image that follow each other, or are of several networks, share its row.
@@ -414,7 +414,7 @@ def _short(label: str, most: int = 24) -> str:
     return line.replace("$", r"\$")
 
 
-def save_filters(model: keras.Model, path: str | os.PathLike) -> None:
+def save_filters(model: keras.Model, path: str | os.PathLike[str]) -> None:
     """Draw the kernels of the first convolution, side by side.
 
     A weight of 0 is mid-grey, and the largest weight of all kernels is black or white. Kernels of

@@ -39,7 +39,7 @@ class Network:
         self.config = {"arch": model.name, "resize": "stretch"}
         self._ends_in_logits = output is logits_of(self.model)
 
-    def predict(self, images: np.ndarray | Sequence[str | os.PathLike]) -> np.ndarray:
+    def predict(self, images: np.ndarray | Sequence[str | os.PathLike[str]]) -> np.ndarray:
         """Class probabilities, float32 (N, classes); logits go through the softmax.
 
         Args:
@@ -53,7 +53,7 @@ class Network:
             outputs = np.asarray(ops.convert_to_numpy(ops.softmax(outputs)))
         return outputs
 
-    def pixels(self, images: np.ndarray | Sequence[str | os.PathLike]) -> np.ndarray:
+    def pixels(self, images: np.ndarray | Sequence[str | os.PathLike[str]]) -> np.ndarray:
         """The images as the model takes them: arrays of other types than uint8 as they are."""
         height, width, channels = self.model.input_shape[1:]
         if isinstance(images, np.ndarray) and images.dtype != np.uint8:
@@ -69,7 +69,7 @@ class Network:
         return read_images(images, shape, "stretch")
 
 
-def opened(network: Run | keras.Model | str | os.PathLike) -> Run | Network:
+def opened(network: Run | keras.Model | str | os.PathLike[str]) -> Run | Network:
     """What a run folder, a `.keras` file, a run or a model stands for.
 
     Raises:

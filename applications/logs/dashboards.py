@@ -16,7 +16,7 @@ LOGS = ("histograms", "gradients", "dead_relus")  # what a training logs when it
 
 
 def dashboard(
-    runs: str | os.PathLike = "runs", port: int | None = None, open_browser: bool = False
+    runs: str | os.PathLike[str] = "runs", port: int | None = None, open_browser: bool = False
 ) -> None:
     """Serves TensorBoard on this machine alone, prints its address and waits for Ctrl-C.
 

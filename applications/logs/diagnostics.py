@@ -204,7 +204,7 @@ class Profiler:
         ValueError: the backend has none.
     """
 
-    def __init__(self, folder: str | os.PathLike):
+    def __init__(self, folder: str | os.PathLike[str]):
         backend = keras.backend.backend()
         if backend == "jax":
             import jax

@@ -108,7 +108,7 @@ class TensorBoardLogger(keras.callbacks.Callback):
 
     def __init__(
         self,
-        log_dir: str | os.PathLike,
+        log_dir: str | os.PathLike[str],
         hparams: Mapping[str, Any] | None = None,
         images: int | None = None,
         *,

@@ -58,7 +58,7 @@ def layout_of(source: Any) -> str | None:
 
 def load_weights(
     model: keras.Model,
-    source: str | os.PathLike,
+    source: str | os.PathLike[str],
     layers: Collection[str] | None = None,
     *,
     adapt: bool = False,

@@ -143,7 +143,7 @@ def _to_here(layer: keras.Layer, weight, value: np.ndarray) -> np.ndarray:
 # ----------------------------------------------------------------------------------------- reading
 
 
-def read(source: str | os.PathLike, model: keras.Model) -> Stored:
+def read(source: str | os.PathLike[str], model: keras.Model) -> Stored:
     """The weights that a checkpoint has for the layers of `model`.
 
     Auxiliary classifiers, and what stands behind the end of the model, may be left over. The
@@ -292,7 +292,7 @@ def shapes(model: keras.Model, names: str = "timm") -> dict[str, tuple[int, ...]
     }
 
 
-def save(model: keras.Model, path: str | os.PathLike, names: str = "timm") -> None:
+def save(model: keras.Model, path: str | os.PathLike[str], names: str = "timm") -> None:
     """Write the weights of `model` as a checkpoint that timm or torchvision loads.
 
     Its conventions are theirs where the network was built with `layout="torch"`, in the families

@@ -153,7 +153,7 @@ class LocalEngine:
         oracle: Oracle,
         plan: Callable[[Mapping[str, Any]], dict[str, Any]],
         *,
-        file: str | os.PathLike,
+        file: str | os.PathLike[str],
         options: Mapping[str, Any],
         trials: int,
         retries: int = 1,

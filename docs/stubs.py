@@ -100,13 +100,16 @@ class _Stub:
             self.imports |= BUILDER_IMPORTS
         parts = [
             f"# Made by `python docs/{Path(__file__).name}`: change the code that it describes.\n",
-            *self.imports,
+            *(line for line in self.imports if not self._reexported(line)),
             f"__all__ = {public!r}",
             *self.constants,
             *([BUILDER] if builders else []),
             *self.functions,
         ]
         return _formatted("\n".join(parts))
+
+    def _reexported(self, line: str) -> bool:
+        return f"{line} as {line.split()[-1]}" in self.imports
 
     def add(self, name: str, value: object):
         """One public name."""
@@ -213,17 +216,18 @@ def _default(value) -> str:
 
 
 def _documentation(function: Callable) -> str:
-    """The first paragraph, and of a builder what its defaults stand for."""
-    text = inspect.cleandoc(function.__doc__ or "").partition("\n\n")[0]
+    """The docstring; of a builder the first paragraph and what its defaults stand for."""
+    text = inspect.cleandoc(function.__doc__ or "").replace("\\", r"\\")
     info = getattr(function, "info", None)
     if info is None:
-        return text
+        return f"{text}\n" if "\n" in text else text
     height, width, channels = info.input_shape
     facts = (
         f"{info.paper}. By default for images of {height}x{width}x{channels} and {info.classes} "
         f"classes; sides of at least {info.min_size} pixels."
     )
-    return f"{text}\n\n{textwrap.fill(facts, width=92, break_on_hyphens=False)}\n"
+    first = text.partition("\n\n")[0]
+    return f"{first}\n\n{textwrap.fill(facts, width=92, break_on_hyphens=False)}\n"
 
 
 def _formatted(text: str) -> str:

@@ -164,7 +164,11 @@ class _Builder(Generic[_Arguments]):
 
 def _builder(body: Callable[_Arguments, keras.Model]) -> _Builder[_Arguments]: ...
 def list_archs(pattern: str = "*") -> list[str]:
-    """Names that `build` and `info` take, sorted and in lower case."""
+    """Names that `build` and `info` take, sorted and in lower case.
+
+    Args:
+        pattern: a shell pattern such as `"resnet*"`; case does not matter.
+    """
 
 @_builder
 def LeNet5(

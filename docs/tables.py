@@ -5,7 +5,7 @@
 
 A table stands between `<!-- networks: NAME NAME ... -->` and `<!-- networks: end -->`; names are
 those of `list_archs`, with shell patterns, and come in the order of the papers. One between
-`<!-- cost: NAME -->` and `<!-- cost: end -->` is that of `arithmetic.py`.
+`<!-- cost: NAME -->` and `<!-- cost: end -->` is that of tests/reference/arithmetic.py.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import keras_archs
+from keras_archs import profile
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(<!-- (networks|cost): (?!end)(.+?) -->\n).*?(<!-- \2: end -->)", re.DOTALL)
@@ -45,7 +46,8 @@ def with_tables(text: str) -> str:
 def made(kind: str, what: str) -> str:
     if kind == "networks":
         return table(what.split())
-    import arithmetic  # it imports Keras
+    sys.path.insert(0, str(ROOT / "tests"))
+    from reference import arithmetic  # it imports Keras
 
     return arithmetic.TABLES[what]()
 
@@ -68,7 +70,7 @@ def table(patterns: list[str]) -> str:
 
 
 def cells(title: str) -> list[str]:
-    info, profile = keras_archs.info(title), keras_archs.profile(title.lower())
+    info, cost = keras_archs.info(title), profile(title.lower())
     side = str(info.min_size)
     if "small" in info.stems:
         side += f" ({info.min_size_for(stem='small')})"
@@ -77,8 +79,8 @@ def cells(title: str) -> list[str]:
         str(info.year),
         paper(info.paper),
         "x".join(map(str, info.input_shape)),
-        f"{profile.params:,}",
-        f"{profile.macs:,}",
+        f"{cost.params:,}",
+        f"{cost.macs:,}",
         accuracy(info.published),
         side,
     ]

@@ -25,9 +25,9 @@ def _folder(name: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def reference() -> Path:
-    """Published counts, cost tables and trained weights to test against."""
-    return _folder("reference")
+def released_weights() -> Path:
+    """Trained weights that authors of networks have released."""
+    return _folder("reference/weights")
 
 
 @pytest.fixture(scope="session")

@@ -1,29 +1,13 @@
-"""The arithmetic of courses and papers: every figure of `cost_tables.json`, counted by the library.
+"""The arithmetic of courses and papers: every figure of tests/reference/arithmetic.py, counted.
 
-`docs/arithmetic.py` says which count each figure is meant to be, and docs/cost.md shows both. A
-printed figure is met within 2 %, or rounds to what is printed where that has fewer digits. An
+A printed figure is met within 2 %, or rounds to what is printed where that has fewer digits. An
 erratum, a figure that does not follow from the layers beside it, is met by the true value, exactly.
 """
 
-import importlib.util
-import json
-import sys
-from pathlib import Path
-
 import pytest
 from keras import layers
+from reference import arithmetic
 
-
-def load_arithmetic():
-    file = Path(__file__).parents[3] / "docs" / "arithmetic.py"
-    spec = importlib.util.spec_from_file_location("arithmetic", file)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["arithmetic"] = module  # where dataclasses look up their module
-    spec.loader.exec_module(module)
-    return module
-
-
-arithmetic = load_arithmetic()
 stack, total, conv = arithmetic.stack, arithmetic.total, arithmetic.conv
 
 
@@ -38,35 +22,10 @@ def leaves(value, path=()):
     return {k: leaf for key, child in children for k, leaf in leaves(child, (*path, key)).items()}
 
 
-def by_column(value):
-    """Tables of `columns` and `rows` as lists of dicts."""
-    if isinstance(value, list):
-        return [by_column(child) for child in value]
-    if not isinstance(value, dict):
-        return value
-    if "columns" not in value:
-        return {key: by_column(child) for key, child in value.items()}
-    rows = [dict(zip(value["columns"], row, strict=True)) for row in value["rows"]]
-    others = {k: by_column(v) for k, v in value.items() if isinstance(v, dict)}
-    return {"rows": rows, **others} if others else rows
-
-
 def prints(true, printed):
     """Whether a table may print `printed` for `true`."""
     decimals = len(str(printed).partition(".")[2])
     return true == pytest.approx(printed, rel=0.02) or round(true, decimals) == printed
-
-
-@pytest.fixture(scope="module")
-def tables(reference):
-    return json.loads((reference / "cost_tables.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def printed(tables):
-    """Every number of the file by its path."""
-    found = leaves(by_column(tables))
-    return {path: leaf for path, leaf in found.items() if isinstance(leaf, (int, float))}
 
 
 FIGURES = leaves(arithmetic.SECTIONS)
@@ -79,57 +38,39 @@ ERRATA = {  # what the figure should be: weights and multiply-adds
     (*TABLE_1, 9, "params_k"): 1_042_432,
     (*TABLE_1, 9, "mops"): 51_079_168,
 }
-SLOW = {("resnet_cifar_params_millions", "1202")}
+SLOW = {"resnet_cifar_params_millions"}  # ResNet1202
 
 
-def is_measured(path):
-    """Accuracies, and what pruning, quantisation and coding leave: results, not arithmetic."""
-    section, last = path[0], path[-1]
-    compressed = section == "squeezenet_deep_compression" and last != "megabytes_fp32"
-    return section == "simpnet_principles_published" or last == "imagenet_top1" or compressed
-
-
-def test_every_figure_is_counted(printed):
-    assert FIGURES.keys() == {path for path in printed if not is_measured(path)}
-    assert ERRATA.keys() == {path for path, figure in FIGURES.items() if figure.erratum}
+def fault(path, figure) -> str | None:
+    """What is wrong with the figure at `path`, if anything is."""
+    true = figure.count()
+    if path in ERRATA:
+        right = true == ERRATA[path] and not prints(true / figure.unit, figure.printed)
+    elif figure.unit == 1 and isinstance(true, int):
+        right = true == figure.printed
+    else:
+        right = prints(true / figure.unit, figure.printed)
+    return None if right else f"{path}: counted {true}, printed {figure.printed}"
 
 
 @pytest.mark.parametrize(
-    "path",
-    [pytest.param(p, marks=[pytest.mark.slow] * (p in SLOW), id=str(p)) for p in FIGURES],
+    "section",
+    [pytest.param(s, marks=[pytest.mark.slow] * (s in SLOW)) for s in arithmetic.SECTIONS],
 )
-def test_figure(path, printed):
-    figure, published = FIGURES[path], printed[path]
-    assert figure.printed == published
-    true = figure.count()
-    if path in ERRATA:
-        assert true == ERRATA[path]
-        assert not prints(true / figure.unit, published)
-    elif figure.unit == 1 and isinstance(true, int):
-        assert true == published
-    else:
-        assert prints(true / figure.unit, published)
+def test_every_figure_of_a_table(section):
+    figures = leaves(arithmetic.SECTIONS[section], (section,))
+    assert figures
+    assert not [found for found in (fault(*item) for item in figures.items()) if found]
+
+
+def test_the_errata_are_marked():
+    assert ERRATA.keys() == {path for path, figure in FIGURES.items() if figure.erratum}
 
 
 # -------------------------------------------------------------------------- beside the figures
 
 
-def test_the_rows_stand_for_what_the_file_says(tables):
-    whats = [row["what"] for row in tables["single_layers"]]
-    assert whats[:5] == [what for what, *_ in arithmetic.SINGLE]
-    assert whats[5].startswith("three stacked 3x3") and whats[6].startswith("3x3x10 -> 10")
-    assert [row[0] for row in tables["googlenet_stem"]["rows"]] == [
-        name.strip() for name in arithmetic.STEM
-    ]
-    table = tables["googlenet_table_1"]
-    assert [row[0] for row in table["rows"]] == [row[0] for row in arithmetic.TABLE_1]
-    assert [row[0] for row in table["filters"]["rows"]] == list(arithmetic.FILTERS)
-    assert [row[0] for row in tables["vgg16_head"]["rows"]] == ["fc6", "fc7", "fc8"]
-    assert [row[0] for row in tables["mobilenet"]["rows"]] == list(arithmetic.MOBILENETS)
-
-
-def test_depthwise_separable_share_of_a_standard_convolution(tables):
-    assert any("1/32 + 1/25" in row.get("share_of_standard", "") for row in tables["single_layers"])
+def test_depthwise_separable_share_of_a_standard_convolution():
     standard, _, separable, *_ = arithmetic.SINGLE
     macs = [total(stack(shape, *stacked), "macs") for _, shape, stacked in (standard, separable)]
     assert macs[1] / macs[0] == pytest.approx(1 / 32 + 1 / 25)
@@ -143,8 +84,7 @@ def test_a_separable_layer_costs_what_its_two_parts_cost():
 
 
 @pytest.mark.parametrize("channels", [1, 8, 64])
-def test_three_3x3_against_one_7x7(channels, tables):
-    assert tables["single_layers"][5]["params"] == "27 C^2 against 49 C^2"
+def test_three_3x3_against_one_7x7(channels):
     shape = (9, 9, channels)
     assert total(stack(shape, *[(conv, channels, 3)] * 3), "params") == 27 * channels**2
     assert total(stack(shape, (conv, channels, 7)), "params") == 49 * channels**2

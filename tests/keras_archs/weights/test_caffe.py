@@ -413,8 +413,10 @@ def test_a_truncated_file_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_released_simplenet_is_as_good_on_mnist_as_its_authors_say(reference, shared_data):
-    path = reference / "weights" / "simplenet_mnist_slim.caffemodel"
+def test_the_released_simplenet_is_as_good_on_mnist_as_its_authors_say(
+    released_weights, shared_data
+):
+    path = released_weights / "simplenet_mnist_slim.caffemodel"
     model = keras_archs.SimpNet(experiment=102, weights=path)
     preprocessing = model.load_report.preprocessing
     assert (preprocessing.mean, preprocessing.std) == ((33.318,), (78.567,))

@@ -1,7 +1,7 @@
-"""The figures of docs/cost.md: what courses and papers teach about cost, as the library counts it.
+"""What courses and papers teach about cost: each printed figure beside the count that it means.
 
-`SECTIONS` holds them by section, row and column; `tables.py` makes tables of them. A printed figure
-stands beside the count that it is meant to be, in the unit in which it is printed.
+`SECTIONS` holds the figures by section, row and column, each in the unit in which it is printed.
+The tests compare the two; `docs/tables.py` makes the tables of docs/cost.md from them.
 """
 
 import functools

@@ -204,7 +204,7 @@ def _hints(function: Callable, signature: inspect.Signature) -> dict[str, object
     names = dict(vars(module))
     for node in ast.parse(inspect.getsource(module)).body:
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            exec(ast.unparse(node.body), names)
+            exec(ast.unparse(ast.Module(node.body, [])), names)
     return typing.get_type_hints(types.SimpleNamespace(__annotations__=given), names)
 
 

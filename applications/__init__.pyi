@@ -1,5 +1,12 @@
 # Made by `python docs/stubs.py`: change the code that it describes.
 
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal
+
+import pandas
+
+import tuning
 from applications import cli as cli
 from applications import comparison as comparison
 from applications import console as console
@@ -7,12 +14,12 @@ from applications import data as data
 from applications import evaluation as evaluation
 from applications import files as files
 from applications import logs as logs
+from applications import options as options
 from applications import recipes as recipes
 from applications import runs as runs
 from applications import searching as searching
 from applications import training as training
 from applications.comparison.benching import bench as bench
-from applications.comparison.comparing import compare as compare
 from applications.comparison.drawing import plot_architecture as plot_architecture
 from applications.comparison.inspecting import lint as lint
 from applications.comparison.inspecting import summary as summary
@@ -24,8 +31,7 @@ from applications.recipes import list_recipes as list_recipes
 from applications.recipes import recipe as recipe
 from applications.runs import Run as Run
 from applications.runs import load as load
-from applications.searching.studies import search as search
-from applications.training.training import train as train
+from applications.searching.studies import SearchResult
 
 __all__ = [
     "Run",
@@ -44,3 +50,279 @@ __all__ = [
     "recipe",
     "list_recipes",
 ]
+
+def train(
+    arch: str,
+    *,
+    data: str = "digits",
+    alpha: float = 1.0,
+    rho: float = 1.0,
+    size: int | tuple[int, int] | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    weight_decay: float | None = None,
+    shift: float | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    adapt: bool = False,
+    freeze_until: str | None = None,
+    seed: int = 0,
+    recipe: str = "default",
+    resize: Literal["stretch", "crop", "pad"] = "stretch",
+    class_weight: Literal["balanced"] | None = None,
+    threads: int | None = None,
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] | None = None,
+    args: Mapping[str, Any] | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    log: Collection[str] | None = None,
+    profile_steps: tuple[int, int] | None = None,
+    verbose: int = 1,
+) -> Run:
+    """Train an architecture, test it once, and write a run folder.
+
+    Args:
+        arch: its name, as `keras_archs.list_archs` has it.
+        data: "digits", a data set of Keras, a folder of images or an `.npz` file; see
+            `applications.data.open_source`.
+        alpha: width multiplier, > 0.
+        rho: resolution multiplier in (0, 1]; images are resized to what is left of the size.
+        size: side of the images in pixels, or (height, width). None: 16 for the digits, else the
+            data's median side up to 224; more where the recipe or the network needs it.
+        epochs: passes over the training images, >= 1. None: the recipe's.
+        batch_size: images a step, >= 1. None: the recipe's. Never more than there are images.
+        learning_rate: base rate, > 0. None: the recipe's.
+        weight_decay: how strongly kernels decay, >= 0, as the recipe's optimizer understands it.
+            None: the recipe's.
+        shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
+            None: the recipe's.
+        weights: None for random weights, or what the builder takes: a file, "imagenet" or
+            "hf://timm/NAME". Images then get the preprocessing that these weights were trained
+            with, where it is known. With a recipe that starts from layers of another network: that
+            network's `.keras` file, of which nothing else is read.
+        adapt: whether weights for other classes or channels, a larger `alpha` or another size are
+            adapted, as the builder does it.
+        freeze_until: None, or a stage of the network: `P{k}`, or how the names of its layers start.
+            For the first quarter of the epochs the layers up to its end are frozen; in the rest all
+            learn, at half the rate. Each part has the whole schedule of the recipe.
+        seed: of the weights, the order, the augmentation and the splits that the data lack.
+        recipe: "default", or an architecture whose paper's recipe is to be used, where nothing that
+            it needs is missing yet.
+        resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
+        class_weight: None, or "balanced": rare classes count as much as frequent ones.
+        threads: CPU threads of TensorFlow, >= 1. None leaves it to TensorFlow.
+        precision: "float32", "mixed_float16" or "mixed_bfloat16". None: "float32".
+        args: the architecture's own arguments and `dropout`, by name. A family with stems gets
+            stem="small" for sides up to 64 unless this says otherwise.
+        run_dir: the run's own folder. None: `runs/ARCH-DATA-sSEED`, with -2, ... where taken.
+        resume: resume the run in that folder after its last finished epoch: the result is that of
+            an uninterrupted run. Starts one where there is none; a finished run is left alone.
+        log: what else TensorBoard is to show: any of "histograms", "gradients", "dead_relus", as
+            `TensorBoardLogger` says. Costs time after each epoch and changes nothing else.
+        profile_steps: first and last training step of a trace by the backend's own profiler,
+            counted from 1 at the start or where the run is resumed.
+        verbose: 0 prints nothing; 1 a line an epoch, a progress bar and the result.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ValueError, TypeError: an argument is wrong, the data cannot be used, the run to be resumed
+            has other options, or the loss is no longer finite.
+        FileExistsError: `run_dir` exists, and `resume` was not asked for.
+        OSError: a file cannot be read or written.
+    """
+
+def compare(
+    runs: Sequence[str | os.PathLike[str] | Run] | None = (),
+    *,
+    archs: str | Sequence[str] | None = None,
+    seeds: Sequence[int] = (0,),
+    run_dir: str | os.PathLike[str] | None = None,
+    data: str = "digits",
+    alpha: float = 1.0,
+    rho: float = 1.0,
+    size: int | tuple[int, int] | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    weight_decay: float | None = None,
+    shift: float | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    adapt: bool = False,
+    freeze_until: str | None = None,
+    recipe: str = "default",
+    resize: Literal["stretch", "crop", "pad"] = "stretch",
+    class_weight: Literal["balanced"] | None = None,
+    threads: int | None = None,
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] | None = None,
+    args: Mapping[str, Any] | None = None,
+    log: Collection[str] | None = None,
+    profile_steps: tuple[int, int] | None = None,
+    verbose: int = 1,
+) -> pandas.DataFrame:
+    """Compare run folders and architectures, which are trained first where that is not done.
+
+    An architecture's run is `RUN_DIR/ARCH[-aALPHA][-rRHO]-DATA-sSEED`. It is trained if it does
+    not exist, resumed if it was interrupted, and read if it is finished. Prints the table, with
+    several seeds as mean (lowest..highest) over them, and writes into `run_dir`
+    `comparison.csv`, one row a run, and `report.html`, a page that shows them. Both are written
+    anew after each training. `alpha` and `rho` count for architectures that state none.
+
+    Args:
+        runs: folders of finished runs. What an earlier comparison wrote is passed over.
+        archs: architectures to train, each with every seed: names separated by commas or a list, an
+            entry with multipliers of its own as in `"mobilenet:alpha=0.5:rho=0.75"`.
+        seeds: distinct seeds of the trainings.
+        run_dir: parent folder of what is trained. None: `runs`, or without `archs` the folder that
+            holds the runs.
+        data: "digits", a data set of Keras, a folder of images or an `.npz` file; see
+            `applications.data.open_source`.
+        alpha: width multiplier, > 0.
+        rho: resolution multiplier in (0, 1]; images are resized to what is left of the size.
+        size: side of the images in pixels, or (height, width). None: 16 for the digits, else the
+            data's median side up to 224; more where the recipe or the network needs it.
+        epochs: passes over the training images, >= 1. None: the recipe's.
+        batch_size: images a step, >= 1. None: the recipe's. Never more than there are images.
+        learning_rate: base rate, > 0. None: the recipe's.
+        weight_decay: how strongly kernels decay, >= 0, as the recipe's optimizer understands it.
+            None: the recipe's.
+        shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
+            None: the recipe's.
+        weights: None for random weights, or what the builder takes: a file, "imagenet" or
+            "hf://timm/NAME". Images then get the preprocessing that these weights were trained
+            with, where it is known. With a recipe that starts from layers of another network: that
+            network's `.keras` file, of which nothing else is read.
+        adapt: whether weights for other classes or channels, a larger `alpha` or another size are
+            adapted, as the builder does it.
+        freeze_until: None, or a stage of the network: `P{k}`, or how the names of its layers start.
+            For the first quarter of the epochs the layers up to its end are frozen; in the rest all
+            learn, at half the rate. Each part has the whole schedule of the recipe.
+        recipe: "default", or an architecture whose paper's recipe is to be used, where nothing that
+            it needs is missing yet.
+        resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
+        class_weight: None, or "balanced": rare classes count as much as frequent ones.
+        threads: CPU threads of TensorFlow, >= 1. None leaves it to TensorFlow.
+        precision: "float32", "mixed_float16" or "mixed_bfloat16". None: "float32".
+        args: the architecture's own arguments and `dropout`, by name. A family with stems gets
+            stem="small" for sides up to 64 unless this says otherwise.
+        log: what else TensorBoard is to show: any of "histograms", "gradients", "dead_relus", as
+            `TensorBoardLogger` says. Costs time after each epoch and changes nothing else.
+        profile_steps: first and last training step of a trace by the backend's own profiler,
+            counted from 1 at the start or where the run is resumed.
+        verbose: 0 prints nothing; 1 a line an epoch, a progress bar and the result.
+
+    Returns:
+        One row a run, best test accuracy first. `run` is its folder, `input` is HxWxC, accuracy
+        and F1 are fractions, latencies are of one image.
+
+    Raises:
+        ValueError: there is nothing to compare, something is named twice, or a run that exists
+            in `run_dir` was trained with other options.
+        FileNotFoundError: one of `runs` is not the folder of a finished run.
+    """
+
+def search(
+    space: str | Callable[..., dict[str, Any]] = "simpnet",
+    data: str = "digits",
+    *,
+    trials: int = 20,
+    budget: tuning.Budget | None = None,
+    algorithm: Literal["random", "bayesian", "hyperband", "grid"] = "bayesian",
+    principles: str | Sequence[str] = "all",
+    isolate: str | None = None,
+    seeds: Sequence[int] = (0, 1, 2),
+    tune: Sequence[str] = (),
+    workers: int = 1,
+    keep: int = 1,
+    retries: int = 1,
+    engine: Literal["local", "optuna"] = "local",
+    storage: str | None = None,
+    study: str | None = None,
+    heartbeat: int = 60,
+    objectives: Sequence[str] = ("accuracy",),
+    run_dir: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    verbose: int = 1,
+    size: int | tuple[int, int] | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    weight_decay: float | None = None,
+    shift: float | None = None,
+    seed: int = 0,
+    recipe: str = "default",
+    resize: Literal["stretch", "crop", "pad"] = "stretch",
+    class_weight: Literal["balanced"] | None = None,
+    threads: int | None = None,
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] | None = None,
+    args: Mapping[str, Any] | None = None,
+) -> SearchResult:
+    """Search for the network with the highest validation accuracy; test the winner alone.
+
+    The folder holds `search.json` (all that a killed search needs to continue), `trials.csv`, a run
+    folder `trial-0000`, ... each, `best.yaml` (the winner's options for `train --config`),
+    `report.html`, a page that shows the trials, and, for isolation, `isolation.csv`. Columns of
+    `trials.csv`: `trial`, its number; `status`, "waiting", "running", "completed" or "failed", with
+    the `reason`; `attempts`; `validation_accuracy` in 0..1; `validation_loss`; `params`; `macs`;
+    `latency_ms_p50`, `latency_ms_p95` of one image; `epochs`; `train_seconds`; `test_accuracy`, the
+    winner's alone; `run`, its folder; the options of `train` that differ between trials;
+    `hp/NAME`, each hyperparameter. Options of a training are the same for all trials.
+
+    Args:
+        space: "simpnet", which stands for `tuning.space`; another architecture, whose `arch_space`
+            is searched; or a function `(hp, *, input_shape, classes, budget) -> arguments of the
+            builder` with an attribute `arch` that names the builder.
+        data: "digits", a data set of Keras, a folder of images or an `.npz` file; see
+            `applications.data.open_source`.
+        trials: configurations to train, >= 1. A search that is resumed may be given more, but for
+            algorithm "hyperband" and engine "optuna".
+        budget: what a network may cost; None sets no limit.
+        algorithm: "random", "bayesian", "hyperband" or "grid"; the first proposal is the space's
+            default. With the engine "optuna": "random" or "bayesian".
+        principles: "all", or those of SimpNet's principles that bind the space.
+        isolate: a principle of `tuning.space`: its settings are compared, all others hold, and
+            nothing else varies.
+        seeds: of isolation: each setting is trained once with each.
+        tune: what else is searched: any of "learning_rate", "weight_decay", "augmentation" (the
+            shift of images), "recipe" (the default one or the architecture's paper's).
+        workers: trials trained side by side, >= 1: one to a GPU where there are GPUs, else they
+            share the processors.
+        keep: how many of the best trials keep their model, >= 1.
+        retries: how often a trial that failed is tried again.
+        engine: "local", or "optuna": any number of machines that are given the same command share
+            the trials through a database. `run_dir` must then be given and lie where all of them
+            see it; it may exist.
+        storage: of engine "optuna": URL of the database, without a password.
+        study: of engine "optuna": name in the database. None: the folder's name.
+        heartbeat: of engine "optuna": seconds between a worker's signs of life, >= 1; after twice
+            as long without one its trials are given to others.
+        objectives: ("accuracy",), or of engine "optuna" ("accuracy", "macs"): the front.
+        run_dir: the search's folder. None: `runs/search-ARCH-DATA-sSEED`, with -2, ... where taken.
+        resume: resume the search in that folder, or start it.
+        verbose: 0 prints nothing.
+        size: side of the images in pixels, or (height, width). None: 16 for the digits, else the
+            data's median side up to 224; more where the recipe or the network needs it.
+        epochs: passes over the training images, >= 1. None: half the recipe's, rounded up.
+        batch_size: images a step, >= 1. None: the recipe's. Never more than there are images.
+        learning_rate: base rate, > 0. None: the recipe's.
+        weight_decay: how strongly kernels decay, >= 0, as the recipe's optimizer understands it.
+            None: the recipe's.
+        shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
+            None: the recipe's.
+        seed: of the proposals and of every training.
+        recipe: "default", or an architecture whose paper's recipe is to be used, where nothing that
+            it needs is missing yet.
+        resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
+        class_weight: None, or "balanced": rare classes count as much as frequent ones.
+        threads: CPU threads of TensorFlow, >= 1. None leaves it to TensorFlow.
+        precision: "float32", "mixed_float16" or "mixed_bfloat16". None: "float32".
+        args: the architecture's own arguments and `dropout`, by name. A family with stems gets
+            stem="small" for sides up to 64 unless this says otherwise.
+
+    Raises:
+        ValueError, TypeError: an argument is wrong, the data cannot be used, the budget is too
+            small for any network, the search that is resumed has other options, or no trial could
+            be completed.
+        FileExistsError: `run_dir` exists, and `resume` was not asked for.
+    """

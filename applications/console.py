@@ -1,4 +1,4 @@
-"""The console that tables are printed on: users' names are text, never markup."""
+"""How tables and figures are printed: users' names are text, never markup."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,3 +17,11 @@ def plain_console(**options: Any) -> "Console":
     from rich.console import Console
 
     return Console(markup=False, emoji=False, highlight=False, **options)
+
+
+def short_count(count: int) -> str:
+    """1234567 -> "1.23M"."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return str(count)

@@ -21,6 +21,7 @@ import keras_archs
 from applications.files import PARTIAL, write_atomic
 from applications.files import remove_partials as remove_partials
 from applications.files import write_json as write_json
+from applications.options import OPTIONS, default_of
 from keras_archs.checks import nearest
 
 if TYPE_CHECKING:
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-# What config.yaml holds: every option of `train` but the run folder and `resume`.
-OPTIONS = (
-    *("arch", "alpha", "rho", "size", "data", "epochs", "batch_size", "learning_rate"),
-    *("weight_decay", "shift", "weights", "seed", "recipe", "resize", "class_weight", "threads"),
-    *("precision", "args", "adapt", "freeze_until"),
-)
 CHECKPOINT = Path("checkpoint", "state.npz")
 _BATCH = 256  # images that are predicted at a time
 
@@ -63,23 +58,6 @@ class Claim:
                 "a run must be trained by one process at a time: another one has taken over. "
                 f"Received: {self._file.parent.parent}"
             )
-
-
-def plain_options(**options: Any) -> dict[str, Any]:
-    """The options as they are read back from a config file: tuples have become lists.
-
-    Raises:
-        TypeError: one is no plain value (None, bool, number, text, list, dict).
-    """
-    for name, value in options.items():
-        try:
-            yaml.safe_dump(value)
-        except yaml.representer.RepresenterError:
-            raise TypeError(
-                f"`{name}` must be made of numbers, texts, lists and dicts. "
-                f"Received: {name}={value!r}"
-            ) from None
-    return yaml.safe_load(yaml.safe_dump(options, sort_keys=False))
 
 
 def write_config(path: str | os.PathLike[str], config: dict[str, Any]) -> None:
@@ -115,7 +93,8 @@ class Run:
 
     Attributes:
         path: the run folder.
-        config: every option of the training, as resolved.
+        config: every option of the training, as resolved; one that a later version added has its
+            default.
         labels: class names; a class index is an index into them.
         metrics: test accuracy, cost, latency and more, as in metrics.json.
     """
@@ -136,7 +115,7 @@ class Run:
             )
         if not is_finished(self.path):
             raise ValueError(
-                "`run` must be finished (`train --resume` with the same options goes on with it). "
+                "`run` must be finished (`train --resume` with the same options finishes it). "
                 f"Received: run={path}"
             )
         self.config: dict[str, Any] = read_config(self.path / "config.yaml")
@@ -251,7 +230,7 @@ def is_finished(path: str | os.PathLike[str]) -> bool:
 
 
 def find_run(path: str | os.PathLike[str], config: dict[str, Any]) -> bool:
-    """Whether the folder holds a run with these options that can be gone on with.
+    """Whether the folder holds a run with these options that can be resumed.
 
     Raises:
         ValueError: its options are others (the first that differs is named).
@@ -261,9 +240,10 @@ def find_run(path: str | os.PathLike[str], config: dict[str, Any]) -> bool:
     if (path / "config.yaml").is_file():
         recorded = read_config(path / "config.yaml")
         for name in OPTIONS:
-            if recorded.get(name) != config[name]:
+            before = recorded[name] if name in recorded else default_of(name)
+            if before != config[name]:
                 raise ValueError(
-                    f"`{name}` must be as in the run that is resumed, {recorded.get(name)!r}. "
+                    f"`{name}` must be as in the run that is resumed, {before!r}. "
                     f"Received: {name}={config[name]!r}, run_dir={path}"
                 )
         return True
@@ -302,7 +282,7 @@ def check_new(path: str | os.PathLike[str]) -> None:
     """Raise FileExistsError if a named run folder exists."""
     if Path(path).exists():
         raise FileExistsError(
-            f"`run_dir` must not exist (`resume` goes on with a run). Received: run_dir={path}"
+            f"`run_dir` must not exist (`resume` continues a run). Received: run_dir={path}"
         )
 
 

@@ -2,5 +2,9 @@
 
 from keras_archs import lazy
 
-# These import Keras.
-__getattr__, __dir__, __all__ = lazy.package(__name__, ("explaining", "networks"), {})
+# `explaining` and `networks` import Keras.
+__getattr__, __dir__, __all__ = lazy.package(
+    __name__,
+    ("explaining", "networks"),
+    {"print_metrics": "applications.evaluation.evaluating"},
+)

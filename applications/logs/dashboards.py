@@ -1,4 +1,4 @@
-"""What a training may log, and TensorBoard to look at it. Imports neither Keras nor TensorFlow."""
+"""TensorBoard, to look at what trainings wrote. Imports neither Keras nor TensorFlow."""
 
 import logging
 import os
@@ -6,13 +6,9 @@ import sys
 import time
 import types
 import webbrowser
-from collections.abc import Collection
 from pathlib import Path
 
-from keras_archs.checks import nearest
-
 HOST = "127.0.0.1"
-LOGS = ("histograms", "gradients", "dead_relus")  # what a training logs when it is asked to
 
 
 def dashboard(
@@ -67,22 +63,3 @@ def _start(folder: Path, port: int | None) -> str:
         return board.launch()
     except program.TensorBoardServerException as error:
         raise ValueError(f"`port` must be free. Received: port={port} ({error.msg})") from None
-
-
-def check_log(log: Collection[str] | None) -> None:
-    """Raise ValueError unless all of it is in `LOGS`."""
-    for name in log or ():
-        if name not in LOGS:
-            raise ValueError(
-                f"`log` must hold some of {', '.join(LOGS)}.{nearest(name, LOGS)} "
-                f"Received: {name!r}"
-            )
-
-
-def check_profile_steps(steps: tuple[int, int] | None) -> None:
-    """Raise ValueError unless they are None or a first step >= 1 and one not before it."""
-    if steps is not None and not (len(steps) == 2 and 1 <= steps[0] <= steps[1]):
-        raise ValueError(
-            "`profile_steps` must be a first step >= 1 and a last one not before it. "
-            f"Received: profile_steps={steps!r}"
-        )

@@ -20,7 +20,7 @@ from tensorboardX.summary import custom_scalars, histogram, image, scalar, text
 from applications.evaluation import pictures
 from applications.evaluation.metrics import worst_mistakes
 from applications.logs import diagnostics
-from applications.logs.dashboards import check_log, check_profile_steps
+from applications.options import Running
 
 if TYPE_CHECKING:
     from keras_archs import Profile
@@ -118,12 +118,11 @@ class TensorBoardLogger(keras.callbacks.Callback):
         profile_steps: tuple[int, int] | None = None,
     ):
         super().__init__()
-        check_log(log)
-        check_profile_steps(profile_steps)
+        asked = Running(log=log, profile_steps=profile_steps)
         if log and inputs is None:
             raise ValueError(f"`inputs` must be given for `log`. Received: log={list(log)}")
-        self.profile, self.inputs, self.log = profile, inputs, frozenset(log or ())
-        self.profile_steps = profile_steps
+        self.profile, self.inputs, self.log = profile, inputs, frozenset(asked.log or ())
+        self.profile_steps = asked.profile_steps
         self._gradients = self._trace = None
         self._step = 0
         self.log_dir = Path(log_dir)

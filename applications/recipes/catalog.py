@@ -95,9 +95,9 @@ def check_available(recipe: Recipe) -> None:
         )
 
 
-def check_weights(recipe: Recipe, weights: str | None) -> None:
+def check_weights(recipe: Recipe, given: bool) -> None:
     """Raise ValueError where the recipe starts from another network's layers and has no file."""
-    if recipe.pretrained_from and weights is None:
+    if recipe.pretrained_from and not given:
         other = recipe.pretrained_from
         raise ValueError(
             f"`weights` must be the file of a trained {other}, such as runs/{other}/model.keras: "

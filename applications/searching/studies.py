@@ -10,20 +10,25 @@ lies in the search's folder: see `search`.
 """
 
 import contextlib
+import dataclasses
 import functools
 import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import applications
 from applications import runs
+from applications.comparison.reporting import REPORT, write_report
+from applications.files import write_atomic, write_json
+from applications.options import SEARCHED, Group, Options, Search, takes
+from applications.recipes import recipe
 from applications.searching.engines.local import (
-    ALGORITHMS,
     SCORE,
     Engine,
     Job,
@@ -31,18 +36,16 @@ from applications.searching.engines.local import (
     Listed,
     LocalEngine,
 )
+from applications.searching.engines.optuna import StudyEngine
 from applications.searching.pool import Workers, shared_cores, trial_folder, visible_gpus
-from keras_archs.checks import nearest
-from keras_archs.registry import check_arch
-from tuning.budget import Budget
+from keras_archs.registry import builder, check_arch
+from tuning.principles import PRINCIPLES
+from tuning.spaces import arch_space, settings, space
 
 if TYPE_CHECKING:
     import pandas as pd
     from keras_tuner import HyperParameters
 
-ENGINES = ("local", "optuna")
-TUNABLE = ("learning_rate", "weight_decay", "augmentation", "recipe")
-OBJECTIVES = ("accuracy", "macs")
 STATE, TABLE, BEST, ISOLATION = "search.json", "trials.csv", "best.yaml", "isolation.csv"
 _POLL = 1.0  # seconds after which an engine is asked again though nothing happened here
 _DISCOVERY = 100  # random points at which a space is asked for its hyperparameters
@@ -78,88 +81,20 @@ class SearchResult:
     front: tuple[int, ...]
 
 
-def search(
-    space: "str | Callable[..., dict[str, Any]]" = "simpnet",
-    data: str = "digits",
-    *,
-    algorithm: str = "bayesian",
-    budget: Budget | None = None,
-    trials: int = 20,
-    run_dir: str | os.PathLike | None = None,
-    resume: bool = False,
-    engine: str = "local",
-    storage: str | None = None,
-    study: str | None = None,
-    heartbeat: int = 60,
-    objectives: Sequence[str] = ("accuracy",),
-    principles: str | Iterable[str] = "all",
-    isolate: str | None = None,
-    seeds: Sequence[int] = (0, 1, 2),
-    tune: Sequence[str] = (),
-    workers: int = 1,
-    keep: int = 1,
-    retries: int = 1,
-    seed: int = 0,
-    size: int | tuple[int, int] | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    weight_decay: float | None = None,
-    shift: float | None = None,
-    recipe: str = "default",
-    resize: str = "stretch",
-    class_weight: str | None = None,
-    threads: int | None = None,
-    precision: str | None = None,
-    args: Mapping[str, Any] | None = None,
-    verbose: int = 1,
-) -> SearchResult:
+@takes(Group(Search), SEARCHED)
+def search(asked: Search, shared: Mapping[str, Any]) -> SearchResult:
     """Search for the network with the highest validation accuracy; test the winner alone.
 
-    The folder holds `search.json` (all that a killed search needs to go on), `trials.csv`, a run
+    The folder holds `search.json` (all that a killed search needs to continue), `trials.csv`, a run
     folder `trial-0000`, ... each, `best.yaml` (the winner's options for `train --config`),
     `report.html`, a page that shows the trials, and, for isolation, `isolation.csv`. Columns of
     `trials.csv`: `trial`, its number; `status`, "waiting", "running", "completed" or "failed", with
     the `reason`; `attempts`; `validation_accuracy` in 0..1; `validation_loss`; `params`; `macs`;
     `latency_ms_p50`, `latency_ms_p95` of one image; `epochs`; `train_seconds`; `test_accuracy`, the
     winner's alone; `run`, its folder; the options of `train` that differ between trials;
-    `hp/NAME`, each hyperparameter.
+    `hp/NAME`, each hyperparameter. Options of a training are the same for all trials.
 
     Args:
-        space: "simpnet", which stands for `tuning.space`; another architecture, whose `arch_space`
-            is searched; or a function `(hp, *, input_shape, classes, budget) -> arguments of the
-            builder` with an attribute `arch` that names the builder.
-        data: as for `train`.
-        algorithm: "random", "bayesian", "hyperband" or "grid"; the first proposal is the space's
-            default. With the engine "optuna": "random" or "bayesian".
-        budget: what a network may cost; None sets no limit.
-        trials: configurations to train, >= 1. A search that is resumed may be given more, but for
-            algorithm "hyperband" and engine "optuna".
-        run_dir: the search's folder. None: `runs/search-ARCH-DATA-sSEED`, with -2, ... where taken.
-        resume: go on with the search in that folder, or start it.
-        engine: "local", or "optuna": any number of machines that are given the same command share
-            the trials through a database. `run_dir` must then be given and lie where all of them
-            see it; it may exist.
-        storage: of engine "optuna": URL of the database, without a password.
-        study: of engine "optuna": name in the database. None: the folder's name.
-        heartbeat: of engine "optuna": seconds between a worker's signs of life, >= 1; after twice
-            as long without one its trials are given to others.
-        objectives: ("accuracy",), or of engine "optuna" ("accuracy", "macs"): the front.
-        principles: "all", or those of SimpNet's principles that bind the space.
-        isolate: a principle of `tuning.space`: its settings are compared, all others hold, and
-            nothing else varies.
-        seeds: of isolation: each setting is trained once with each.
-        tune: what else is searched: any of "learning_rate", "weight_decay", "augmentation" (the
-            shift of images), "recipe" (the default one or the architecture's paper's).
-        workers: trials trained side by side, >= 1: one to a GPU where there are GPUs, else they
-            share the processors.
-        keep: how many of the best trials keep their model, >= 1.
-        retries: how often a trial that failed is tried again.
-        seed: of the proposals and of every training.
-        epochs: passes over the training images, >= 1. None: half the recipe's, rounded up.
-        size, batch_size, learning_rate, weight_decay, shift, recipe, resize, class_weight, threads,
-            precision, args: as for `train`, the same for all trials.
-        verbose: 0 prints nothing.
 
     Raises:
         ValueError, TypeError: an argument is wrong, the data cannot be used, the budget is too
@@ -167,74 +102,25 @@ def search(
             be completed.
         FileExistsError: `run_dir` exists, and `resume` was not asked for.
     """
-    options = {name: value for name, value in locals().items() if name not in ("run_dir", "resume")}
-    options["data"] = os.fspath(data)
-    _check(options)
-    if engine == "optuna" and run_dir is None:
-        raise ValueError("`run_dir` must be given with the engine 'optuna'. Received: run_dir=None")
-    plan = _Plan(options)
-    shared = engine == "optuna"  # whoever comes second finds the folder of the first
-    folder = _folder(run_dir, resume or shared, plan.arch, plan.data_name, seed)
+    plan = _SearchPlan(asked, shared)
+    is_shared = asked.engine == "optuna"  # whoever comes second finds the folder of the first
+    name = f"search-{plan.arch}-{plan.data_name}-s{plan.base.seed}"
+    folder = _folder(asked.run_dir, asked.resume or is_shared, Path("runs", name))
     try:
-        chosen = _engine(options, plan, folder)
+        chosen = _engine(asked, plan, folder)
     except BaseException:
         with contextlib.suppress(OSError):  # it is not empty
             folder.rmdir()
-            if run_dir is None:
+            if asked.run_dir is None:
                 folder.parent.rmdir()
         raise
     try:
-        return _Search(options, plan, chosen, folder).run()
+        return _Search(asked, plan, chosen, folder).run()
     finally:
         chosen.close()
 
 
 # ------------------------------------------------------------------------------------------ options
-
-
-def _check(options: Mapping[str, Any]) -> None:
-    """Raise ValueError unless the options that are the search's own are in their ranges."""
-    for name, choices in (("algorithm", ALGORITHMS), ("engine", ENGINES)):
-        if options[name] not in choices:
-            wanted = ", ".join(repr(choice) for choice in choices)
-            raise ValueError(
-                f"`{name}` must be one of {wanted}. Received: {name}={options[name]!r}"
-            )
-    for name, least in (
-        ("trials", 1),
-        ("workers", 1),
-        ("keep", 1),
-        ("retries", 0),
-        ("heartbeat", 1),
-        ("seed", 0),
-    ):
-        value = options[name]
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ValueError(f"`{name}` must be an integer >= {least}. Received: {name}={value!r}")
-    for name, choices in (("tune", TUNABLE), ("objectives", OBJECTIVES)):
-        for value in options[name]:
-            if value not in choices:
-                raise ValueError(
-                    f"`{name}` must hold some of {', '.join(choices)}.{nearest(value, choices)} "
-                    f"Received: {value!r}"
-                )
-    optuna = options["engine"] == "optuna"
-    if optuna != (options["storage"] is not None):
-        raise ValueError(
-            "`storage` must be given with the engine 'optuna' and with no other. "
-            f"Received: engine={options['engine']!r}, " + ("no storage" if optuna else "a storage")
-        )
-    if not optuna and tuple(options["objectives"]) != ("accuracy",):
-        raise ValueError(
-            "`objectives` must be accuracy with the engine 'local'. "
-            f"Received: objectives={','.join(options['objectives'])}"
-        )
-    if options["isolate"] is not None and optuna:
-        raise ValueError("`isolate` needs the engine 'local'. Received: engine='optuna'")
-    if options["isolate"] is not None and not options["seeds"]:
-        raise ValueError("`seeds` must hold at least one. Received: seeds=()")
-    if options["tune"] and len(set(options["tune"])) < len(options["tune"]):
-        raise ValueError(f"`tune` must name each once. Received: {','.join(options['tune'])}")
 
 
 def _sets_threads() -> bool:
@@ -244,22 +130,20 @@ def _sets_threads() -> bool:
     return keras.backend.backend() == "tensorflow" and not visible_gpus()
 
 
-class _Plan:
-    """Turns hyperparameters into the options of `train`.
+class _SearchPlan:
+    """Turns hyperparameters into the options of a training.
 
     Attributes:
         arch: the architecture that is built.
+        base: of all trials, what a trial's hyperparameters do not say.
+        shape: (height, width, channels) before `rho`.
+        classes: of the data.
         data_name: short name of the data.
-        recipe: of all trials but where the recipe is searched.
         epochs: of a full training.
     """
 
-    def __init__(self, options: Mapping[str, Any]):
-        from applications.training.training import planned
-        from tuning.principles import PRINCIPLES
-        from tuning.spaces import arch_space, space
-
-        chosen = options["space"]
+    def __init__(self, asked: Search, shared: Mapping[str, Any]):
+        chosen = asked.space
         name = chosen if isinstance(chosen, str) else getattr(chosen, "arch", None)
         if name is None:
             raise ValueError(
@@ -269,67 +153,65 @@ class _Plan:
         self.arch = check_arch(name).lower()
         if isinstance(chosen, str):
             chosen = self.arch
-        base = {
-            name: value
-            for name, value in options.items()
-            if name in runs.OPTIONS and name not in ("arch", "alpha", "rho")
-        }
         for name, unset in (("isolate", None), ("principles", "all")):
-            if options[name] != unset and chosen != space.arch:
+            if getattr(asked, name) != unset and chosen != space.arch:
                 raise ValueError(
                     f"`{name}` needs the space {space.arch!r}. Received: space={chosen!r}"
                 )
-        self.base, self.shape, self.classes, self.data_name = planned(self.arch, base)
+        options = Options(arch=self.arch, **shared)
+        plan = options.planned(applications.data.open_source(options.data, seed=options.seed))
+        self.shape: tuple[int, int, int] = plan.build_arguments["input_shape"]
+        self.classes: int = plan.build_arguments["classes"]
+        self.data_name = plan.data_name
+        settled: dict[str, Any] = {"learning_rate": options.learning_rate}  # each trial's recipe's
         # Side by side trials share the processors; a number in the options, so that `train` with
         # them comes to the same weights.
-        if options["workers"] > 1 and self.base["threads"] is None and _sets_threads():
-            self.base["threads"] = max(1, (os.cpu_count() or 1) // options["workers"])
-        if options["epochs"] is None:
-            self.base["epochs"] = math.ceil(self.base["epochs"] / 2)
-        self.epochs = self.base["epochs"]
-        self._tune = tuple(options["tune"])
+        if asked.workers > 1 and options.threads is None and _sets_threads():
+            settled["threads"] = max(1, (os.cpu_count() or 1) // asked.workers)
+        self.epochs = plan.epochs if options.epochs is not None else math.ceil(plan.epochs / 2)
+        self.base = dataclasses.replace(plan.options, **settled, epochs=self.epochs)
+        self._asked = asked
         if not isinstance(chosen, str):
             self._space = chosen
         elif self.arch == space.arch:
-            principles = options["principles"]
-            if options["isolate"] is not None:
-                principles = [name for name in PRINCIPLES if name != options["isolate"]]
+            principles = asked.principles
+            if asked.isolate is not None:
+                principles = [name for name in PRINCIPLES if name != asked.isolate]
             self._space = functools.partial(space, principles=principles)
         else:
-            self._space = arch_space(self.arch, **self.base["args"])
-        self._budget = options["budget"]
+            self._space = arch_space(self.arch, **(self.base.args or {}))
 
     def __call__(self, hp: "HyperParameters") -> dict[str, Any]:
         """The options of one trial."""
         arguments = self._space(
-            hp, input_shape=self.shape, classes=self.classes, budget=self._budget
+            hp, input_shape=self.shape, classes=self.classes, budget=self._asked.budget
         )
         multipliers = {name: arguments.pop(name) for name in ("alpha", "rho") if name in arguments}
-        config = {**self.base, "arch": self.arch, **multipliers, **self._tuned(hp)}
-        return {**config, "args": {**self.base["args"], **arguments}}
+        args = {**(self.base.args or {}), **arguments}
+        found = {**multipliers, **self._tuned(hp), "args": args}
+        return dataclasses.replace(self.base, **found).as_dict()
 
     def _tuned(self, hp: "HyperParameters") -> dict[str, Any]:
-        from applications.recipes.catalog import recipe
-
-        chosen, own = recipe(self.base["recipe"]), recipe(self.arch)
+        tune, base = self._asked.tune, self.base
+        chosen, own = recipe(base.recipe), recipe(self.arch)
         found: dict[str, Any] = {}
-        if "recipe" in self._tune:
+        if "recipe" in tune:
             names = [chosen.name]
             if own.name != chosen.name and not (own.needs or own.pretrained_from):
                 names.append(own.name)
             found["recipe"] = hp.Choice("recipe", names, default=chosen.name)
-        if "learning_rate" in self._tune:
-            rate = self.base["learning_rate"] or chosen.learning_rate
+        if "learning_rate" in tune:
+            rate = base.learning_rate or chosen.learning_rate
             found["learning_rate"] = hp.Float(
                 "learning_rate", rate / 8, rate * 8, sampling="log", default=rate
             )
-        if "weight_decay" in self._tune:
-            decay = self.base["weight_decay"] or chosen.weight_decay or 1e-4
+        if "weight_decay" in tune:
+            decay = base.weight_decay or chosen.weight_decay or 1e-4
             found["weight_decay"] = hp.Float(
                 "weight_decay", decay / 100, decay * 100, sampling="log", default=decay
             )
-        if "augmentation" in self._tune:
-            shift = chosen.shift if self.base["shift"] is None else self.base["shift"]
+        if "augmentation" in tune:
+            shift = chosen.shift if base.shift is None else base.shift
             most = max(0.2, shift)
             found["shift"] = hp.Float("shift", 0.0, most, step=most / 8, default=shift)
         return found
@@ -362,11 +244,8 @@ class _Plan:
         return found
 
 
-def _folder(
-    run_dir: str | os.PathLike | None, resume: bool, arch: str, data_name: str, seed: int
-) -> Path:
+def _folder(run_dir: str | os.PathLike[str] | None, resume: bool, default: Path) -> Path:
     """The search's folder, made where it is missing."""
-    default = Path("runs", f"search-{arch}-{data_name}-s{seed}")
     if not resume:
         if run_dir is None:
             return runs.make_numbered(default)
@@ -381,37 +260,35 @@ def _folder(
     return path
 
 
-def _engine(options: Mapping[str, Any], plan: _Plan, folder: Path) -> Engine:
-    recorded = _recorded(options, plan)
-    if options["engine"] == "optuna":
-        from applications.searching.engines.optuna import StudyEngine
-
-        study = options["study"] or folder.resolve().name
+def _engine(asked: Search, plan: _SearchPlan, folder: Path) -> Engine:
+    recorded = _recorded(asked, plan)
+    if asked.engine == "optuna":
+        study = asked.study or folder.resolve().name
         engine = StudyEngine(
             plan,
-            storage=options["storage"],
+            storage=str(asked.storage),
             study=study,
-            trials=options["trials"],
-            algorithm=options["algorithm"],
-            objectives=tuple(options["objectives"]),
-            seed=options["seed"],
-            retries=options["retries"],
-            heartbeat=options["heartbeat"],
+            trials=asked.trials,
+            algorithm=asked.algorithm,
+            objectives=asked.objectives,
+            seed=plan.base.seed,
+            retries=asked.retries,
+            heartbeat=asked.heartbeat,
             options=recorded,
         )
-        runs.write_json(folder / STATE, {"options": recorded, "study": study})
+        write_json(folder / STATE, {"options": recorded, "study": study})
         return engine
-    if options["isolate"] is not None:
-        oracle = Listed(_isolated(options, plan))
+    if asked.isolate is not None:
+        oracle = Listed(_isolated(asked, plan))
         trials = len(oracle)
     else:
-        trials = options["trials"]
+        trials = asked.trials
         oracle = KerasTuner(
-            options["algorithm"],
+            asked.algorithm,
             plan.hyperparameters(),
             trials=trials,
             epochs=plan.epochs,
-            seed=options["seed"],
+            seed=plan.base.seed,
         )
     return LocalEngine(
         oracle,
@@ -419,43 +296,46 @@ def _engine(options: Mapping[str, Any], plan: _Plan, folder: Path) -> Engine:
         file=folder / STATE,
         options=recorded,
         trials=trials,
-        retries=options["retries"],
+        retries=asked.retries,
     )
 
 
-def _recorded(options: Mapping[str, Any], plan: _Plan) -> dict[str, Any]:
-    """The options that must not change when a search is gone on with, as JSON has them."""
-    free = {
-        "storage",
-        "study",
-        "heartbeat",
-        "workers",
-        "keep",
-        "verbose",
-        "space",
-        "budget",
-        "args",
+# Options that may differ where a search is resumed.
+_FREE = (
+    *("run_dir", "resume", "storage", "study", "heartbeat", "workers", "keep", "verbose"),
+    *("space", "budget"),
+)
+
+
+def _recorded(asked: Search, plan: _SearchPlan) -> dict[str, Any]:
+    """The options that must not change when a search is resumed, as JSON has them."""
+    free = {*_FREE} if asked.algorithm == "hyperband" else {*_FREE, "trials"}
+    kept = {
+        each.name: getattr(asked, each.name)
+        for each in dataclasses.fields(asked)
+        if each.name not in free
     }
-    if options["algorithm"] != "hyperband":
-        free.add("trials")
-    budget = options["budget"]
-    kept = {name: value for name, value in options.items() if name not in free | set(plan.base)}
-    principles = options["principles"]
-    kept["principles"] = principles if isinstance(principles, str) else sorted(principles)
-    for name in ("objectives", "seeds", "tune"):
-        kept[name] = list(options[name])
+    kept = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()
+    }
+    if not isinstance(asked.principles, str):
+        kept["principles"] = sorted(asked.principles)
+    budget = asked.budget
     limits = {"budget_params": budget and budget.params, "budget_macs": budget and budget.macs}
-    return {"arch": plan.arch, **kept, **limits, **plan.base}
+    base = {
+        name: value
+        for name, value in plan.base.as_dict().items()
+        if name not in ("arch", "alpha", "rho")
+    }
+    return {"arch": plan.arch, **kept, **limits, **base}
 
 
-def _isolated(options: Mapping[str, Any], plan: _Plan) -> list[dict[str, Any]]:
+def _isolated(asked: Search, plan: _SearchPlan) -> list[dict[str, Any]]:
     """Values of the hyperparameters: each setting of the principle with each seed."""
-    from tuning.spaces import settings
-
     return [
         {"setting": label, "seed": seed, **values}
-        for label, values in settings(options["isolate"], input_shape=plan.shape)
-        for seed in options["seeds"]
+        for label, values in settings(str(asked.isolate), input_shape=plan.shape)
+        for seed in asked.seeds
     ]
 
 
@@ -480,11 +360,11 @@ def pareto(records: Iterable[dict[str, Any]]) -> tuple[int, ...]:
 class _Search:
     """Trains what an engine hands out, and keeps the table."""
 
-    def __init__(self, options: Mapping[str, Any], plan: _Plan, engine: Engine, folder: Path):
+    def __init__(self, asked: Search, plan: _SearchPlan, engine: Engine, folder: Path):
         from rich.console import Console
 
-        self._options, self._plan, self._engine, self._folder = options, plan, engine, folder
-        self._console = Console(stderr=True, highlight=False, quiet=not options["verbose"])
+        self._asked, self._plan, self._engine, self._folder = asked, plan, engine, folder
+        self._console = Console(stderr=True, highlight=False, quiet=not asked.verbose)
         self._began = time.monotonic()
         self._done_here = 0
 
@@ -496,24 +376,24 @@ class _Search:
             except KeyboardInterrupt:
                 done = self._count("completed")
                 raise KeyboardInterrupt(
-                    f"interrupted after {done} of {self._total} trials: `--resume` goes on from "
+                    f"interrupted after {done} of {self._total} trials: `--resume` continues from "
                     f"there ({self._folder})"
                 ) from None
         return self._finish(best)
 
     @property
     def _total(self) -> int:
-        if self._options["isolate"] is not None:
-            return len(_isolated(self._options, self._plan))
-        return self._options["trials"]
+        if self._asked.isolate is not None:
+            return len(_isolated(self._asked, self._plan))
+        return self._asked.trials
 
     def _count(self, *statuses: str) -> int:
         return sum(record["status"] in statuses for record in self._engine.records())
 
     def _workers(self) -> Workers:
-        count = self._options["workers"]
+        count = self._asked.workers
         gpus = visible_gpus() if count > 1 else []
-        confined = count > 1 and not gpus and self._plan.base["threads"] is None
+        confined = count > 1 and not gpus and self._plan.base.threads is None
         return Workers(count, gpus, shared_cores(count) if confined else None)
 
     def _train(self, workers: Workers, status: Any) -> None:
@@ -600,7 +480,7 @@ class _Search:
     def _prune(self, ranked: list[dict[str, Any]]) -> None:
         """Delete the models of all trials but the best, and those of a front."""
         front = self._front(ranked)
-        for record in ranked[self._options["keep"] :]:
+        for record in ranked[self._asked.keep :]:
             if record["trial"] not in front:
                 model = trial_folder(self._folder, record["trial"]) / "model.keras"
                 model.unlink(missing_ok=True)
@@ -609,7 +489,7 @@ class _Search:
         """Numbers of the trials that no other one beats in every objective."""
         if not ranked:
             return ()
-        if len(self._options["objectives"]) == 1:
+        if len(self._asked.objectives) == 1:
             return (ranked[0]["trial"],)
         return pareto(ranked)
 
@@ -639,12 +519,12 @@ class _Search:
             reasons = "; ".join(sorted({r["reason"] for r in self._engine.records()})[:3])
             raise ValueError(f"no trial of {self._folder} could be completed: {reasons}")
         runs.write_config(self._folder / BEST, best.config)
-        if self._options["isolate"] is not None:
+        if self._asked.isolate is not None:
             self._write_isolation(table)
         ranked = self._ranked()
         self._write_report(ranked)
         front = self._front(ranked)
-        if self._options["verbose"]:
+        if self._asked.verbose:
             self._print(best, front)
         return SearchResult(self._folder, table, best, front)
 
@@ -672,13 +552,11 @@ class _Search:
             )
         leading = ["trial", "status", "reason", "attempts", *_METRICS, "run", *_OPTIONS]
         table = pd.DataFrame(rows, columns=None if rows else leading)
-        runs.write_atomic(self._folder / TABLE, table.to_csv(index=False, lineterminator="\n"))
+        write_atomic(self._folder / TABLE, table.to_csv(index=False, lineterminator="\n"))
         return table
 
     def _write_report(self, ranked: list[dict[str, Any]]) -> None:
         """A page that shows all trials that were completed, the best first."""
-        from applications.comparison.reporting import REPORT, write_report
-
         trials = [runs.load(trial_folder(self._folder, record["trial"])) for record in ranked]
         title = f"Search for {self._plan.arch} on {self._plan.data_name}: {len(trials)} trials"
         write_report(self._folder / REPORT, trials, title=title, score=SCORE)
@@ -690,14 +568,14 @@ class _Search:
         effect = groups["validation_accuracy"].agg(["count", "mean", "min", "max", "std"])
         effect = effect.join(groups[["params", "macs"]].first()).reset_index()
         effect = effect.rename(columns={"hp/setting": "setting", "count": "seeds"})
-        effect.insert(0, "principle", self._options["isolate"])
+        effect.insert(0, "principle", self._asked.isolate)
         text = effect.to_csv(index=False, lineterminator="\n")
-        runs.write_atomic(self._folder / ISOLATION, text)
-        if self._options["verbose"]:
+        write_atomic(self._folder / ISOLATION, text)
+        if self._asked.verbose:
             from rich.console import Console
             from rich.table import Table
 
-            shown = Table(title=f"{self._options['isolate']}: validation accuracy in %, by setting")
+            shown = Table(title=f"{self._asked.isolate}: validation accuracy in %, by setting")
             for column in ("setting", "seeds", "mean", "lowest..highest", "params", "MACs"):
                 shown.add_column(column, justify="left" if column == "setting" else "right")
             for row in effect.to_dict("records"):
@@ -732,8 +610,6 @@ class _Search:
 
 def python_call(config: Mapping[str, Any], input_shape: Sequence[int], classes: int) -> str:
     """The call that builds a configuration's network."""
-    from keras_archs.registry import builder
-
     arguments = [str(tuple(input_shape)), str(classes)]
     arguments += [f"{k}={config[k]!r}" for k in ("alpha", "rho") if config.get(k, 1) != 1]
     for name, value in config["args"].items():

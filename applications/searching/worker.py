@@ -14,6 +14,9 @@ import sys
 import threading
 from typing import Any
 
+import applications
+from applications.options import Options
+
 
 def main() -> None:
     if len(sys.argv) > 1:
@@ -26,8 +29,7 @@ def main() -> None:
     def answer(**what: Any) -> None:
         answers.write(json.dumps(what) + "\n")
 
-    from applications.training import training
-
+    training = applications.training.training
     answer(ready=True)
     job = jobs.get()
     try:
@@ -35,7 +37,7 @@ def main() -> None:
             run = training.test_trial(job["folder"])
         else:
             run = training.train_trial(
-                job["config"],
+                Options.made_of(job["config"]),
                 job["folder"],
                 until=job["until"],
                 columns=job["columns"],

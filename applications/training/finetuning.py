@@ -1,6 +1,6 @@
 """Fine-tuning: what stands behind a stage learns first, then all at a lower rate."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -117,14 +117,3 @@ def frozen(network: keras.Model, names: Collection[str]) -> Iterator[None]:
 def parts_left(parts: list[Phase], done: int) -> list[Phase]:
     """The part in which the last of so many finished epochs was trained, and those after it."""
     return [part for part in parts if part.stop >= done]
-
-
-def check(options: Mapping[str, object]) -> None:
-    """Raise ValueError where options of fine-tuning are given without weights to start from."""
-    if not isinstance(options["adapt"], bool):
-        raise ValueError(f"`adapt` must be a bool. Received: adapt={options['adapt']!r}")
-    for name, off in (("adapt", False), ("freeze_until", None)):
-        if options[name] != off and options["weights"] is None:
-            raise ValueError(
-                f"`{name}` must be {off} without `weights`. Received: {name}={options[name]!r}"
-            )

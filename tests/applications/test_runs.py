@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from applications import runs
+from applications.options import OPTIONS, plain
 
-CONFIG = {name: None for name in runs.OPTIONS} | {"arch": "lenet5", "seed": 3, "args": {}}
+CONFIG = {name: None for name in OPTIONS} | {"arch": "lenet5", "seed": 3, "args": {}}
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_what_a_killed_process_left_half_written_can_be_cleared_away(tmp_path):
 
 
 def test_options_come_back_from_yaml_as_they_went(tmp_path):
-    config = runs.plain_options(arch="lenet5", learning_rate=1e-5, size=(32, 24), args={"k": "é"})
+    config = plain({"arch": "lenet5", "learning_rate": 1e-5, "size": (32, 24), "args": {"k": "é"}})
     runs.write_config(tmp_path / "config.yaml", config)
     assert runs.read_config(tmp_path / "config.yaml") == config
     assert config["size"] == [32, 24] and config["learning_rate"] == 1e-5
@@ -84,7 +85,7 @@ def test_options_come_back_from_yaml_as_they_went(tmp_path):
 
 def test_options_that_yaml_cannot_hold_are_refused():
     with pytest.raises(TypeError, match="`args` must be made of.*Received: args="):
-        runs.plain_options(args={"layer": object()})
+        plain({"args": {"layer": object()}})
 
 
 @pytest.mark.parametrize(

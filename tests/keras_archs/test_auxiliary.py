@@ -7,7 +7,7 @@ import pytest
 import keras_archs
 from applications import load
 from applications.recipes.catalog import recipe
-from applications.training import training
+from applications.training import optimizing, training
 from keras_archs.graph import without_values
 
 SMALL = {"input_shape": (20, 20, 3), "classes": 3, "alpha": 1 / 8, "stem": "small"}
@@ -44,7 +44,7 @@ def test_without_a_classifier_there_is_none_beside_it(arguments):
 
 def test_their_losses_count_three_tenths_in_training_and_nothing_in_validation():
     network = keras_archs.GoogLeNet(**SMALL, aux=True, dropout=0)
-    model = training._compiled(network, recipe("default"), 1e-3, steps=1)
+    model = optimizing.compiled_model(network, recipe("default"), 1e-3, steps=1)
     images = np.random.default_rng(0).normal(size=(6, 20, 20, 3)).astype("float32")
     labels = np.array([0, 1, 2, 2, 1, 0])
     weights = np.array([1, 2, 1, 1, 0.5, 1], "float32")

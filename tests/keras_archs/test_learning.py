@@ -13,7 +13,7 @@ from PIL import Image
 
 import keras_archs
 from applications.recipes.catalog import recipe
-from applications.training import training
+from applications.training import optimizing
 from keras_archs.graph import deep_graphs
 
 pytestmark = pytest.mark.slow
@@ -57,7 +57,7 @@ def test_the_loss_falls(name, cifar10):
     large = keras_archs.profile(name).macs >= 300e6
     eager = name in LONG_TO_TRACE
     model = keras_archs.build(name, (32, 32, 3), 10, alpha=0.25, dropout=0)
-    training._draw(model, recipe("default"), seed=0)
+    optimizing.draw(model, recipe("default"), seed=0)
     normalised = any(isinstance(x, keras.layers.BatchNormalization) for x in model.layers)
     optimizer = keras.optimizers.Adam(3e-3 if normalised else 1e-3, clipnorm=1.0)
     if eager:

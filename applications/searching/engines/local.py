@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from applications.files import remove_partials, write_json
+from applications.options import default_of
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
@@ -140,7 +141,7 @@ class LocalEngine:
         plan: makes options of `train` of hyperparameters. Calls nothing but the methods of
             keras-tuner's `HyperParameters`.
         file: where all is kept. What it holds already is gone on with.
-        options: of the search; those of a search that is gone on with must be the same.
+        options: of the search; those of a search that is resumed must be the same.
         trials: most configurations.
         retries: how often a trial that failed is tried again.
 
@@ -311,11 +312,15 @@ class LocalEngine:
 
 
 def check_options(recorded: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Raise ValueError, naming the first option that differs from those of a search's beginning."""
+    """Raise ValueError, naming the first option that differs from those of a search's beginning.
+
+    One that the search did not know yet had its default.
+    """
     for name in given:
-        if recorded.get(name) != given[name]:
+        before = recorded[name] if name in recorded else default_of(name)
+        if before != given[name]:
             raise ValueError(
-                f"`{name}` must be as in the search that is resumed, {recorded.get(name)!r}. "
+                f"`{name}` must be as in the search that is resumed, {before!r}. "
                 f"Received: {name}={given[name]!r}"
             )
 

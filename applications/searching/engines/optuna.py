@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 
+from applications.options import default_of
 from applications.searching.engines.local import SCORE, Job
 
 if TYPE_CHECKING:
@@ -292,9 +293,10 @@ class StudyEngine:
                 f"Received: study={self._name!r}"
             )
         for name in [*agreed, *options]:
-            if agreed.get(name) != options.get(name):
+            before = agreed[name] if name in agreed else default_of(name)
+            if before != options.get(name):
                 raise ValueError(
-                    f"`{name}` must be {agreed.get(name)!r}, with which the study {self._name!r} "
+                    f"`{name}` must be {before!r}, with which the study {self._name!r} "
                     f"was started. Received: {name}={options.get(name)!r}"
                 )
         return storage.get_study_id_from_name(self._name)

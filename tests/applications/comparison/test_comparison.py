@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from applications.comparison.comparing import COLUMNS, Entry, compare, parse_archs
-from applications.runs import OPTIONS, load
+from applications.options import OPTIONS
+from applications.runs import load
 from applications.training import training
 
 ACCURACY = {("lenet5", 0): 0.99, ("mobilenet", 0): 0.95, ("mobilenet", 1): 0.97}

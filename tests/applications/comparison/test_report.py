@@ -19,7 +19,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from applications.comparison.reporting import int8_bytes, write_report
 from applications.evaluation.metrics import worst_mistakes
-from applications.runs import OPTIONS, load
+from applications.options import OPTIONS
+from applications.runs import load
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 BROWSER_FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")

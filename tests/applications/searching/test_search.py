@@ -228,7 +228,7 @@ def test_a_finished_search_is_left_alone(found):
 def test_a_search_that_is_named_again_needs_resume(searched):
     result = CliRunner().invoke(app, SEARCH)
     assert result.exit_code == 2
-    assert result.stderr.startswith("error: `run_dir` must not exist (`resume` goes on")
+    assert result.stderr.startswith("error: `run_dir` must not exist (`resume` continues")
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_search_is_resumed_with_its_own_options_alone(searched, option, value,
         ({"workers": 0}, "`workers` must be an integer >= 1"),
         ({"keep": 0}, "`keep` must be an integer >= 1"),
         ({"retries": -1}, "`retries` must be an integer >= 0"),
-        ({"seed": -1}, "`seed` must be an integer >= 0"),
+        ({"seed": -1}, r"`seed` must be an integer in \[0, 4294967295\]"),
         ({"tune": ("learning_rat",)}, "`tune` must hold.*Did you mean 'learning_rate'"),
         ({"tune": ("recipe", "recipe")}, "`tune` must name each once"),
         ({"objectives": ("speed",)}, "`objectives` must hold some of accuracy, macs"),
@@ -279,7 +279,7 @@ def test_a_search_is_resumed_with_its_own_options_alone(searched, option, value,
         ({"data": "digit"}, "Did you mean 'digits'"),
         ({"budget": tuning.Budget(params=10)}, "`budget` must allow at least .* parameters"),
         ({"epochs": 0}, "`epochs` must be an integer >= 1"),
-        ({"weight_decay": -1}, "`weight_decay` must be a number >= 0. Received: weight_decay=-1"),
+        ({"weight_decay": -1}, "`weight_decay` must be >= 0. Received: weight_decay=-1"),
         ({"run_dir": "taken"}, "`run_dir` must not exist"),
         ({"run_dir": "taken", "resume": True}, "must be the folder of a search or new"),
     ],

@@ -10,6 +10,7 @@ import pytest
 import keras_archs
 from applications import load, recipe, train
 from applications.data.sources import open_source
+from applications.options import Options
 from applications.training import finetuning, training
 
 # ------------------------------------------------------------------------------------ the stages
@@ -145,11 +146,11 @@ def test_pixels_are_what_the_weights_were_trained_on(tuned):
 def test_an_interrupted_fine_tuning_goes_on_as_if_it_had_not_been(stop, tuned):
     """At the end of the first part, when the body is as it was, and within the second."""
     here, options, pretrained, whole = tuned
-    part = training.train_trial(options, here / f"parts{stop}", until=stop)
+    part = training.train_trial(Options(**options), here / f"parts{stop}", until=stop)
     if stop == 1:
         assert all_equal(weights_of(part, *BODY), weights_of(pretrained, *BODY))
         assert not all_equal(weights_of(part, "conv2"), weights_of(pretrained, "conv2"))
-    resumed = training.train_trial(options, here / f"parts{stop}")
+    resumed = training.train_trial(Options(**options), here / f"parts{stop}")
     assert all_equal(resumed.model.get_weights(), whole.model.get_weights())
     columns = ["loss", "val_loss", "learning_rate"]
     assert resumed.history[columns].equals(whole.history[columns])

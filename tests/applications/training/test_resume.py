@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from applications import load, runs
-from applications.training import callbacks, training
+from applications.training import callbacks, checkpoints, training
 from applications.training.training import train
 
 # Momentum, weight decay, shifted images and, with the dropout, seed generators: all have a state.
@@ -38,14 +38,14 @@ def whole(tmp_path_factory):
 
 def interrupt_after(monkeypatch, epoch, error=KeyboardInterrupt):
     """The training is stopped right after the checkpoint of this epoch."""
-    save = callbacks.Checkpoint.on_epoch_end
+    save = checkpoints.Checkpoint.on_epoch_end
 
     def on_epoch_end(self, at, logs=None):
         save(self, at, logs)
         if at + 1 == epoch:
             raise error
 
-    monkeypatch.setattr(callbacks.Checkpoint, "on_epoch_end", on_epoch_end)
+    monkeypatch.setattr(checkpoints.Checkpoint, "on_epoch_end", on_epoch_end)
 
 
 def keep_checkpoints(monkeypatch):
@@ -89,7 +89,7 @@ def fail(*args, **kwargs):
 
 @pytest.mark.parametrize(
     ("owner", "step", "saved"),
-    [(callbacks.Journal, "on_epoch_end", False), (training, "_write_results", True)],
+    [(callbacks.Journal, "on_epoch_end", False), (training, "write_results", True)],
     ids=["in the first epoch", "between training and test"],
 )
 def test_an_interruption_at_either_end_loses_nothing(owner, step, saved, whole, monkeypatch):
@@ -105,7 +105,7 @@ def test_an_interruption_at_either_end_loses_nothing(owner, step, saved, whole, 
 
 def test_ctrl_c_says_how_to_go_on(monkeypatch):
     interrupt_after(monkeypatch, 1)
-    with pytest.raises(KeyboardInterrupt, match="interrupted after epoch 1 of 4: `--resume` goes"):
+    with pytest.raises(KeyboardInterrupt, match="after epoch 1 of 4: `--resume` continues"):
         train(run_dir="cut", **LENET)
 
 
@@ -145,7 +145,7 @@ def test_a_checkpoint_of_another_backend_is_refused(monkeypatch):
 
 def test_a_process_that_outlives_its_claim_cannot_write_over_its_successor(monkeypatch, whole):
     """An orphan: the run was given to another process while this one was training."""
-    save = callbacks.Checkpoint.on_epoch_end
+    save = checkpoints.Checkpoint.on_epoch_end
     folder = Path("cut", "checkpoint")
 
     def on_epoch_end(self, at, logs=None):
@@ -154,7 +154,7 @@ def test_a_process_that_outlives_its_claim_cannot_write_over_its_successor(monke
         save(self, at, logs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.Checkpoint, "on_epoch_end", on_epoch_end)
+        patch.setattr(checkpoints.Checkpoint, "on_epoch_end", on_epoch_end)
         with pytest.raises(ValueError, match="another one has taken over. Received: cut"):
             train(run_dir="cut", **LENET)
     assert sorted(path.name for path in folder.iterdir()) == ["owner", "state.npz"]
@@ -164,14 +164,14 @@ def test_a_process_that_outlives_its_claim_cannot_write_over_its_successor(monke
 
 
 def test_a_process_that_lost_its_run_at_the_end_does_not_finish_it(monkeypatch):
-    results = training._write_results
+    results = training.write_results
 
     def write(*args, **options):
         written = results(*args, **options)
         runs.Claim(Path("cut", "checkpoint"))
         return written
 
-    monkeypatch.setattr(training, "_write_results", write)
+    monkeypatch.setattr(training, "write_results", write)
     with pytest.raises(ValueError, match="another one has taken over"):
         train(run_dir="cut", **LENET)
     assert not runs.is_finished("cut") and epochs_saved("cut") == 4

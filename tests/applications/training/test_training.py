@@ -1,6 +1,7 @@
 """Training: a flat network that takes raw images, the recipe applied to it, a full run folder."""
 
 import dataclasses
+import inspect
 import json
 import os
 
@@ -11,10 +12,13 @@ import pytest
 from PIL import Image
 
 import keras_archs
-from applications import load, runs
+from applications import load
 from applications.data.sources import open_source
+from applications.options import OPTIONS, Options
 from applications.recipes import catalog as recipes
-from applications.training import training
+from applications.training import optimizing, results, training
+from applications.training.building import built_network
+from applications.training.optimizing import prepare
 from applications.training.training import train
 
 FILES = {
@@ -57,23 +61,10 @@ def trained(tmp_path_factory):
     return run, np.load(folder / "stripes.npz")["x_test"]
 
 
-def config_of(arch, **options):
-    defaults = {
-        "alpha": 1.0,
-        "rho": 1.0,
-        "size": None,
-        "data": "digits",
-        "weights": None,
-        "adapt": False,
-        "seed": 0,
-    }
-    return {**defaults, "learning_rate": None, "args": {}, "arch": arch, **options}
-
-
-def resolved(arch, source=None, recipe="default", **options):
-    config = config_of(arch, **options)
-    training._resolve_input(config, source or open_source("digits"), recipes.recipe(recipe))
-    return config
+def planned(arch, source=None, recipe="default", **options):
+    """The plan of a training, with a recipe that may need what training cannot do yet."""
+    plan = Options(arch=arch, **options).planned(source or open_source("digits"))
+    return dataclasses.replace(plan, recipe=recipes.recipe(recipe))
 
 
 # ------------------------------------------------------------------------------------- the input
@@ -90,33 +81,39 @@ def resolved(arch, source=None, recipe="default", **options):
     ],
 )
 def test_digits_are_small_and_families_with_stems_get_the_small_one(arch, size, stem):
-    config = resolved(arch)
-    assert (config["size"], config["args"].get("stem")) == (size, stem)
+    options = planned(arch).options
+    assert (options.size, options.args.get("stem")) == (size, stem)
 
 
 def test_a_stem_that_is_asked_for_stays_and_raises_the_size_to_its_minimum():
-    config = resolved("mobilenet", args={"stem": "imagenet"})
-    assert config["args"] == {"stem": "imagenet"}
-    assert config["size"] == keras_archs.info("mobilenet").min_size
+    options = planned("mobilenet", args={"stem": "imagenet"}).options
+    assert options.args == {"stem": "imagenet"}
+    assert options.size == keras_archs.info("mobilenet").min_size
 
 
 def test_images_above_64_pixels_get_the_papers_stem():
-    assert "stem" not in resolved("mobilenet", size=96)["args"]
-    assert resolved("mobilenet", size=96, rho=0.5)["args"] == {"stem": "small"}
+    assert "stem" not in planned("mobilenet", size=96).options.args
+    assert planned("mobilenet", size=96, rho=0.5).options.args == {"stem": "small"}
 
 
 def test_rho_leaves_the_network_its_smallest_input():
-    config = resolved("lenet5", rho=0.25)
-    assert training._actual_size(config) == (keras_archs.info("lenet5").min_size,) * 2
+    plan = planned("lenet5", rho=0.25)
+    assert plan.image_size == (keras_archs.info("lenet5").min_size,) * 2
 
 
-def test_other_data_have_their_median_side_up_to_224():
-    class Source:
-        side = 500
+@pytest.mark.parametrize("rho", [1.0, 0.3, 1e-3])
+def test_the_smallest_side_is_found_at_once(rho):
+    plan = planned("lenet5", rho=rho)
+    side, smallest = plan.options.size, keras_archs.info("lenet5").min_size
+    assert plan.image_size == (max(smallest, plan.image_size[0]),) * 2
+    assert rho == 1 or round((side - 1) * rho) < smallest
 
-    assert resolved("mobilenet", Source(), data="photos")["size"] == 224
-    Source.side = 48
-    assert resolved("mobilenet", Source(), data="photos")["size"] == 48
+
+def test_other_data_have_their_median_side_up_to_224(here):
+    (here / "photos").mkdir()
+    for side, wanted in ((500, 224), (48, 48)):
+        source = dataclasses.replace(open_source("digits"), side=side)
+        assert planned("mobilenet", source, data="photos").options.size == wanted
 
 
 # ----------------------------------------------------------------------------------- the network
@@ -126,13 +123,13 @@ def test_other_data_have_their_median_side_up_to_224():
     "arch", ["lenet5", "mobilenet", "squeezenet", "resnet20", "resnet18", "simpnet_300k"]
 )
 def test_the_network_is_flat_and_computes_what_the_architecture_does(arch):
-    config = resolved(arch, alpha=0.25)
-    dataset = open_source("digits").at(training._actual_size(config))
+    plan = planned(arch, alpha=0.25)
+    dataset = open_source("digits").at(plan.image_size)
     keras.utils.set_random_seed(3)
-    network = training._network(config, dataset)
+    network = built_network(plan, dataset)
     keras.utils.set_random_seed(3)
     shape = dataset.image_shape
-    built = keras_archs.build(arch, shape, 10, alpha=0.25, **config["args"])
+    built = keras_archs.build(arch, shape, 10, alpha=0.25, **plan.options.args)
 
     assert not any(isinstance(layer, keras.Model) for layer in network.layers)
     assert network.input_shape == (None, *shape) and network.inputs[0].dtype == "uint8"
@@ -147,11 +144,10 @@ def test_the_network_is_flat_and_computes_what_the_architecture_does(arch):
 
 
 def prepared(arch, recipe, **options):
-    config = resolved(arch, recipe=recipe, **options)
-    dataset = open_source("digits").at(training._actual_size(config))
-    network = training._network(config, dataset)
-    training._apply(recipes.recipe(recipe), network, config)
-    return network, config
+    plan = planned(arch, recipe=recipe, **options)
+    network = built_network(plan, open_source("digits").at(plan.image_size))
+    prepare(network, plan)
+    return network, plan
 
 
 def test_the_default_recipe_draws_he_kernels_from_the_seed():
@@ -187,23 +183,23 @@ def test_initializers_draw_what_they_say():
 
 def test_he_leaves_depthwise_kernels_alone():
     keras.utils.set_random_seed(0)
-    network, config = prepared("mobilenet", "mobilenet", alpha=0.25)
+    network, _ = prepared("mobilenet", "mobilenet", alpha=0.25)
     before = kernel_of(network, "conv_dw_13"), kernel_of(network, "conv_pw_13")
-    training._apply(recipes.recipe("default"), network, config)
+    optimizing.draw(network, recipes.recipe("default"), seed=0)
     np.testing.assert_array_equal(kernel_of(network, "conv_dw_13"), before[0])
     assert (kernel_of(network, "conv_pw_13") != before[1]).any()
 
 
 def test_a_separable_convolution_has_a_depthwise_and_a_pointwise_kernel():
     separable = {"separable_stem": True}
-    network, config = prepared("bninception", "googlenet", alpha=1 / 8, args=separable, size=32)
+    network, _ = prepared("bninception", "googlenet", alpha=1 / 8, args=separable, size=32)
     (layer,) = (x for x in network.layers if isinstance(x, keras.layers.SeparableConv2D))
     before = [keras.ops.convert_to_numpy(weight) for weight in layer.trainable_variables]
-    training._apply(recipes.recipe("default"), network, config)
+    optimizing.draw(network, recipes.recipe("default"), seed=0)
     for weight, values in zip(layer.trainable_variables, before, strict=True):
         drawn = (keras.ops.convert_to_numpy(weight) != values).any()
         assert drawn == (weight.name == "pointwise_kernel")
-    optimizer = training._optimizer(recipes.recipe("default"), network, 1e-3, 100)
+    optimizer = optimizing.optimizer_of(recipes.recipe("default"), network, 1e-3, 100)
     decayed = [w.name for w in layer.trainable_variables if optimizer._use_weight_decay(w)]
     assert decayed == ["pointwise_kernel"]
 
@@ -217,9 +213,9 @@ def test_deep_vggs_start_from_layers_of_vgg11(arch, here):
     shallow = small_vgg("vgg11")
     shallow.save(here / "vgg11.keras")
     recipe = recipes.recipe(arch)
-    config = resolved(arch, alpha=1 / 16, weights="vgg11.keras", size=16)
+    options = {"alpha": 1 / 16, "weights": "vgg11.keras", "size": 16}
     deep = small_vgg(arch)
-    training._apply(recipe, deep, config)
+    prepare(deep, planned(arch, recipe=arch, **options))
     for layer in recipe.pretrained_layers:
         theirs = shallow.get_layer(layer).get_weights()
         for ours, given in zip(deep.get_layer(layer).get_weights(), theirs, strict=True):
@@ -235,10 +231,10 @@ def test_deep_vggs_start_from_layers_of_vgg11(arch, here):
 
 def test_a_vgg_of_another_width_does_not_fit(here):
     small_vgg("vgg11").save(here / "vgg11.keras")
-    config = resolved("vgg16", weights="vgg11.keras", size=16)
+    plan = planned("vgg16", recipe="vgg16", weights="vgg11.keras", size=16)
     wider = keras_archs.VGG16((16, 16, 1), 10, alpha=1 / 8, stem="small")
     with pytest.raises(ValueError, match="layer `block1_conv1` has weights"):
-        training._apply(recipes.recipe("vgg16"), wider, config)
+        prepare(wider, plan)
 
 
 def test_a_vgg_is_trained_from_the_run_of_another(quick, here, monkeypatch):
@@ -275,14 +271,14 @@ def test_the_default_recipe_follows_short_trainings_with_its_statistics():
 
 def test_networks_without_batchnorm_get_the_lower_rate():
     default = recipes.recipe("default")
-    assert prepared("squeezenet", "default")[1]["learning_rate"] == default.plain_learning_rate
-    assert prepared("resnet20", "default")[1]["learning_rate"] == default.learning_rate
-    assert prepared("resnet20", "default", learning_rate=0.5)[1]["learning_rate"] == 0.5
+    assert planned("squeezenet").learning_rate == default.plain_learning_rate
+    assert planned("resnet20").learning_rate == default.learning_rate
+    assert planned("resnet20", learning_rate=0.5).learning_rate == 0.5
 
 
 def test_weight_decay_of_adamw_leaves_out_biases_norms_and_depthwise_kernels():
     network, _ = prepared("mobilenet", "default", alpha=0.25)
-    optimizer = training._optimizer(recipes.recipe("default"), network, 1e-3, 100)
+    optimizer = optimizing.optimizer_of(recipes.recipe("default"), network, 1e-3, 100)
     decayed = [v.path for v in network.trainable_variables if optimizer._use_weight_decay(v)]
     assert "conv1/kernel" in decayed and "conv_pw_1/kernel" in decayed
     assert all(path.endswith("kernel") and "_dw_" not in path for path in decayed)
@@ -290,7 +286,7 @@ def test_weight_decay_of_adamw_leaves_out_biases_norms_and_depthwise_kernels():
 
 def test_weight_decay_of_sgd_is_a_penalty_with_the_papers_gradient():
     network, _ = prepared("resnet20", "resnet20")
-    training._optimizer(recipes.recipe("resnet20"), network, 0.1, 100)
+    optimizing.optimizer_of(recipes.recipe("resnet20"), network, 0.1, 100)
     kernels = [
         keras.ops.convert_to_numpy(v) for v in network.trainable_variables if v.name == "kernel"
     ]
@@ -299,7 +295,7 @@ def test_weight_decay_of_sgd_is_a_penalty_with_the_papers_gradient():
 
 
 def rates(recipe, steps, at):
-    schedule = training._schedule(recipes.recipe(recipe), 1.0, steps)
+    schedule = optimizing.schedule_of(recipes.recipe(recipe), 1.0, steps)
     return [float(schedule(step)) for step in at]
 
 
@@ -324,7 +320,7 @@ def test_a_run_folder_is_complete_and_tells_all(trained):
     files = {name for name in os.listdir(run.path) if not name.startswith("events.")}
     assert files == FILES and len(os.listdir(run.path)) == len(FILES) + 1
 
-    assert tuple(run.config) == runs.OPTIONS
+    assert tuple(run.config) == OPTIONS
     assert run.config["size"] == 16 and run.config["learning_rate"] == 1e-3
     assert run.config["precision"] == "float32" and run.config["recipe"] == "default"
     assert run.labels == ("0", "1", "2")
@@ -464,7 +460,7 @@ def test_verbose_says_how_it_went_and_where_it_is(quick, capfd):
     lines = [line for line in err.splitlines() if line.startswith("epoch")]
     assert len(lines) == 2 and "loss" in lines[0] and "ETA 0:00:00" in lines[1]
     assert out.startswith("lenet5 on stripes: ") and out.endswith("-> runs/lenet5-stripes-s0\n")
-    assert "15.0K parameters" in out and out.count("\n") == 1
+    assert "15K parameters" in out and out.count("\n") == 1
 
 
 def test_silence(quick, capfd):
@@ -489,7 +485,7 @@ TESTED = {"test_accuracy", "macro_f1", "test_loss", "confusion_matrix", "per_cla
 def test_a_trial_is_scored_on_validation_and_its_test_adds_what_training_would_have(quick, here):
     config = {name: value for name, value in quick.items() if name != "verbose"}
     whole = train("lenet5", **quick)
-    trial = training.train_trial({"arch": "lenet5", **config}, "trial")
+    trial = training.train_trial(Options(arch="lenet5", **config), "trial")
     assert trial.config == whole.config
     assert set(trial.metrics) == set(whole.metrics) - TESTED
     assert not os.path.exists("trial/predictions.npz") and not os.path.exists("trial/checkpoint")
@@ -510,13 +506,14 @@ def test_a_trial_is_scored_on_validation_and_its_test_adds_what_training_would_h
 
 
 def test_a_trial_never_reads_a_test_image(quick, monkeypatch):
-    monkeypatch.setattr(training, "_test", lambda *args: pytest.fail("the test images were read"))
-    training.train_trial({"arch": "lenet5", "data": quick["data"], "epochs": 1}, "trial")
+    read = lambda *args: pytest.fail("the test images were read")  # noqa: E731
+    monkeypatch.setattr(results, "test_network", read)
+    training.train_trial(Options(arch="lenet5", data=quick["data"], epochs=1), "trial")
 
 
 def test_a_trial_reports_its_epochs_and_may_stop_early(quick):
-    config = {"arch": "lenet5", **quick, "epochs": 4}
-    del config["verbose"]
+    given = {name: value for name, value in quick.items() if name != "verbose"}
+    config = Options(arch="lenet5", **{**given, "epochs": 4})
     rows = []
     run = training.train_trial(config, "part", until=2, report=rows.append)
     assert [row["epoch"] for row in rows] == [1, 2] and run.metrics["epochs"] == 2
@@ -533,11 +530,31 @@ def test_a_trial_reports_its_epochs_and_may_stop_early(quick):
 
 def test_what_is_planned_is_what_is_trained(quick, here):
     before = sorted(here.rglob("*"))
-    plan = training.planned("lenet5", {"data": "stripes.npz", "batch_size": 1000, "size": 16})
+    options = Options(arch="lenet5", data="stripes.npz", batch_size=1000, size=16)
+    plan = options.planned(open_source(options.data))
     assert sorted(here.rglob("*")) == before
-    assert (plan.input_shape, plan.classes, plan.data_name) == ((16, 16, 1), 3, "stripes")
-    assert plan.options["batch_size"] == 81 and plan.options["epochs"] >= 1
-    assert set(plan.options) == set(runs.OPTIONS) - {"arch", "alpha", "rho"}
+    assert plan.build_arguments["input_shape"] == (16, 16, 1)
+    assert (plan.build_arguments["classes"], plan.data_name) == (3, "stripes")
+    assert plan.batch_size == plan.options.batch_size == 81
+    assert plan.epochs == plan.options.epochs >= 1
+    assert train(**plan.config, verbose=0).config == plan.config
+
+
+def test_options_and_plans_do_not_change():
+    plan = planned("lenet5")
+    for frozen, name in ((plan, "epochs"), (plan.options, "epochs")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(frozen, name, 1)
+
+
+def test_the_signature_and_the_documentation_name_every_option():
+    parameters = inspect.signature(train).parameters
+    assert set(OPTIONS) < set(parameters)
+    assert parameters["arch"].default is inspect.Parameter.empty
+    assert parameters["shift"].annotation == float | None
+    assert all(f"\n    {name}: " in train.__doc__ for name in parameters)
+    with pytest.raises(TypeError, match=r"train\(\) got .* 'epoch'. Did you mean 'epochs'?"):
+        train("lenet5", epoch=3)
 
 
 # ----------------------------------------------------------------------------------------- errors
@@ -555,13 +572,13 @@ def test_what_is_planned_is_what_is_trained(quick, here):
         ({"batch_size": -1}, "`batch_size` must be an integer >= 1"),
         ({"learning_rate": 0}, "`learning_rate` must be > 0. Received: learning_rate=0"),
         ({"learning_rate": "1e-3"}, "`learning_rate` must be > 0. Received: learning_rate='1e-3'"),
-        ({"weight_decay": -1e-4}, "`weight_decay` must be a number >= 0. Received: weight_decay="),
-        ({"weight_decay": float("inf")}, "`weight_decay` must be a number >= 0"),
-        ({"weight_decay": True}, "`weight_decay` must be a number >= 0"),
+        ({"weight_decay": -1e-4}, "`weight_decay` must be >= 0. Received: weight_decay="),
+        ({"weight_decay": float("inf")}, "`weight_decay` must be >= 0"),
+        ({"weight_decay": True}, "`weight_decay` must be >= 0"),
         ({"shift": 1}, r"`shift` must be in \[0, 1\). Received: shift=1"),
         ({"shift": -0.1}, r"`shift` must be in \[0, 1\)"),
         ({"shift": "0.1"}, r"`shift` must be in \[0, 1\)"),
-        ({"seed": -1}, "`seed` must be an integer in"),
+        ({"seed": -1}, r"`seed` must be an integer in \[0, 4294967295\]"),
         ({"size": 0}, "`size` must be a side"),
         ({"size": (16, 16, 1)}, "`size` must be a side"),
         ({"size": 8}, "at least 16x16"),

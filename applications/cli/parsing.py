@@ -1,0 +1,98 @@
+"""Text and YAML to values: config files and `--set`."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import typer
+import yaml
+
+from keras_archs.checks import nearest
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-3 as a number, as YAML 1.2 has it; PyYAML wants 1.0e-3."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def _from_yaml(text: str, where: str) -> Any:
+    """The value of a YAML text without tags. `where` it stands is named in errors."""
+    try:
+        for token in yaml.scan(text, Loader=_Loader):
+            if isinstance(token, yaml.TagToken):
+                line = token.start_mark.line + 1
+                raise ValueError(f"{where} must not have tags. Received: a tag in line {line}")
+        return yaml.load(text, Loader=_Loader)  # a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ValueError(f"{where} must be YAML. Received: {error.problem}{line}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{where} must be YAML. Received: {error}") from None
+
+
+def read_config(ctx: typer.Context, path: Path | None) -> Path | None:
+    """Make what a config file holds the defaults of the command's options."""
+    if path is None:
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"`config` must be a text file in UTF-8. Received: {path}") from None
+    config = _from_yaml(text, f"`config` {path}")
+    config = {} if config is None else config
+    if not isinstance(config, dict):
+        raise ValueError(f"`config` {path} must hold lines `option: value`")
+    options = {p.name: p for p in ctx.command.params if p.name not in ("config", "debug")}
+    ctx.default_map = {}
+    for key, value in config.items():
+        name = str(key).replace("-", "_")
+        if name not in options:
+            raise ValueError(
+                f"`config` {path} must hold options of the command {ctx.info_name}."
+                f"{nearest(name, options)} Received: {key}"
+            )
+        if name == "args":
+            ctx.meta["args"] = _check_args(ctx, {} if value is None else value)
+        elif value is not None:
+            ctx.default_map[name] = _as_typed(value, several=options[name].nargs != 1)
+    return path
+
+
+def _as_typed(value: Any, several: bool) -> str | list[str]:
+    """The text, or texts, that one would type for a config's value."""
+    if not isinstance(value, list):
+        return [str(value)] if several else str(value)
+    texts = [str(item) for item in value]
+    return texts if several else ",".join(texts)
+
+
+def _check_args(ctx: typer.Context, args: Any) -> dict[str, Any]:
+    """The family's own arguments by name, none of which is an option of the command."""
+    if not isinstance(args, dict):
+        raise ValueError(f"`args` must be a mapping of names to values. Received: args={args!r}")
+    for name in args:
+        if name in (p.name for p in ctx.command.params):
+            raise ValueError(f"`set` must not hold what is an option. Received: {name}")
+    return args
+
+
+def parse_set(ctx: typer.Context, settings: list[str] | None) -> dict[str, Any]:
+    args = {}
+    for setting in settings or ():
+        name, equals, value = setting.partition("=")
+        if not equals or not name.isidentifier():
+            raise ValueError(f"`set` must be NAME=VALUE. Received: set={setting!r}")
+        args[name] = _from_yaml(value, f"`set` {name}")
+    return _check_args(ctx, args)
+
+
+def arguments_of(ctx: typer.Context) -> dict[str, Any]:
+    """The command's options as keyword arguments of the function that it stands for."""
+    arguments = {k: v for k, v in ctx.params.items() if k not in ("config", "debug")}
+    if "args" in arguments:
+        arguments["args"] = {**ctx.meta.get("args", {}), **arguments["args"]} or None
+    return arguments

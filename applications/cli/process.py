@@ -1,0 +1,127 @@
+"""The command line as a process: errors in one line, exit statuses, Ctrl-C, quiet libraries."""
+
+import contextlib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from importlib.machinery import PathFinder
+from types import SimpleNamespace
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from applications.console import plain_console
+
+
+def _one_line(error: Exception) -> str:
+    """What went wrong, in one line."""
+    if isinstance(error, TyperException):
+        text = error.format_message()
+        close = getattr(error, "possibilities", None)  # of an unknown option
+        if close:
+            text = f"{text.partition(' (')[0]}. Did you mean {close[0]!r}?"
+        text = text[0].lower() + text[1:].replace("Value error, ", "", 1)
+    elif isinstance(error, OSError) and error.strerror and error.filename is not None:
+        text = f"{error.strerror}: {error.filename}"
+    else:
+        text = str(error) or type(error).__name__
+    return " ".join(text.split())
+
+
+class CommandLine(TyperGroup):
+    """Every error in one line, and an exit status that scripts can rely on.
+
+    0: done. 1: a bug, with its traceback, or nobody reads the output. 2: bad input. 130: Ctrl-C.
+    """
+
+    def main(self, args=None, prog_name=None, standalone_mode=True, **extra):
+        quiet = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3"
+        if quiet and "keras" not in sys.modules and _QuietKeras not in sys.meta_path:
+            sys.meta_path.insert(0, _QuietKeras)
+        flags = SimpleNamespace(debug=False)
+        try:
+            status = super().main(args, prog_name, standalone_mode=False, obj=flags, **extra)
+            print(end="", flush=True)
+        except BrokenPipeError:
+            # Python flushes stdout once more when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            status = 1
+        except typer.Abort:  # Ctrl-C before or after the command itself
+            print("interrupted", file=sys.stderr)
+            status = 130
+        except (TyperException, ValueError, TypeError, OSError) as error:
+            if flags.debug:
+                traceback.print_exc()
+            status = _fail(_one_line(error))
+        except ModuleNotFoundError as error:
+            if error.name not in ("tensorflow", "jax", "torch"):
+                raise
+            status = _fail(
+                "`KERAS_BACKEND` must be installed, for example by "
+                f"pip install 'keras-archs[tensorflow]'. Received: {error.name}"
+            )
+        sys.exit(status)
+
+    def invoke(self, ctx):
+        try:
+            super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            print(str(stop) or "interrupted", file=sys.stderr)
+            raise typer.Exit(130) from None
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2
+
+
+@contextlib.contextmanager
+def _file_descriptor_2_closed() -> Iterator[None]:
+    sys.stderr.flush()
+    stderr, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nothing)
+
+
+class _QuietKeras:
+    """Import hook: whoever imports Keras first, TensorFlow's notes are not seen.
+
+    On start-up it writes to file descriptor 2 before its log level is in force. Later it warns of
+    retracing, which is what training several networks in one process means.
+    """
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        spec = PathFinder.find_spec(name, path) if name == "keras" else None
+        if spec and spec.loader:
+            execute = spec.loader.exec_module
+
+            def quietly(module):
+                with _file_descriptor_2_closed():
+                    execute(module)
+                logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+            spec.loader.exec_module = quietly
+        return spec
+
+
+app = typer.Typer(cls=CommandLine, add_completion=False, pretty_exceptions_enable=False)
+
+
+def print_table(header: Iterable[str], rows: Iterable[Iterable[str]]):
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in header:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    plain_console().print(table)

@@ -1,0 +1,120 @@
+"""Commands about trainings and their runs: train, evaluate, predict, compare, dashboard."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+import applications
+from applications.cli.parameters import Debug, RunFolder, checked, with_options
+from applications.cli.parsing import arguments_of
+from applications.cli.process import app, print_table
+from applications.comparison.entries import parse_archs
+from applications.files import check_picture
+from applications.options import Comparison, Group, Options, Running, declared, without
+from applications.runs import check_new
+
+
+def _check_data(data: str):
+    declared(Options, "data").check("data", data)
+
+
+@app.command()
+@with_options(Group(Options), Group(Running))
+def train(ctx: typer.Context):
+    """Train a network and write everything into a run folder."""
+    arguments = arguments_of(ctx)
+    if arguments["run_dir"] is not None and not arguments["resume"]:
+        check_new(arguments["run_dir"])
+    applications.train(**arguments)
+
+
+@app.command()
+@with_options()
+def evaluate(
+    ctx: typer.Context,
+    run: RunFolder,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            callback=checked(_check_data),
+            metavar="NAME|PATH",
+            help="Data with the same classes.",
+            show_default="the run's",
+        ),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in a step.")] = 256,
+):
+    """Test a trained network again, or on other data."""
+    applications.evaluation.print_metrics(applications.evaluate(**arguments_of(ctx)))
+
+
+@app.command()
+@with_options()
+def predict(
+    ctx: typer.Context,
+    run: RunFolder,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files.")],
+    top: Annotated[int, typer.Option(min=1, help="Classes to name for each image.")] = 3,
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            callback=checked(lambda path: check_picture("explain", path)),
+            metavar="OUT.png",
+            help="Draw where in each image the network found its most probable class.",
+        ),
+    ] = None,
+    method: Annotated[
+        Literal["cam", "gradcam", "guided"] | None,
+        typer.Option(
+            help="Class activation map, Grad-CAM or guided backpropagation.",
+            show_default="cam where the network allows it, else gradcam",
+        ),
+    ] = None,
+    filters: Annotated[
+        Path | None,
+        typer.Option(
+            callback=checked(lambda path: check_picture("filters", path)),
+            metavar="OUT.png",
+            help="Draw the first layer's kernels.",
+        ),
+    ] = None,
+):
+    """Name the most probable classes of images."""
+    rows = []
+    for image, best in applications.predict(**arguments_of(ctx)):
+        names = [image, *[""] * (len(best) - 1)]
+        rows += [(n, label, f"{100 * p:.1f} %") for n, (label, p) in zip(names, best, strict=True)]
+    print_table(("image", "class", "probability"), rows)
+
+
+@app.command()
+@with_options(
+    Group(Comparison),
+    Group(Options, without("arch", "seed")),
+    Group(Running, ("log", "profile_steps")),
+)
+def compare(ctx: typer.Context):
+    """Compare runs, or architectures that are trained first: a table and report.html."""
+    arguments = arguments_of(ctx)
+    if arguments["archs"] is not None:
+        parse_archs(arguments["archs"])
+    applications.compare(**arguments)
+
+
+@app.command()
+def dashboard(
+    runs: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A run folder, or a folder of run folders.")
+    ] = Path("runs"),
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="0 is any free port.", show_default="6006 or next free"
+        ),
+    ] = None,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the browser.")] = False,
+    debug: Debug = False,
+):
+    """Show runs in TensorBoard, on this machine alone."""
+    applications.dashboard(runs, port, open_browser)

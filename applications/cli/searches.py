@@ -1,0 +1,46 @@
+"""The command that searches for a network."""
+
+from typing import Annotated
+
+import typer
+
+import applications
+from applications.cli.parameters import with_options
+from applications.cli.parsing import arguments_of
+from applications.cli.process import app
+from applications.options import SEARCHED, Group, Search
+from applications.runs import check_new
+from keras_archs.registry import check_arch
+from tuning.budget import Budget
+
+_OWN = tuple(name for name in Search.__dataclass_fields__ if name != "space")
+
+
+@app.command()
+@with_options(Group(Search, _OWN), SEARCHED)
+def search(
+    ctx: typer.Context,
+    arch: Annotated[
+        str,
+        typer.Option(
+            callback=lambda name: check_arch(name).lower(),
+            metavar="NAME",
+            help="simpnet: the space of SimpNet's principles. Another architecture: its width, "
+            "resolution and dropout.",
+        ),
+    ] = "simpnet",
+    budget_params: Annotated[
+        int | None, typer.Option(min=1, help="Most parameters of a network.")
+    ] = None,
+    budget_macs: Annotated[
+        int | None, typer.Option(min=1, help="Most multiply-adds of a network, for one image.")
+    ] = None,
+):
+    """Search for the best network within a budget; one that is killed continues with --resume."""
+    arguments = arguments_of(ctx)
+    run_dir, joins = arguments["run_dir"], arguments["engine"] == "optuna"
+    if run_dir is not None and not arguments["resume"] and not joins:
+        check_new(run_dir)
+    limits = {name: arguments.pop(f"budget_{name}") for name in ("params", "macs")}
+    budget = Budget(**limits) if any(limits.values()) else None
+    applications.search(arguments.pop("arch"), budget=budget, **arguments)

@@ -1,0 +1,932 @@
+"""Every option of training, comparing and searching, declared once.
+
+A field of the dataclasses below is one option: its name, type and default; its `option(...)` says
+how it is checked, what it is for, and how it is typed. From that come the Python signature and the
+documentation of `train`, `compare` and `search` (`takes`), the command line's options
+(`applications.cli`), the keys of config.yaml, and the checks. An instance is valid: it is checked
+and brought into its usual form when it is made, and does not change.
+
+`Options.planned` settles what an `Options` leaves open: a `Plan`.
+"""
+
+import dataclasses
+import functools
+import inspect
+import math
+import os
+import re
+import textwrap
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+
+import yaml
+
+import applications
+import keras_archs
+from applications import recipes
+from applications.recipes import catalog
+from keras_archs.checks import check_alpha, check_rho, choice, count, nearest, number
+from keras_archs.registry import check_arch
+from tuning.budget import Budget
+
+if TYPE_CHECKING:
+    from applications.data.sources import Source
+
+LOGS = ("histograms", "gradients", "dead_relus")  # what a training logs when it is asked to
+SMALL_UP_TO = 64  # side in pixels up to which a family that has stems gets the small one
+_LARGEST_DEFAULT = 224
+_DIGITS_SIDE = 16
+_R = TypeVar("_R")
+Size = int | tuple[int, int]
+
+
+# ------------------------------------------------------------------------------- what an option is
+
+
+class Declared(NamedTuple):
+    """What is known of an option beside its name, type and default.
+
+    Attributes:
+        help: a line for the command line.
+        doc: for the documentation of the Python function; None: the help.
+        check: called with the name and the value; returns the value in its usual form or raises
+            ValueError.
+        parse: the value that a text on the command line stands for; None: the type's own reading.
+        metavar: what `--help` calls the value.
+        shown: what `--help` shows as the default; None: the default itself.
+        flag: its name on the command line where that is not its own.
+        least, most: bounds of a number that `--help` shows.
+        positional: whether Python takes it by position too.
+        python_only: whether the command line lacks it.
+        argument: whether the command line takes it, several times, without a name.
+    """
+
+    help: str
+    doc: str | None = None
+    check: Callable[[str, Any], Any] = lambda name, value: value
+    parse: Callable[[str], Any] | None = None
+    metavar: str | None = None
+    shown: str | None = None
+    flag: str | None = None
+    least: float | None = None
+    most: float | None = None
+    positional: bool = False
+    python_only: bool = False
+    argument: bool = False
+
+
+def option(default: Any = MISSING, **declared: Any) -> Any:
+    """A field that is an option; `declared` are the attributes of `Declared`."""
+    return field(default=default, metadata={"option": Declared(**declared)})
+
+
+def declared(kind: Any, name: str) -> Declared:
+    """What was declared of an option of this dataclass."""
+    return kind.__dataclass_fields__[name].metadata["option"]
+
+
+class _Checked:
+    """A dataclass whose values are checked in the order of its fields."""
+
+    def __post_init__(self):
+        for each in fields(self):  # pyright: ignore[reportArgumentType]
+            check = each.metadata["option"].check
+            value = check(each.name, getattr(self, each.name))
+            object.__setattr__(self, each.name, value)
+
+
+def _optional(check: Callable[..., Any], **bounds: Any) -> Callable[[str, Any], Any]:
+    """The check, which None passes."""
+    return lambda name, value: None if value is None else check(name, value, **bounds)
+
+
+def _one_of(*choices: Any) -> Callable[[str, Any], Any]:
+    return lambda name, value: choice(name, value, choices)
+
+
+def _some_of(*choices: str) -> Callable[[str, Any], Any]:
+    """A tuple of distinct choices."""
+
+    def check(name: str, values: Any) -> tuple[str, ...]:
+        values = (values,) if isinstance(values, str) else tuple(values or ())
+        for value in values:
+            if value not in choices:
+                raise ValueError(
+                    f"`{name}` must hold some of {', '.join(choices)}.{nearest(value, choices)} "
+                    f"Received: {value!r}"
+                )
+        if len(set(values)) < len(values):
+            raise ValueError(f"`{name}` must name each once. Received: {','.join(values)}")
+        return values
+
+    return check
+
+
+def _boolean(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"`{name}` must be a bool. Received: {name}={value!r}")
+    return value
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError(f"`{name}` must be a text or a path. Received: {name}={value!r}")
+    return os.fspath(value)
+
+
+def _data(name: str, value: Any) -> str:
+    """Data that exist, as far as that is seen without reading them."""
+    data = _text(name, value)
+    if data not in applications.data.NAMES and not os.path.exists(os.path.expanduser(data)):
+        applications.data.open_source(data)  # says what it wanted
+    return data
+
+
+def _size(name: str, size: Any) -> int | list[int] | None:
+    sides = size if isinstance(size, tuple | list) and len(size) == 2 else (size,)
+    if size is None:
+        return None
+    try:
+        found = [count(name, side) for side in sides]
+    except ValueError:
+        raise ValueError(
+            f"`size` must be a side in pixels or (height, width), >= 1. Received: size={size!r}"
+        ) from None
+    return found if len(found) == 2 else found[0]
+
+
+def _recipe(name: str, value: Any) -> str:
+    recipe = catalog.recipe(value)
+    catalog.check_available(recipe)
+    return recipe.name
+
+
+def _args(name: str, args: Any) -> dict[str, Any]:
+    if args is not None and not isinstance(args, Mapping):
+        raise ValueError(f"`args` must be a mapping of names to values. Received: args={args!r}")
+    return plain({"args": dict(args or {})})["args"]
+
+
+def _profile_steps(name: str, steps: Any) -> tuple[int, int] | None:
+    if steps is None:
+        return None
+    if not (len(steps) == 2 and 1 <= steps[0] <= steps[1]):
+        raise ValueError(
+            "`profile_steps` must be a first step >= 1 and a last one not before it. "
+            f"Received: profile_steps={steps!r}"
+        )
+    return int(steps[0]), int(steps[1])
+
+
+def _seeds(name: str, seeds: Any) -> tuple[int, ...]:
+    found = tuple(count(name, seed, least=0, most=2**32 - 1) for seed in seeds)
+    if not found:
+        raise ValueError("`seeds` must hold at least one. Received: seeds=()")
+    for index, seed in enumerate(found):
+        if seed in found[:index]:
+            raise ValueError(f"`seeds` must be distinct. Received: {seed} twice")
+    return found
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Names that are separated by commas."""
+    return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
+def _counts(name: str, example: str, least: int) -> Callable[[str], tuple[int, ...]]:
+    """A reader of integers that are separated by commas."""
+
+    def parse(text: str) -> tuple[int, ...]:
+        if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", text, re.ASCII):
+            raise ValueError(
+                f"`{name}` must be integers >= {least} such as {example}. Received: {name}={text!r}"
+            )
+        return tuple(int(number) for number in text.split(","))
+
+    return parse
+
+
+def parse_counts(name: str, text: str) -> tuple[int, ...]:
+    """Integers >= 1 that are separated by commas."""
+    return _counts(name, "1,8", least=1)(text)
+
+
+def _parse_steps(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", text, re.ASCII)
+    if not match:
+        raise ValueError(
+            f"`profile_steps` must be STEP or FIRST-LAST. Received: profile_steps={text!r}"
+        )
+    return int(match[1]), int(match[2] or match[1])
+
+
+def parse_size(text: str) -> Size:
+    """`SIDE` or `HEIGHTxWIDTH` in pixels."""
+    match = re.fullmatch(r"0*([1-9]\d*)(?:[x,]0*([1-9]\d*))?", text.replace(" ", ""), re.ASCII)
+    if not match:
+        raise ValueError(
+            f"`size` must be SIDE or HEIGHTxWIDTH in pixels, >= 1. Received: size={text!r}"
+        )
+    height, width = match.groups()
+    return int(height) if width is None else (int(height), int(width))
+
+
+def plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as they are read back from a config file: tuples have become lists.
+
+    Raises:
+        TypeError: one is no plain value (None, bool, number, text, list, dict).
+    """
+    for name, value in options.items():
+        try:
+            yaml.safe_dump(value)
+        except yaml.representer.RepresenterError:
+            raise TypeError(
+                f"`{name}` must be made of numbers, texts, lists and dicts. "
+                f"Received: {name}={value!r}"
+            ) from None
+    return yaml.safe_load(yaml.safe_dump(dict(options), sort_keys=False))
+
+
+# ------------------------------------------------------------------------- options of one training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(_Checked):
+    """A training: what config.yaml holds, in its order.
+
+    Raises:
+        ValueError, TypeError: an option is out of its range or contradicts another.
+    """
+
+    arch: str = option(
+        help="An architecture of `list`.",
+        doc="its name, as `keras_archs.list_archs` has it.",
+        check=lambda name, value: check_arch(value).lower(),
+        metavar="NAME",
+        positional=True,
+    )
+    data: str = option(
+        "digits",
+        help="digits, mnist, fashion_mnist, cifar10, cifar100, an .npz file or a folder "
+        "train/CLASS/*, with val/ and test/ where there are such splits.",
+        doc='"digits", a data set of Keras, a folder of images or an `.npz` file; see '
+        "`applications.data.open_source`.",
+        check=_data,
+        metavar="NAME|PATH",
+    )
+    alpha: float = option(
+        1.0,
+        help="Width multiplier, > 0.",
+        check=lambda name, value: check_alpha(value),
+    )
+    rho: float = option(
+        1.0,
+        help="Resolution multiplier in (0, 1].",
+        doc="resolution multiplier in (0, 1]; images are resized to what is left of the size.",
+        check=lambda name, value: check_rho(value),
+    )
+    size: int | tuple[int, int] | None = option(
+        None,
+        help="Size of the input in pixels.",
+        doc="side of the images in pixels, or (height, width). None: 16 for the digits, else the "
+        "data's median side up to 224; more where the recipe or the network needs it.",
+        check=_size,
+        parse=parse_size,
+        metavar="SIDE|HxW",
+        shown="the data's or the recipe's",
+    )
+    epochs: int | None = option(
+        None,
+        help="Passes over the training images.",
+        doc="passes over the training images, >= 1. None: the recipe's.",
+        check=_optional(count),
+        shown="the recipe's",
+        least=1,
+    )
+    batch_size: int | None = option(
+        None,
+        help="Images in a step.",
+        doc="images a step, >= 1. None: the recipe's. Never more than there are images.",
+        check=_optional(count),
+        shown="the recipe's",
+        least=1,
+    )
+    learning_rate: float | None = option(
+        None,
+        help="Highest learning rate, > 0.",
+        doc="base rate, > 0. None: the recipe's.",
+        check=_optional(number, above=0),
+        shown="the recipe's",
+    )
+    weight_decay: float | None = option(
+        None,
+        help="How strongly kernels decay, >= 0.",
+        doc="how strongly kernels decay, >= 0, as the recipe's optimizer understands it. None: the "
+        "recipe's.",
+        check=_optional(number, least=0),
+        shown="the recipe's",
+        least=0,
+    )
+    shift: float | None = option(
+        None,
+        help="Largest random shift of a training image, as a fraction of its sides in [0, 1).",
+        doc="largest random shift of a training image, as a fraction of its sides, in [0, 1). "
+        "None: the recipe's.",
+        check=_optional(number, least=0, below=1),
+        shown="the recipe's",
+        least=0,
+    )
+    weights: str | os.PathLike[str] | None = option(
+        None,
+        help="Start from a .keras, .weights.h5, .safetensors or .caffemodel file, imagenet, or "
+        "hf://timm/NAME.",
+        doc='None for random weights, or what the builder takes: a file, "imagenet" or '
+        '"hf://timm/NAME". Images then get the preprocessing that these weights were trained '
+        "with, where it is known. With a recipe that starts from layers of another network: that "
+        "network's `.keras` file, of which nothing else is read.",
+        check=_optional(_text),
+        metavar="FILE|NAME",
+    )
+    adapt: bool = option(
+        False,
+        help="Adapt weights for other classes or channels, a larger alpha, another size.",
+        doc="whether weights for other classes or channels, a larger `alpha` or another size are "
+        "adapted, as the builder does it.",
+        check=_boolean,
+    )
+    freeze_until: str | None = option(
+        None,
+        help="Fine-tune: freeze the layers up to P1, P2, ... or up to the last one whose name "
+        "starts with STAGE for a quarter of the epochs, then train all at half the rate.",
+        doc="None, or a stage of the network: `P{k}`, or how the names of its layers start. For "
+        "the first quarter of the epochs the layers up to its end are frozen; in the rest all "
+        "learn, at half the rate. Each part has the whole schedule of the recipe.",
+        check=_optional(_text),
+        metavar="STAGE",
+    )
+    seed: int = option(
+        0,
+        help="Seed of the splits, the weights and the order of images.",
+        doc="of the weights, the order, the augmentation and the splits that the data lack.",
+        check=lambda name, value: count(name, value, least=0, most=2**32 - 1),
+        least=0,
+        most=2**32 - 1,
+    )
+    recipe: str = option(
+        "default",
+        help="How to train.",
+        doc='"default", or an architecture whose paper\'s recipe is to be used, where nothing that '
+        "it needs is missing yet.",
+        check=_recipe,
+        metavar="NAME",
+    )
+    resize: Literal["stretch", "crop", "pad"] = option(
+        "stretch",
+        help="How images get the input's proportions.",
+        doc='"stretch", "crop" or "pad": how images of other proportions get the input\'s.',
+        check=_one_of("stretch", "crop", "pad"),
+    )
+    class_weight: Literal["balanced"] | None = option(
+        None,
+        help="Weigh rare classes as much as frequent ones.",
+        doc='None, or "balanced": rare classes count as much as frequent ones.',
+        check=_one_of(None, "balanced"),
+    )
+    threads: int | None = option(
+        None,
+        help="CPU threads.",
+        doc="CPU threads of TensorFlow, >= 1. None leaves it to TensorFlow.",
+        check=_optional(count),
+        shown="all processors",
+        least=1,
+    )
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] | None = option(
+        None,
+        help="Precision of the computation.",
+        doc='"float32", "mixed_float16" or "mixed_bfloat16". None: "float32".',
+        check=lambda name, value: choice(
+            name, value or "float32", ("float32", "mixed_float16", "mixed_bfloat16")
+        ),
+        shown="float32",
+    )
+    args: Mapping[str, Any] | None = option(
+        None,
+        help="An argument of the family's own, such as stem=small; the value is YAML. Repeatable. "
+        "In a config: a mapping `args:`.",
+        doc="the architecture's own arguments and `dropout`, by name. A family with stems gets "
+        'stem="small" for sides up to 64 unless this says otherwise.',
+        check=_args,
+        metavar="NAME=VALUE",
+        flag="--set",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name, off in (("adapt", False), ("freeze_until", None)):
+            if getattr(self, name) != off and self.weights is None:
+                raise ValueError(
+                    f"`{name}` must be {off} without `weights`. "
+                    f"Received: {name}={getattr(self, name)!r}"
+                )
+        catalog.check_weights(catalog.recipe(self.recipe), self.weights is not None)
+
+    @classmethod
+    def made_of(cls, config: Mapping[str, Any]) -> "Options":
+        """The options by name; what is missing has its default, also what a later version added."""
+        check_known("train", config, OPTIONS)
+        return cls(**config)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every option by name, in the order of config.yaml."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def planned(self, source: "Source") -> "Plan":
+        """The training with nothing left open.
+
+        Args:
+            source: the data that the options name, opened.
+
+        Raises:
+            ValueError, TypeError: the options name no network that can be built.
+        """
+        recipe = catalog.recipe(self.recipe)
+        given = {name: getattr(self, name) for name in ("weight_decay", "shift")}
+        recipe = dataclasses.replace(recipe, **{k: v for k, v in given.items() if v is not None})
+        size, args = self._input(source, recipe)
+        images = source.count("train")
+        batch_size = min(self.batch_size or recipe.batch_size, images)
+        epochs = self.epochs or recipe.epochs_for(images, batch_size)
+        build = {
+            "input_shape": (*height_width(size), source.channels),
+            "classes": len(source.labels),
+            "alpha": self.alpha,
+            "rho": self.rho,
+            **args,
+        }
+        profile = keras_archs.profile(self.arch, **build)
+        rate = self.learning_rate
+        if rate is None:
+            normalises = any(row.type == "BatchNormalization" for row in profile.rows)
+            rate = (not normalises and recipe.plain_learning_rate) or recipe.learning_rate
+        settled = {"size": size, "args": args, "batch_size": batch_size, "epochs": epochs}
+        return Plan(
+            options=dataclasses.replace(self, **settled, learning_rate=rate),
+            recipe=recipe,
+            build_arguments=build,
+            data_name=source.name,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=rate,
+        )
+
+    def _input(self, source: "Source", recipe: recipes.Recipe) -> tuple[Any, dict[str, Any]]:
+        """The size before `rho` and the family's own arguments, with the stem that suits them."""
+        info = keras_archs.info(self.arch)
+        args = dict(self.args or {})
+        scaled_side = keras_archs.architecture.scaled_side
+        if self.size is None:
+            native = _DIGITS_SIDE if self.data == "digits" else min(source.side, _LARGEST_DEFAULT)
+            side = max(native, recipe.size or catalog.wanted_size(self.arch) or 0)
+        else:
+            side = min(height_width(self.size))
+        small = scaled_side(side, self.rho) <= SMALL_UP_TO
+        if small and "small" in info.stems and "stem" not in args:
+            args["stem"] = "small"
+        # Of the arguments that all families share only the dropout has no option of `train`. What
+        # is not the family's own is an error here.
+        smallest = info.min_size_for(**{k: v for k, v in args.items() if k != "dropout"})
+        if self.size is not None:
+            return self.size, args
+        if scaled_side(side, self.rho) < smallest:
+            side = math.floor((smallest - 0.5) / self.rho)
+            while scaled_side(side, self.rho) < smallest:
+                side += 1
+        return side, args
+
+
+OPTIONS = tuple(each.name for each in fields(Options))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training with nothing left open but the values of the weights.
+
+    Attributes:
+        options: with size, own arguments, batch size, epochs and learning rate filled in: what
+            config.yaml holds.
+        recipe: with the weight decay and the shift of the options, where they say so.
+        build_arguments: the builder's arguments but for the weights.
+        data_name: short name of the data.
+        epochs: passes over the training images.
+        batch_size: images a step.
+        learning_rate: base rate.
+    """
+
+    options: Options
+    recipe: recipes.Recipe
+    build_arguments: Mapping[str, Any]
+    data_name: str
+    epochs: int
+    batch_size: int
+    learning_rate: float
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the network's input."""
+        height, width = height_width(self.options.size)
+        rho, scaled_side = self.options.rho, keras_archs.architecture.scaled_side
+        return scaled_side(height, rho), scaled_side(width, rho)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What config.yaml holds."""
+        return self.options.as_dict()
+
+
+def height_width(size: Any) -> tuple[int, int]:
+    """Both sides of a size that may be given as one."""
+    height, width = size if isinstance(size, tuple | list) else (size, size)
+    return height, width
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running(_Checked):
+    """Where a training's run goes, and what else is written and printed."""
+
+    run_dir: str | os.PathLike[str] | None = option(
+        None,
+        help="A new folder for the run.",
+        doc="the run's own folder. None: `runs/ARCH-DATA-sSEED`, with -2, ... where taken.",
+        check=_optional(_text),
+        metavar="FOLDER",
+        shown="runs/ARCH-DATA-sSEED",
+    )
+    resume: bool = option(
+        False,
+        help="Resume the run in --run-dir, or start it.",
+        doc="resume the run in that folder after its last finished epoch: the result is that of an "
+        "uninterrupted run. Starts one where there is none; a finished run is left alone.",
+        check=_boolean,
+    )
+    log: Collection[str] | None = option(
+        None,
+        help="Log these to TensorBoard as well: histograms, gradients, dead_relus.",
+        doc='what else TensorBoard is to show: any of "histograms", "gradients", "dead_relus", as '
+        "`TensorBoardLogger` says. Costs time after each epoch and changes nothing else.",
+        check=_some_of(*LOGS),
+        parse=parse_names,
+        metavar="A,B",
+    )
+    profile_steps: tuple[int, int] | None = option(
+        None,
+        help="Trace these training steps with the backend's profiler.",
+        doc="first and last training step of a trace by the backend's own profiler, counted from 1 "
+        "at the start or where the run is resumed.",
+        check=_profile_steps,
+        parse=_parse_steps,
+        metavar="FIRST-LAST",
+    )
+    verbose: int = option(
+        1,
+        help="",
+        doc="0 prints nothing; 1 a line an epoch, a progress bar and the result.",
+        python_only=True,
+    )
+
+
+# ---------------------------------------------------------------------- comparisons and searches
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(_Checked):
+    """What is compared, and where the result goes."""
+
+    runs: "Sequence[str | os.PathLike[str] | applications.Run] | None" = option(
+        (),
+        help="Run folders.",
+        doc="folders of finished runs. What an earlier comparison wrote is passed over.",
+        metavar="RUN",
+        positional=True,
+        argument=True,
+    )
+    archs: str | Sequence[str] | None = option(
+        None,
+        help="Architectures to train where that is not done, each as NAME or "
+        "NAME:alpha=0.5:rho=0.75.",
+        doc="architectures to train, each with every seed: names separated by commas or a list, an "
+        'entry with multipliers of its own as in `"mobilenet:alpha=0.5:rho=0.75"`.',
+        metavar="A,B,...",
+    )
+    seeds: Sequence[int] = option(
+        (0,),
+        help="Train once with each of these.",
+        doc="distinct seeds of the trainings.",
+        check=_seeds,
+        parse=_counts("seeds", "0,1,2", least=0),
+        metavar="0,1,...",
+        shown="0",
+    )
+    run_dir: str | os.PathLike[str] | None = option(
+        None,
+        help="Where comparison.csv, report.html and the new runs go.",
+        doc="parent folder of what is trained. None: `runs`, or without `archs` the folder that "
+        "holds the runs.",
+        check=_optional(_text),
+        metavar="FOLDER",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search(_Checked):
+    """What is searched, how, and where the result goes."""
+
+    space: str | Callable[..., dict[str, Any]] = option(
+        "simpnet",
+        help="simpnet: the space of SimpNet's principles. Another architecture: its width, "
+        "resolution and dropout.",
+        doc='"simpnet", which stands for `tuning.space`; another architecture, whose `arch_space` '
+        "is searched; or a function `(hp, *, input_shape, classes, budget) -> arguments of the "
+        "builder` with an attribute `arch` that names the builder.",
+        metavar="NAME",
+        flag="--arch",
+        positional=True,
+    )
+    trials: int = option(
+        20,
+        help="Networks to train.",
+        doc="configurations to train, >= 1. A search that is resumed may be given more, but for "
+        'algorithm "hyperband" and engine "optuna".',
+        check=count,
+        least=1,
+    )
+    budget: Budget | None = option(
+        None, help="", doc="what a network may cost; None sets no limit.", python_only=True
+    )
+    algorithm: Literal["random", "bayesian", "hyperband", "grid"] = option(
+        "bayesian",
+        help="Search algorithm.",
+        doc='"random", "bayesian", "hyperband" or "grid"; the first proposal is the space\'s '
+        'default. With the engine "optuna": "random" or "bayesian".',
+        check=_one_of("random", "bayesian", "hyperband", "grid"),
+    )
+    principles: str | Sequence[str] = option(
+        "all",
+        help="The principles that bind the space, or all.",
+        doc='"all", or those of SimpNet\'s principles that bind the space.',
+        check=lambda name, value: value if isinstance(value, str) else tuple(value),
+        parse=lambda text: text if text == "all" else parse_names(text),
+        metavar="A,B,...",
+    )
+    isolate: str | None = option(
+        None,
+        help="Compare the settings of one principle; nothing else varies.",
+        doc="a principle of `tuning.space`: its settings are compared, all others hold, and "
+        "nothing else varies.",
+        metavar="PRINCIPLE",
+    )
+    seeds: Sequence[int] = option(
+        (0, 1, 2),
+        help="With --isolate: train each setting once with each of these.",
+        doc="of isolation: each setting is trained once with each.",
+        check=_seeds,
+        parse=_counts("seeds", "0,1,2", least=0),
+        metavar="0,1,...",
+        shown="0,1,2",
+    )
+    tune: Sequence[str] = option(
+        (),
+        help="Search these as well: learning_rate, weight_decay, augmentation, recipe.",
+        doc='what else is searched: any of "learning_rate", "weight_decay", "augmentation" (the '
+        "shift of images), \"recipe\" (the default one or the architecture's paper's).",
+        check=_some_of("learning_rate", "weight_decay", "augmentation", "recipe"),
+        parse=parse_names,
+        metavar="A,B,...",
+    )
+    workers: int = option(
+        1,
+        help="Trials trained side by side.",
+        doc="trials trained side by side, >= 1: one to a GPU where there are GPUs, else they share "
+        "the processors.",
+        check=count,
+        least=1,
+    )
+    keep: int = option(
+        1,
+        help="Best trials that keep their model.",
+        doc="how many of the best trials keep their model, >= 1.",
+        check=count,
+        least=1,
+    )
+    retries: int = option(
+        1,
+        help="How often a trial that failed is tried again.",
+        doc="how often a trial that failed is tried again.",
+        check=lambda name, value: count(name, value, least=0),
+        least=0,
+    )
+    engine: Literal["local", "optuna"] = option(
+        "local",
+        help="optuna: machines share the trials through --storage.",
+        doc='"local", or "optuna": any number of machines that are given the same command share '
+        "the trials through a database. `run_dir` must then be given and lie where all of them "
+        "see it; it may exist.",
+        check=_one_of("local", "optuna"),
+    )
+    storage: str | None = option(
+        None,
+        help="Database such as postgresql://user@host/name. Its password comes from PGPASSFILE or "
+        "PGPASSWORD.",
+        doc='of engine "optuna": URL of the database, without a password.',
+        metavar="URL",
+    )
+    study: str | None = option(
+        None,
+        help="Name in the database.",
+        doc='of engine "optuna": name in the database. None: the folder\'s name.',
+        shown="the name of --run-dir",
+    )
+    heartbeat: int = option(
+        60,
+        help="Seconds between signs of life of a worker on --storage.",
+        doc='of engine "optuna": seconds between a worker\'s signs of life, >= 1; after twice as '
+        "long without one its trials are given to others.",
+        check=count,
+        least=1,
+    )
+    objectives: Sequence[str] = option(
+        ("accuracy",),
+        help="accuracy, or with optuna accuracy,macs: the front.",
+        doc='("accuracy",), or of engine "optuna" ("accuracy", "macs"): the front.',
+        check=_some_of("accuracy", "macs"),
+        parse=parse_names,
+        metavar="A,B",
+        shown="accuracy",
+    )
+    run_dir: str | os.PathLike[str] | None = option(
+        None,
+        help="A new folder for the search.",
+        doc="the search's folder. None: `runs/search-ARCH-DATA-sSEED`, with -2, ... where taken.",
+        check=_optional(_text),
+        metavar="FOLDER",
+        shown="runs/search-ARCH-DATA-sSEED",
+    )
+    resume: bool = option(
+        False,
+        help="Resume the search in --run-dir, or start it.",
+        doc="resume the search in that folder, or start it.",
+        check=_boolean,
+    )
+    verbose: int = option(1, help="", doc="0 prints nothing.", python_only=True)
+
+    def __post_init__(self):
+        super().__post_init__()
+        optuna = self.engine == "optuna"
+        if optuna != (self.storage is not None):
+            raise ValueError(
+                "`storage` must be given with the engine 'optuna' and with no other. "
+                f"Received: engine={self.engine!r}, " + ("no storage" if optuna else "a storage")
+            )
+        if not optuna and self.objectives != ("accuracy",):
+            raise ValueError(
+                "`objectives` must be accuracy with the engine 'local'. "
+                f"Received: objectives={','.join(self.objectives)}"
+            )
+        if self.isolate is not None and optuna:
+            raise ValueError("`isolate` needs the engine 'local'. Received: engine='optuna'")
+        if optuna and self.run_dir is None:
+            raise ValueError(
+                "`run_dir` must be given with the engine 'optuna'. Received: run_dir=None"
+            )
+
+
+def default_of(name: str) -> Any:
+    """What an option is where a run or a search was recorded before it was added; None if unknown.
+
+    As JSON and YAML have it.
+    """
+    for kind in (Options, Search):
+        for each in fields(kind):
+            if each.name == name and each.default is not MISSING:
+                value = each.metadata["option"].check(name, each.default)
+                return list(value) if isinstance(value, tuple) else value
+    return None
+
+
+# ----------------------------------------------------------------- functions that take the options
+
+
+class Group(NamedTuple):
+    """Options of one dataclass that a function takes.
+
+    Attributes:
+        kind: the dataclass.
+        names: of those that are taken; None: all. The function gets an instance of the dataclass
+            with all of them, else a dict of those that are taken.
+        changes: attributes of `Declared` that differ here, by name of the option.
+    """
+
+    kind: Any
+    names: Sequence[str] | None = None
+    changes: Mapping[str, Mapping[str, Any]] = {}
+
+    def options(self) -> list[tuple[dataclasses.Field, Declared]]:
+        """The options, with what is declared of them here."""
+        return [
+            (each, each.metadata["option"]._replace(**self.changes.get(each.name, {})))
+            for each in fields(self.kind)
+            if self.names is None or each.name in self.names
+        ]
+
+
+def without(*left_out: str) -> tuple[str, ...]:
+    """The options of a training but these."""
+    return tuple(name for name in OPTIONS if name not in left_out)
+
+
+# The options that all trials of a search have in common.
+SEARCHED = Group(
+    Options,
+    without("arch", "alpha", "rho", "weights", "adapt", "freeze_until"),
+    changes={
+        "epochs": {
+            "doc": "passes over the training images, >= 1. None: half the recipe's, rounded up.",
+            "shown": "half the recipe's",
+        },
+        "seed": {"doc": "of the proposals and of every training."},
+        "data": {"positional": True},
+    },
+)
+
+
+def takes(*groups: Group) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
+    """Give a function of one argument a group the signature of their options.
+
+    The public function checks the options and hands each group on, an instance or a dict. Its
+    documentation gets a section of the options where the function's has a line `Args:`.
+    """
+    options = [each for group in groups for each in group.options()]
+
+    def decorate(function: Callable[..., _R]) -> Callable[..., _R]:
+        parameters = [
+            inspect.Parameter(
+                each.name,
+                inspect.Parameter.POSITIONAL_OR_KEYWORD
+                if told.positional
+                else inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if each.default is MISSING else each.default,
+                annotation=each.type,
+            )
+            for each, told in options
+        ]
+        parameters.sort(key=lambda parameter: parameter.kind)
+        returns = inspect.signature(function).return_annotation
+        signature = inspect.Signature(parameters, return_annotation=returns)
+
+        @functools.wraps(function)
+        def public(*args: Any, **kwargs: Any) -> _R:
+            check_known(function.__name__, kwargs, signature.parameters)
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            parts = []
+            for group in groups:
+                given = {each.name: bound.arguments[each.name] for each, _ in group.options()}
+                parts.append(group.kind(**given) if group.names is None else given)
+            return function(*parts)
+
+        doc = inspect.getdoc(function) or ""
+        vars(public)["__signature__"] = signature
+        public.__doc__ = _documented(doc, parameters, dict(_docs(options)))
+        del public.__wrapped__  # whose signature is another
+        return public
+
+    return decorate
+
+
+def check_known(title: str, given: Collection[str], known: Collection[str]) -> None:
+    """Raise TypeError, naming the nearest, where a keyword is not known."""
+    for name in given:
+        if name not in known:
+            raise TypeError(
+                f"{title}() got an unexpected keyword argument {name!r}.{nearest(name, known)}"
+            )
+
+
+def _docs(options: Sequence[tuple[dataclasses.Field, Declared]]):
+    for each, told in options:
+        text = told.doc or told.help[0].lower() + told.help[1:]
+        yield each.name, text
+
+
+def _documented(doc: str, parameters: Sequence[inspect.Parameter], docs: dict[str, str]) -> str:
+    lines = [
+        textwrap.fill(
+            f"{parameter.name}: {docs[parameter.name]}",
+            width=96,
+            initial_indent=" " * 4,
+            subsequent_indent=" " * 8,
+        )
+        for parameter in parameters
+    ]
+    return doc.replace("Args:\n", "Args:\n" + "\n".join(lines) + "\n", 1)

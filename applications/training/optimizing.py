@@ -1,0 +1,145 @@
+"""How a network learns: kernels drawn anew, the rate by step, the optimizer, the loss."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from applications.options import Plan
+from applications.recipes.schema import Recipe
+from keras_archs.weights import load_weights
+
+AUXILIARY_WEIGHT = 0.3  # of an auxiliary classifier's loss: Szegedy et al. 2014, section 5
+
+
+def prepare(network: keras.Model, plan: Plan) -> None:
+    """What the recipe says of the network itself: how it is drawn, and BatchNorm's momentum."""
+    recipe, options = plan.recipe, plan.options
+    if recipe.norm_momentum is not None:
+        for layer in network.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = recipe.norm_momentum
+    if recipe.pretrained_from and options.weights is not None:
+        draw(network, recipe, options.seed)
+        load_weights(network, options.weights, recipe.pretrained_layers)
+    elif options.weights is None:
+        draw(network, recipe, options.seed)
+
+
+def draw(network: keras.Model, recipe: Recipe, seed: int) -> None:
+    """Draw the kernels anew, as the recipe's initializers say."""
+    random = np.random.default_rng(seed)
+    kernels = list(_kernels(network))
+    for kernel, depthwise in kernels:
+        initializer = recipe.initializer
+        if kernel is kernels[-1][0]:
+            initializer = recipe.last_initializer or initializer
+        if initializer is None or (initializer.power and depthwise):
+            continue
+        shape = tuple(kernel.shape)
+        width = initializer.scale / math.prod(shape[:-1]) ** initializer.power
+        kernel.assign(_standard(random, initializer.distribution, shape) * width)
+
+
+def _standard(random: np.random.Generator, distribution: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Normal of deviation 1, the same without what is beyond 2, or uniform in [-1, 1): float32."""
+    if distribution == "uniform":
+        return random.uniform(-1, 1, shape).astype(np.float32)
+    values = random.standard_normal(shape, np.float32)
+    while distribution == "truncated" and (far := np.abs(values) > 2).any():
+        values[far] = random.standard_normal(np.count_nonzero(far), np.float32)
+    return values
+
+
+def _kernels(network: keras.Model) -> Iterator[tuple[keras.Variable, bool]]:
+    """The trainable kernels, those of a separable convolution too; whether each is depthwise."""
+    for layer in network.layers:
+        depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+        for variable in layer.trainable_variables:
+            if variable.name.endswith("kernel"):
+                yield variable, depthwise or variable.name == "depthwise_kernel"
+
+
+def schedule_of(recipe: Recipe, rate: float, steps: int) -> Any:
+    """The learning rate by step: a Keras schedule."""
+    schedules = keras.optimizers.schedules
+    if recipe.schedule == "cosine":
+        warmup = round(recipe.warmup * steps)
+        return schedules.CosineDecay(
+            0.0 if warmup else rate,
+            max(1, steps - warmup),
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    if recipe.schedule == "linear":
+        return schedules.PolynomialDecay(rate, steps, end_learning_rate=0.0)
+    # Of steps that a short training begins at once the last one counts.
+    factors = {round(start * steps): factor for start, factor in recipe.schedule}
+    rates = [rate, *(rate * factor for factor in factors.values())]
+    # Keras changes the rate after a boundary, and so one step later.
+    return schedules.PiecewiseConstantDecay([start - 1 for start in factors], rates)
+
+
+def optimizer_of(
+    recipe: Recipe, network: keras.Model, rate: float, steps: int
+) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer; attaches its weight decay to the network."""
+    decayed = {
+        id(kernel): kernel
+        for kernel, depthwise in _kernels(network)
+        if recipe.decay_depthwise or not depthwise
+    }
+    decoupled = recipe.optimizer == "AdamW"
+    options: dict[str, Any] = {**recipe.optimizer_options, "clipnorm": recipe.clipnorm}
+    if decoupled:
+        options["weight_decay"] = recipe.weight_decay
+    optimizer = getattr(keras.optimizers, recipe.optimizer)(
+        schedule_of(recipe, rate, steps), **options
+    )
+    if decoupled:
+        rest = [v for v in network.trainable_variables if id(v) not in decayed]
+        optimizer.exclude_from_weight_decay(var_list=rest)
+    elif recipe.weight_decay:
+        for kernel in decayed.values():
+            kernel.regularizer = keras.regularizers.L2(recipe.weight_decay / 2)
+    return optimizer
+
+
+class _WithAuxiliary(keras.Model):
+    """A model that learns from its auxiliary predictions too; its metrics are of its own alone."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        predictions: Any = y_pred
+        loss: Any = super().compute_loss(x, y, predictions["predictions"], sample_weight, training)
+        if training:
+            loss_of: Any = keras.losses.get(self.loss)
+            for name in sorted(predictions.keys() - {"predictions"}):
+                each: Any = loss_of(y, predictions[name])
+                if sample_weight is not None:
+                    each = each * keras.ops.cast(sample_weight, each.dtype)
+                mean: Any = keras.ops.mean(each)
+                loss += AUXILIARY_WEIGHT * mean
+        return loss
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, y, y_pred["predictions"], sample_weight)
+
+
+def compiled_model(network: keras.Model, recipe: Recipe, rate: float, steps: int) -> keras.Model:
+    """The network's layers with the recipe's optimizer and loss.
+
+    A model of its own: that of the run folder stays free of optimizer and training.
+    """
+    kind = _WithAuxiliary if isinstance(network.output, dict) else keras.Model
+    model = kind(network.inputs, network.output, name=network.name)
+    model.compile(
+        optimizer_of(recipe, network, rate, steps),
+        loss="sparse_categorical_crossentropy",
+        metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
+    )
+    # TensorFlow traces a step twice if the first run makes variables, as an optimizer that is not
+    # built does, and a metric that is given by name.
+    model.optimizer.build(model.trainable_variables)
+    return model

@@ -1,0 +1,173 @@
+"""What a training leaves behind: the model, its figures, its card."""
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+import keras_archs
+from applications import runs
+from applications.console import short_count
+from applications.data.sources import Dataset
+from applications.evaluation.evaluating import latency, score
+from applications.evaluation.metrics import metrics
+from applications.files import write_atomic, write_json
+from applications.recipes import catalog
+from keras_archs.normalization import LocalResponseNormalization
+from keras_archs.weights import LoadReport
+
+EVALUATION_BATCH = 256
+
+
+def write_results(
+    network: keras.Model,
+    config: Mapping[str, Any],
+    dataset: Dataset,
+    history: list[dict[str, float]],
+    path: Path,
+    *,
+    images: int,
+    test: bool,
+    report: LoadReport | None,
+) -> dict[str, Any]:
+    """Write every file of the run folder but metrics.json, which is returned.
+
+    Args:
+        images: training images of an epoch.
+        test: whether the test images are used.
+        report: on weights that the network started from.
+    """
+    profile = keras_archs.profile(network)
+    p50, p95 = latency(network)
+    seconds = [row["seconds"] for row in history]
+    metrics = {
+        **(test_network(network, dataset, path) if test else {}),
+        "validation_accuracy": history[-1]["val_accuracy"],
+        "validation_loss": history[-1]["val_loss"],
+        "params": profile.params,
+        "trainable_params": profile.trainable_params,
+        "macs": profile.macs,
+        "peak_activation_bytes": profile.peak_activation_bytes,
+        "input_shape": list(dataset.image_shape),
+        "latency_ms_p50": p50,
+        "latency_ms_p95": p95,
+        "epochs": len(history),
+        "train_seconds": round(sum(seconds), 3),
+        "images_per_second": round(images / float(np.median(seconds)), 1),
+        "backend": keras.backend.backend(),
+        "keras": keras.__version__,
+        **({"weights": str(report).splitlines()} if report else {}),
+    }
+    write_atomic(path / "model.keras", network.save)
+    write_json(path / "labels.json", list(dataset.labels))
+    write_json(path / "split.json", dataset.split)
+    write_atomic(path / "history.csv", _csv(pd.DataFrame(history)))
+    write_atomic(path / "profile.csv", _csv(profile.to_dataframe()))
+    write_card(network, config, dataset, metrics, path)
+    return metrics
+
+
+def test_network(network: keras.Model, dataset: Dataset, path: Path) -> dict[str, Any]:
+    """The metrics of the test images; keeps their predictions in the run folder."""
+    probabilities = score(network, dataset.test, EVALUATION_BATCH)
+    write_atomic(
+        path / "predictions.npz",
+        lambda file: np.savez_compressed(
+            file,
+            ids=np.array(dataset.test.ids, dtype=np.str_),
+            labels=dataset.test.labels,
+            probabilities=probabilities,
+        ),
+    )
+    return metrics(dataset.test.labels, probabilities, dataset.labels)
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def write_card(
+    network: keras.Model,
+    config: Mapping[str, Any],
+    dataset: Dataset,
+    metrics: Mapping[str, Any],
+    path: Path,
+) -> None:
+    """Write card.md: what the model is, what it was trained on and how, how good, how to use."""
+    info = keras_archs.info(config["arch"])
+    recipe = catalog.recipe(config["recipe"])
+    height, width, channels = dataset.image_shape
+    classes = len(dataset.labels)
+    shown = ", ".join(dataset.labels[:20]) + (", ..." if classes > 20 else "")
+    p50, p95 = metrics["latency_ms_p50"], metrics["latency_ms_p95"]
+    normalises = any(isinstance(x, LocalResponseNormalization) for x in network.layers)
+    after = " after `from keras_archs import LocalResponseNormalization`" if normalises else ""
+    tested = "test_accuracy" in metrics
+    results = {
+        "validation accuracy": f"{100 * metrics['validation_accuracy']:.2f} %",
+        "latency p50": f"{p50:.2f} ms",
+        "p95": f"{p95:.2f} ms",
+    }
+    if tested:
+        results = {
+            "test accuracy": f"{100 * metrics['test_accuracy']:.2f} %",
+            "macro F1": f"{metrics['macro_f1']:.4f}",
+            "test loss": f"{metrics['test_loss']:.4f}",
+            **results,
+        }
+    started = "".join(f"- {line}\n" for line in metrics.get("weights", ()))
+    if started:
+        started = f"\n## Weights it started from\n\n{started}"
+    options = "\n".join(
+        f"- {name}: {value}" for name, value in config.items() if value not in (None, {}, False)
+    )
+    page = _template().substitute(
+        arch=config["arch"],
+        data=dataset.name,
+        paper=info.paper,
+        height=height,
+        width=width,
+        channels=f"{channels} channel{'s' * (channels > 1)}",
+        classes=f"{classes} classes: {shown}",
+        params=f"{metrics['params']:,}",
+        trainable=f"{metrics['trainable_params']:,}",
+        macs=f"{metrics['macs']:,}",
+        train=f"{len(dataset.train):,}",
+        validation=f"{len(dataset.validation):,}",
+        test=f"{len(dataset.test):,}",
+        tested="used once, after training" if tested else "not used: this is a trial of a search",
+        recipe=recipe.name,
+        source=recipe.source,
+        epochs=metrics["epochs"],
+        seconds=f"{metrics['train_seconds']:.0f}",
+        backend=metrics["backend"],
+        keras=metrics["keras"],
+        options=options,
+        started=started,
+        names=" | ".join(results),
+        rule="---|" * len(results),
+        figures=" | ".join(results.values()),
+        path=repr(str(path)),
+        after=after,
+    )
+    write_atomic(path / "card.md", page)
+
+
+def _template() -> Template:
+    card = resources.files("applications.training") / "card.md"
+    return Template(card.read_text(encoding="utf-8"))
+
+
+def last_line(run: runs.Run, data_name: str) -> str:
+    config, metrics = run.config, run.metrics
+    multipliers = [f" {name} {config[name]:g}" for name in ("alpha", "rho") if config[name] != 1]
+    return (
+        f"{config['arch']}{''.join(multipliers)} on {data_name}: "
+        f"{100 * metrics['test_accuracy']:.1f} % test accuracy, {short_count(metrics['params'])} "
+        f"parameters, {metrics['train_seconds']:.0f} s -> {run.path}"
+    )

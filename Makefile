@@ -14,8 +14,9 @@ JAX_TESTS := tests/keras_archs/test_architectures.py tests/keras_archs/test_expe
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-# A file's tests stay together: they share what its fixtures build.
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10
+# Tests that share what is built stay together, by file or by network (tests/conftest.py). In their
+# order the long files come first and the small groups last, so that both workers end together.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder --durations=10
 
 .PHONY: install lint format stubs test test-jax test-slow notebooks demo wheel clean
 install: $(STAMP)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -54,10 +55,22 @@ def digits(tmp_path_factory):
     return path
 
 
+def pytest_itemcollected(item):
+    """Tests of one file share what its fixtures build, so that one worker runs all of them."""
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def keras_forgets():
+    """What Keras remembers of a file's networks is freed before the next file."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session(free_memory=True)
+
+
 @pytest.fixture(autouse=True)
 def seeded(request):
     """Each test that uses Keras starts from the same random state."""
-    import sys
-
     if "keras" in sys.modules:
         sys.modules["keras"].utils.set_random_seed(0)

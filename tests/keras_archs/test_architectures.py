@@ -19,8 +19,8 @@ import typing
 import keras
 import numpy as np
 import pytest
-from expected import EXPECTED
 from keras import layers
+from networks import DEEP, KINDS, title
 from running import run
 
 import keras_archs
@@ -32,12 +32,12 @@ COMMON = """input_shape classes alpha rho include_top pooling features dropout
 LONG_TO_BUILD = {  # seconds each
     *("inceptionv3", "inceptionv4", "inceptionresnetv2", "bninception", "resnet50v2"),
     *("densenet121", "densenetbc_100_12", "resnext50_32x4d", "wideresnet50_2", "resnet200v2"),
-    "resnet1202",
+    DEEP,
 }
-LONG_TO_COMPILE = {  # their training, half a minute on JAX, which their gradients compile as well
-    *("densenet40_12", "googlenet", "highway19", "simplenet_310k", "simpnet_300k"),
-}
-VGG_OF_3X3 = {"A", "B", "D", "E"}  # the columns whose layers differ in number alone
+# On backends that compile: half a minute for the gradients of these, so one of each family
+# predicts, the others learn, and what does not depend on the body is tried on a few.
+LONG_TO_COMPILE = {"densenet40_12", "googlenet", "highway19", "simplenet_310k", "simpnet_300k"}
+FEW_TO_COMPILE = ["lenet5", "alexnetonetower", "resnet20", "mobilenet"]
 ONE_A_FAMILY = [
     *("lenet5", "alexnetonetower", "nincifar", "vgg11", "googlenet", "inceptionv3", "inceptionv4"),
     *("resnet18", "resnet18v2", "resnet20", "wrn_16_4", "resnext29_8x64d", "densenet40_12"),
@@ -50,46 +50,30 @@ FLATTENING = {  # need fixed sides; the others pool globally
 }
 
 
-def title(name) -> str:
-    return next(t for titles in keras_archs.MODULES.values() for t in titles if t.lower() == name)
-
-
-def _kind(name) -> tuple:
-    """What networks share that differ in their numbers of layers and filters alone."""
-    spec = getattr(keras_archs, title(name)).spec
-    parts = {k: v for k, v in spec.bound.items() if callable(v) or isinstance(v, (str, bool))}
-    if parts.get("column") in VGG_OF_3X3:
-        del parts["column"]
-    return spec.body, spec.head, *spec.own, *sorted(map(str, parts.items()))
-
-
-def _smallest_of_each_kind() -> list[str]:
-    counts = {row.title.lower(): row.macs for row in reversed(EXPECTED)}
-    smallest = {}
-    for name in sorted(keras_archs.list_archs(), key=counts.__getitem__):
-        smallest.setdefault(_kind(name), name)
-    return sorted(smallest.values())
-
-
-KINDS = _smallest_of_each_kind()
 WITH_STEMS = [name for name in KINDS if keras_archs.info(name).stems]
 
 
 def _names(names, slow):
-    return [pytest.param(n, marks=[pytest.mark.slow] * (n in slow)) for n in names]
+    """A network's tests stay together: they share what `paper` and `small` build."""
+    marks = {n: [pytest.mark.xdist_group(n), *[pytest.mark.slow] * (n in slow)] for n in names}
+    return [pytest.param(name, marks=marks[name]) for name in names]
 
 
 _SLOW = LONG_TO_BUILD | (set(keras_archs.list_archs()) - set(ONE_A_FAMILY))
 every_kind = pytest.mark.parametrize("name", _names(KINDS, slow=_SLOW))
-every_kind_and_a_deep_one = pytest.mark.parametrize(
-    "name", _names([*KINDS, "resnet1202"], slow=_SLOW)
-)
+every_kind_and_a_deep_one = pytest.mark.parametrize("name", _names([*KINDS, DEEP], slow=_SLOW))
 _compiles_for_long = keras.backend.backend() != "tensorflow"
-_run = ONE_A_FAMILY if _compiles_for_long else KINDS
+_run, _learn, _few = KINDS, KINDS, ONE_A_FAMILY
+if _compiles_for_long:
+    _run, _few = ONE_A_FAMILY, FEW_TO_COMPILE
+    _learn = [name for name in ONE_A_FAMILY if name not in LONG_TO_COMPILE]
 every_kind_that_runs = pytest.mark.parametrize("name", _names(_run, slow=_SLOW))
+every_kind_that_learns = pytest.mark.parametrize("name", _names(_learn, slow=_SLOW))
 one_a_family = pytest.mark.parametrize("name", _names(ONE_A_FAMILY, slow=LONG_TO_BUILD))
-_trained = sorted(set(ONE_A_FAMILY) - LONG_TO_COMPILE) if _compiles_for_long else ONE_A_FAMILY
-one_a_family_trained = pytest.mark.parametrize("name", _names(_trained, slow=LONG_TO_BUILD))
+a_few = pytest.mark.parametrize("name", _names(_few, slow=LONG_TO_BUILD))
+a_few_kinds = pytest.mark.parametrize(
+    "name", _names(_few if _compiles_for_long else KINDS, slow=_SLOW)
+)
 
 
 def own_arguments(name) -> dict[str, tuple]:
@@ -495,7 +479,7 @@ def test_dropout_sets_the_rate_of_every_dropout_layer(name):
         assert rates() == PAPERS_DROPOUT[name]
 
 
-@one_a_family_trained
+@a_few
 def test_dropout_acts_in_training_alone(name):
     """Two equal images, beside others for BatchNorm, differ under dropout and nothing else."""
     model = keras_archs.build(name, **smallest(name, dropout=0.5, classifier_activation=None))
@@ -520,7 +504,7 @@ def test_predictions_are_probabilities_and_weights_finite(name):
     np.testing.assert_allclose(predictions.sum(axis=1), 1, rtol=1e-5)
 
 
-@one_a_family
+@a_few
 def test_without_activation_the_outputs_are_logits(name):
     model = small(name)
     plain = keras_archs.build(name, **smallest(name, classifier_activation=None))
@@ -577,7 +561,7 @@ def wake(model):
             variable.assign(value)
 
 
-@every_kind_that_runs
+@every_kind_that_learns
 def test_every_trainable_variable_has_a_gradient(name):
     model = small(name)
     initial = model.get_weights()
@@ -608,7 +592,7 @@ def test_in_mixed_precision_predictions_are_float32(name, mixed_precision):
         assert {weight.dtype for weight in model.weights} == {"float32"}
 
 
-@one_a_family
+@a_few
 def test_in_mixed_precision_networks_run(name, mixed_precision):
     model = keras_archs.build(name, **smallest(name))
     assert np.isfinite(run(model, images_for(model))).all()
@@ -617,7 +601,7 @@ def test_in_mixed_precision_networks_run(name, mixed_precision):
 # ------------------------------------------------------------------------------------------ weights
 
 
-@every_kind_that_runs
+@a_few_kinds
 def test_a_saved_network_loads_by_itself(name, tmp_path):
     model = small(name)
     images = images_for(model)

@@ -1,8 +1,9 @@
 """The twins of keras.applications compute what keras.applications computes.
 
 Random weights and random BatchNorm statistics are copied into a network of ours: by layer name, or
-in order where keras.applications leaves layers without names of their own. Small deliberate errors
-must show. On JAX, which compiles deep networks for minutes, two of the twins are tried.
+in order where keras.applications leaves layers without names of their own. Deeper and wider
+networks of the same layers have the same names and shapes. Small deliberate errors must show. On
+JAX, which compiles deep networks for minutes, two of the twins are tried.
 """
 
 import functools
@@ -15,6 +16,7 @@ from keras import layers
 from running import random_weight, run
 
 import keras_archs
+from keras_archs.graph import without_values
 
 TWINS = """MobileNet MobileNetV2 VGG16 VGG19 ResNet50 ResNet101 ResNet152 ResNet50V2 ResNet101V2
     ResNet152V2 DenseNet121 DenseNet169 DenseNet201 InceptionV3 InceptionResNetV2""".split()
@@ -46,17 +48,20 @@ FAST = [
     *(_case(title, ODD) for title in ("ResNet50V2", "ResNet50", "DenseNet121")),
 ]
 SLOW = [
-    _case("MobileNet", EVEN, alpha=0.5),
+    _case("MobileNet", EVEN, alpha=1.0),
     _case("MobileNetV2", EVEN, alpha=0.35),
+    _case("MobileNetV2", ODD, alpha=1.4),  # the last convolution grows
     _case("VGG16", (32, 32)),
     *(_case(title, EVEN) for title in ("ResNet50V2", "ResNet50", "DenseNet121")),
-    *(_case("MobileNet", sides, alpha=a) for a in (0.25, 0.75, 1.0) for sides in (EVEN, ODD)),
-    *(_case("MobileNetV2", s, alpha=a) for a in (0.5, 0.75, 1.0, 1.3, 1.4) for s in (EVEN, ODD)),
-    *(_case("VGG19", sides) for sides in ((32, 32), (65, 33))),
-    *(_case(t, s) for t in ("ResNet101", "ResNet152") for s in (EVEN, ODD)),
-    *(_case(t, s) for t in ("ResNet101V2", "ResNet152V2") for s in (EVEN, ODD)),
-    *(_case(t, s) for t in ("DenseNet169", "DenseNet201") for s in (EVEN, ODD)),
     *(_case(t, s) for t in ("InceptionV3", "InceptionResNetV2") for s in ((80, 80), ODD)),
+]
+# Their layers are those of the ones above, more often or of other widths.
+WIDTHS = {"MobileNet": (0.25, 0.75, 1.0), "MobileNetV2": (0.5, 0.75, 1.0, 1.3, 1.4)}
+OTHERS = [
+    *(_case(title, EVEN, alpha=alpha) for title in WIDTHS for alpha in WIDTHS[title]),
+    _case("VGG19", (32, 32)),
+    *(_case(f"ResNet{depth}{v}", EVEN) for depth in (101, 152) for v in ("", "V2")),
+    *(_case(title, EVEN) for title in ("DenseNet169", "DenseNet201")),
 ]
 
 
@@ -78,11 +83,15 @@ def pair():
     return functools.lru_cache(maxsize=4)(_pair)
 
 
+def _options(case):
+    """Arguments of both builders."""
+    options = dict(input_shape=(*case.sides, 3), classes=10, classifier_activation=None)
+    return options | {"weights": None} | dict(case.options)
+
+
 def _pair(case):
     rng = np.random.default_rng(0)
-    shape = (*case.sides, 3)
-    options = dict(input_shape=shape, classes=10, classifier_activation=None, weights=None)
-    options |= dict(case.options)
+    options = _options(case)
     twin = getattr(keras.applications, case.title)(**options)
     for layer in twin.layers:
         layer.set_weights([random_weight(rng, layer, weight) for weight in layer.weights])
@@ -91,7 +100,7 @@ def _pair(case):
         ours.set_weights(twin.get_weights())
     else:
         _copy(twin, ours)
-    images = rng.normal(size=(2, *shape)).astype("float32")
+    images = rng.normal(size=(2, *case.sides, 3)).astype("float32")
     return Pair(ours, images, run(twin, images))
 
 
@@ -111,7 +120,20 @@ def _equal(found, wanted):
 
 
 def test_every_twin_is_tried():
-    assert {case.title for case in FAST + SLOW} == set(TWINS)
+    assert {case.title for case in FAST + SLOW + OTHERS} == set(TWINS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", OTHERS, ids=str)
+def test_layers_have_the_names_and_shapes_of_the_twin_s(case):
+    with without_values():
+        twin = getattr(keras.applications, case.title)(**_options(case))
+        ours = keras_archs.build(case.title, **_options(case))
+
+    def shapes(model):
+        return {x.name: [w.shape for w in x.weights] for x in model.layers if x.weights}
+
+    assert shapes(ours) == shapes(twin)
 
 
 @pytest.mark.parametrize("case", _params(*((case,) for case in FAST + SLOW)), ids=str)

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 import keras
 import pytest
 from keras import layers
+from networks import DEEP, KINDS, kind
 
 import applications
 import keras_archs
@@ -31,13 +32,13 @@ def draw(tmp_path):
     return drawn
 
 
-# One of each family here; all others when there is time.
+# One of each family.
 TYPICAL = [
     *("lenet5", "alexnet", "vgg16c", "googlenet", "inceptionresnetv2", "resnet152", "resnet50v2"),
     *("resnext50_32x4d", "densenet121", "mobilenet", "mobilenetv2", "squeezenet", "allcnn_c"),
     *("nin", "simpnet", "highway19", "fitnet19", "inceptionv4", "wrn_16_4", "simplenet"),
 ]
-OTHERS = [name for name in keras_archs.list_archs() if name not in TYPICAL]
+OTHERS = [name for name in KINDS if kind(name) not in map(kind, TYPICAL)]
 
 
 def check_drawing(draw, name):
@@ -58,8 +59,8 @@ def test_a_drawing_shows_every_stage_and_the_totals(draw, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OTHERS)
-def test_the_other_architectures_are_drawn_as_well(draw, name):
+@pytest.mark.parametrize("name", [*OTHERS, DEEP])
+def test_the_other_kinds_and_a_deep_network_are_drawn_as_well(draw, name):
     check_drawing(draw, name)
 
 

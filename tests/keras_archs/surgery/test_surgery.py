@@ -1,8 +1,7 @@
 """Surgery that keeps what a network computes, or says by how much it does not.
 
-Every registered architecture is tried at an eighth of its width and its smallest input, with random
-weights and BatchNorm statistics; ResNet1202, which takes minutes, is left out. On JAX, which
-compiles deep networks for minutes, two of them are.
+A network of each kind is tried at an eighth of its width and its smallest input, with random
+weights and BatchNorm statistics. On JAX, which compiles deep networks for minutes, two of them are.
 """
 
 from typing import NamedTuple
@@ -11,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from networks import KINDS
 from running import randomize, run
 
 import keras_archs
@@ -27,7 +27,6 @@ OPTIONS = {  # that give a network more to fold, or more classifiers
 FAST = """allcnn_c fitnet19 lenet5 mobilenet mobilenetv2 nincifar resnet20 simplenet_310k
     simpnet_300k squeezenet vgg11 wrn_16_4""".split()
 ON_JAX = ["lenet5", "mobilenet"]
-TOO_DEEP = {"resnet1202", "resnet1202v2"}
 
 
 class Case(NamedTuple):
@@ -37,9 +36,7 @@ class Case(NamedTuple):
 
 
 def _cases():
-    names = [name for name in keras_archs.list_archs() if name not in TOO_DEEP]
-    if keras.backend.backend() == "jax":
-        names = ON_JAX
+    names = ON_JAX if keras.backend.backend() == "jax" else KINDS
     slow = {name: [pytest.mark.slow] * (name not in FAST) for name in names}
     return [pytest.param(name, marks=slow[name], id=name) for name in names]
 

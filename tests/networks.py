@@ -1,0 +1,32 @@
+"""Which networks stand for all: the smallest of each kind."""
+
+from expected import EXPECTED
+
+import keras_archs
+
+_VGG_OF_3X3 = {"A", "B", "D", "E"}  # columns whose layers differ in number alone
+
+
+def title(name: str) -> str:
+    return next(t for titles in keras_archs.MODULES.values() for t in titles if t.lower() == name)
+
+
+def kind(name: str) -> tuple:
+    """What networks share that differ in their numbers of layers and filters alone."""
+    spec = getattr(keras_archs, title(name)).spec
+    parts = {k: v for k, v in spec.bound.items() if callable(v) or isinstance(v, (str, bool))}
+    if parts.get("column") in _VGG_OF_3X3:
+        del parts["column"]
+    return spec.body, spec.head, *spec.own, *sorted(map(str, parts.items()))
+
+
+def _smallest_of_each_kind() -> list[str]:
+    counts = {row.title.lower(): row.macs for row in reversed(EXPECTED)}
+    smallest = {}
+    for name in sorted(keras_archs.list_archs(), key=counts.__getitem__):
+        smallest.setdefault(kind(name), name)
+    return sorted(smallest.values())
+
+
+KINDS = _smallest_of_each_kind()
+DEEP = "resnet1202"  # for what recursion or a thousand names could break

@@ -13,8 +13,8 @@ is imported when the function is first used.
 from keras_archs import lazy
 
 _SUBMODULES = (
-    *("data", "recipes", "files", "console", "runs", "evaluation", "logs", "training"),
-    *("comparison", "searching", "cli"),
+    *("data", "recipes", "files", "console", "options", "runs", "evaluation", "logs"),
+    *("training", "comparison", "searching", "cli"),
 )
 _EXPORTS = {
     "Run": "runs",

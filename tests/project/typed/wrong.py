@@ -77,6 +77,7 @@ tuning.serach()  # serach
 
 applications.train("lenet5", epoch=3)  # epoch
 applications.train("lenet5", epochs="three")  # three
+applications.train("lenet5", resize="cut")  # cut
 applications.train()  # arch
 applications.trian("lenet5")  # trian
 applications.load("runs/a").metrix  # metrix
@@ -85,9 +86,11 @@ applications.Run("runs/a").lables  # lables
 applications.evaluate("runs/a", batch="all")  # batch
 applications.predict("runs/a", ["one.png"], top="3")  # top
 applications.explain("runs/a", "one.png").mop  # mop
+applications.compare(archs="lenet5,nin", epoch=3)  # epoch
 applications.compare(archs=5)  # archs
 applications.compare(seeds="0,1")  # seeds
 applications.search(trails=3)  # trails
+applications.search(algorithm="bayes")  # bayes
 applications.bench("lenet5", second=1)  # second
 applications.plot_architecture("vgg16")  # path
 applications.lint("vgg16")[0].principel  # principel

@@ -118,7 +118,9 @@ class Run:
                 "`run` must be finished (`train --resume` with the same options finishes it). "
                 f"Received: run={path}"
             )
-        self.config: dict[str, Any] = read_config(self.path / "config.yaml")
+        recorded = read_config(self.path / "config.yaml")
+        missing = {name: default_of(name) for name in OPTIONS if name not in recorded}
+        self.config: dict[str, Any] = {**recorded, **missing}
         self.labels: tuple[str, ...] = tuple(self._json("labels.json"))
         self.metrics: dict[str, Any] = self._json("metrics.json")
 

@@ -1,0 +1,91 @@
+"""Folders of the first version 0.1.0 are read and resumed, and options they lack have defaults.
+
+tests/fixtures/before holds a finished run, a run interrupted by Ctrl-C and a search interrupted by
+Ctrl-C, all of LeNet-5 on the digits, without their event files.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+import applications
+import tuning
+from applications.options import OPTIONS
+
+BEFORE = Path(__file__).parents[1] / "fixtures" / "before"
+ADDED_LATER = ("adapt", "freeze_until", "weight_decay", "shift")  # in an imagined older version
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    shutil.copytree(BEFORE, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def forget(file, names):
+    """Take options out of a folder's record, as a version that did not have them left it."""
+    if file.suffix == ".yaml":
+        config = yaml.safe_load(file.read_text())
+        file.write_text(yaml.safe_dump({k: v for k, v in config.items() if k not in names}))
+    else:
+        state = json.loads(file.read_text())
+        state["options"] = {k: v for k, v in state["options"].items() if k not in names}
+        file.write_text(json.dumps(state))
+
+
+@pytest.mark.parametrize("forgotten", [(), ADDED_LATER])
+def test_a_finished_run_is_evaluated_compared_and_left_alone(here, forgotten):
+    forget(here / "finished" / "config.yaml", forgotten)
+    run = applications.load("finished")
+    assert set(run.config) == set(OPTIONS)
+    assert applications.evaluate(run)["test_accuracy"] == run.metrics["test_accuracy"]
+    table = applications.compare(["finished"], run_dir=".")
+    assert list(table["test_accuracy"]) == [run.metrics["test_accuracy"]]
+    before = (here / "finished" / "metrics.json").read_bytes()
+    given = {**run.config, "run_dir": "finished", "resume": True, "verbose": 0}
+    applications.train(**given)
+    assert (here / "finished" / "metrics.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("forgotten", [(), ADDED_LATER])
+def test_an_interrupted_run_is_finished(here, forgotten):
+    config = yaml.safe_load((here / "cut" / "config.yaml").read_text())
+    forget(here / "cut" / "config.yaml", forgotten)
+    run = applications.train(**config, run_dir="cut", resume=True, verbose=0)
+    assert list(run.history["epoch"]) == list(range(1, config["epochs"] + 1))
+    assert {name: run.config[name] for name in config} == config
+
+
+def test_an_option_that_differs_from_its_default_is_an_error_that_names_it(here):
+    config = yaml.safe_load((here / "cut" / "config.yaml").read_text())
+    forget(here / "cut" / "config.yaml", ADDED_LATER)
+    message = "`shift` must be as in the run that is resumed, None. Received: shift=0.1"
+    with pytest.raises(ValueError, match=message):
+        applications.train(**{**config, "shift": 0.1}, run_dir="cut", resume=True, verbose=0)
+
+
+@pytest.mark.parametrize("forgotten", [(), ("adapt", "freeze_until", "retries", "objectives")])
+def test_an_interrupted_search_is_finished(here, forgotten):
+    done = pd.read_csv("search/trials.csv")
+    forget(here / "search" / "search.json", forgotten)
+    result = applications.search(
+        "lenet5",
+        algorithm="random",
+        trials=3,
+        tune=("learning_rate",),
+        budget=tuning.Budget(macs=60_000),
+        **{"size": 16, "epochs": 1, "batch_size": 256, "seed": 3},
+        run_dir="search",
+        resume=True,
+        verbose=0,
+    )
+    assert list(result.trials["status"]) == ["completed"] * 3
+    first = result.trials.iloc[0]
+    assert first["validation_accuracy"] == done["validation_accuracy"][0]
+    assert first["attempts"] == 1
+    assert result.best is not None and "test_accuracy" in result.best.metrics

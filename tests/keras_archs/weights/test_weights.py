@@ -343,12 +343,12 @@ def test_of_one_channel_the_means_count():
 
 def test_a_run_reads_what_the_weights_were_trained_on(cached):
     """uint8 0..255, red first, whatever the weights want: here blue first."""
-    from applications.training import training
+    from applications.training import building
 
     model = keras_archs.VGG11((32, 32, 3), 3, alpha=1 / 16, stem="small")
     wanted = keras_archs.VGG11((32, 32, 3), 3, alpha=1 / 16, stem="small")
     wanted.set_weights(model.get_weights())
-    mean, variance = training._statistics_of(CAFFE, model)
+    mean, variance = building._statistics_of(CAFFE, model)
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
     normal = (images / 255 - mean) / np.sqrt(variance)
     ours, theirs = run(model, normal.astype(np.float32)), run(wanted, CAFFE(images))

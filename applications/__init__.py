@@ -13,7 +13,7 @@ is imported when the function is first used.
 from keras_archs import lazy
 
 _SUBMODULES = (
-    *("data", "recipes", "files", "console", "options", "runs", "evaluation", "logs"),
+    *("data", "recipes", "files", "console", "children", "options", "runs", "evaluation", "logs"),
     *("training", "comparison", "searching", "cli"),
 )
 _EXPORTS = {

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import pandas
 
 import tuning
+from applications import children as children
 from applications import cli as cli
 from applications import comparison as comparison
 from applications import console as console

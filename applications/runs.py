@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import secrets
+import zipfile
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -199,7 +200,6 @@ def load_network(file: str | os.PathLike[str]) -> "keras.Model":
     Raises:
         ValueError: the file holds no model that Keras can read.
     """
-    import zipfile
 
     import keras
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate, groupby
 from typing import TYPE_CHECKING, Any
 
+import keras_archs
+
 if TYPE_CHECKING:
     import keras
 
@@ -128,19 +130,14 @@ class _Chain:
 
 def _calls(model) -> list:
     """The calls of a model without branches, nested ones in place."""
-    from keras_archs.cost import profiling as cost
-    from keras_archs.graph import graph_of
-
-    graph = graph_of(model)
+    graph = keras_archs.graph.graph_of(model)
     if graph is None:
         raise ValueError(
             "`model` must be a functional keras.Model or a built Sequential. "
             f"Received: {type(model).__name__} {getattr(model, 'name', model)!r}"
         )
     shapes = [[side or _ANY_SIDE for side in tensor.shape[1:]] for tensor in graph.inputs]
-    with cost.without_values():
-        inputs = cost._inputs(graph, shapes[0] if len(shapes) == 1 else shapes)
-        runs, _ = cost._runs(graph, inputs)
+    runs = keras_archs.cost.runs_of(graph, shapes[0] if len(shapes) == 1 else shapes)
     for run in runs:
         if len(run.inputs) > 1:
             raise ValueError(

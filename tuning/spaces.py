@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
+import keras_archs
 from keras_archs.checks import is_count
+from keras_archs.registry import check_arch
 from tuning.budget import Budget, Cost, Skeleton, fitted, scaled
 from tuning.principles import PRINCIPLES, chosen
 
@@ -469,8 +471,6 @@ class ArchSpace:
             ValueError: the image or the budget is too small for any network; the message names the
                 smallest.
         """
-        import keras_archs
-
         shape = keras_archs.info(self.arch).input_shape if input_shape is None else input_shape
         _check(shape, 1 if classes is None else classes, budget)
         rhos = self._rhos(tuple(shape))
@@ -484,8 +484,6 @@ class ArchSpace:
         return {**self.own, "alpha": alpha, "rho": rho, "dropout": dropped}
 
     def _rhos(self, shape) -> list[float]:
-        import keras_archs
-
         smallest = keras_archs.info(self.arch).min_size_for(**self.own)
         rhos = [rho for rho in _RHOS if min(_whole(side * rho) for side in shape[:2]) >= smallest]
         if not rhos:
@@ -500,8 +498,6 @@ class ArchSpace:
         if not self.own:
             return True
         if "scales" not in self._found:
-            import keras_archs
-
             try:
                 keras_archs.profile(self.arch, alpha=0.5, **self.own)
                 self._found["scales"] = True
@@ -512,8 +508,6 @@ class ArchSpace:
     def _cost(self, alpha, rho, shape, classes) -> Cost:
         key = alpha, rho, shape, classes
         if key not in self._found:
-            import keras_archs
-
             arguments = {"input_shape": shape, "classes": classes, **self.own}
             profile = keras_archs.profile(self.arch, alpha=alpha, rho=rho, **arguments)
             self._found[key] = Cost(profile.params, profile.macs)
@@ -556,6 +550,4 @@ def arch_space(arch: str, **own: Any) -> ArchSpace:
     Raises:
         ValueError: the name is unknown.
     """
-    from keras_archs.registry import check_arch
-
     return ArchSpace(check_arch(arch).lower(), own)

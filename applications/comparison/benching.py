@@ -8,17 +8,23 @@ in JSON and answers with a line for each measurement. Everything that is compare
 import functools
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import applications
 import keras_archs
+from applications import children
+from applications.data.sources import open_source
+from applications.files import write_atomic
+from applications.runs import load
+from keras_archs import runtimes as fast
 from keras_archs.checks import check_alpha, check_rho, nearest
 from keras_archs.registry import check_arch
 from keras_archs.runtimes import INT8, check_names, processors
+from tuning.budget import Budget, Skeleton, fitted
 
 if TYPE_CHECKING:
     import keras
@@ -85,8 +91,6 @@ def bench(
         ValueError: an argument is out of range, or a runtime is not installed.
     """
     import pandas as pd
-
-    from applications.files import write_atomic
 
     networks = _networks(model, preset, alpha, rho, size, args)
     runtimes = None if runtimes is None else list(runtimes)
@@ -174,18 +178,13 @@ def _networks(model, preset, alpha, rho, size, args) -> list[dict[str, Any]]:
             "`model` must be an architecture or a run folder."
             f"{nearest(str(model), keras_archs.list_archs())} Received: model={str(model)!r}"
         )
-    from applications.runs import load
-
     return [{"name": Path(str(model)).name, "run": str(load(str(model)).path)}]
 
 
 def kernel_sizes() -> dict[int, list[str]]:
     """The rows of SimpNet with kernels of each size and as many parameters as with 3 x 3."""
-    from keras_archs.families.simpnet import SIMPNET_5M
-    from tuning.budget import Budget, Skeleton, fitted
-
     widths, pools, areas, side = [], [], [], 32
-    for filters, repeat, pool, _ in SIMPNET_5M:
+    for filters, repeat, pool, _ in keras_archs.families.simpnet.SIMPNET_5M:
         for at in range(1, repeat + 1):
             widths.append(filters)
             areas.append(side * side)
@@ -242,45 +241,33 @@ def _print(table: "pd.DataFrame") -> None:
 
 
 def _answers(job: Mapping[str, Any], threads: int) -> Iterator[dict[str, Any]]:
-    """The rows that a process with so many threads measures."""
+    """The rows that a process with this many threads measures."""
     counted = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     environment = os.environ | dict.fromkeys(counted, str(threads))
-    command = [sys.executable, "-P", "-m", "applications.comparison.benching", json.dumps(job)]
-    with (
-        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as notes,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=notes, text=True, env=environment
-        ) as process,
-    ):
-        try:
-            for line in process.stdout or ():
-                answer = json.loads(line)
-                if "error" in answer:
-                    raise ValueError(answer["error"])
-                if "doing" in answer:
-                    print(answer["doing"], file=sys.stderr, flush=True)
-                else:
-                    yield answer
-        except BaseException:
-            process.kill()
-            raise
-        if process.wait():
-            notes.seek(0)
-            raise RuntimeError(f"measuring failed:\n{notes.read()[-4000:]}")
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as notes:
+        module, text = "applications.comparison.benching", json.dumps(job)
+        with children.start(module, text, errors=notes, environment=environment) as process:
+            try:
+                for answer in children.answers(process.stdout or ()):
+                    if "error" in answer:
+                        raise ValueError(answer["error"])
+                    if "doing" in answer:
+                        print(answer["doing"], file=sys.stderr, flush=True)
+                    else:
+                        yield answer
+            except BaseException:
+                process.kill()
+                raise
+            if process.wait():
+                notes.seek(0)
+                raise RuntimeError(f"measuring failed:\n{notes.read()[-4000:]}")
 
 
 def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)  # what libraries print goes where errors go
+    answer = children.answering()
     job = json.loads(sys.argv[1])
-
-    def answer(**what: Any) -> None:
-        answers.write(json.dumps(what) + "\n")
-
-    from applications.training.training import set_threads
-
     try:
-        set_threads(job["threads"])
+        applications.training.training.set_threads(job["threads"])
         for network in job["networks"]:
             for row in measure(network, job, lambda text: answer(doing=text)):
                 answer(**row)
@@ -294,12 +281,10 @@ def measure(
     """The rows of one network, with the peak in GFLOP/s for a share of it."""
     import numpy as np
 
-    from keras_archs.runtimes import Converted, compiled, interleaved, runtime
-
     model, representative = _built(network, with_images="int8" in job["precision"])
-    converted = Converted(model, representative)
+    converted = fast.Converted(model, representative)
     profile = keras_archs.profile(model)
-    plain, product = compiled(model), matrix_product()
+    plain, product = fast.compiled(model), matrix_product()
     for batch in job["batch"]:
         tell(f"{network['name']}, batch {batch}, threads {job['threads'] or processors()}")
         images = _random(model, batch)
@@ -309,7 +294,7 @@ def measure(
             if name in BASELINES:
                 call = plain if name == "function" else _keras_predict(model)
             else:
-                call = predictors[name, precision] = runtime(
+                call = predictors[name, precision] = fast.runtime(
                     converted,
                     name,
                     precision=precision,
@@ -317,7 +302,7 @@ def measure(
                     threads=job["threads"],
                 )
             calls[name, precision] = functools.partial(call, images)
-        times = interleaved({**calls, "peak": product}, seconds=job["seconds"])
+        times = fast.interleaved({**calls, "peak": product}, seconds=job["seconds"])
         peak = PRODUCT_FLOPS / min(times.pop("peak")) / 1e9
         for (name, precision), found in times.items():
             predictor = predictors.get((name, precision))
@@ -350,18 +335,16 @@ def matrix_product() -> Callable[[], object]:
 
 def _wanted(job: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The runtimes with their precisions, those that are asked for or all that there are."""
-    from keras_archs.runtimes import available, check_runtime
-
     wanted = []
     for precision in job["precision"]:
         if job["runtimes"] is None:
-            names = available(precision, job["threads"])
+            names = fast.available(precision, job["threads"])
             names = names if precision == "int8" else [*BASELINES, *names]
         else:
             names = [n for n in job["runtimes"] if precision == "fp32" or n in _INT8]
         for name in names:
             if name not in (*BASELINES, "auto"):
-                check_runtime(name, precision, job["threads"])
+                fast.check_runtime(name, precision, job["threads"])
             wanted.append((name, precision))
     return wanted
 
@@ -371,8 +354,6 @@ def _built(
 ) -> "tuple[keras.Model, np.ndarray | None]":
     """The model, and the images that set its ranges of int8 if they are needed."""
     if "run" in network:
-        from applications.runs import load
-
         run = load(network["run"])
         return run.model, _training_images(run) if with_images else None
     shape = keras_archs.info(network["arch"]).input_shape
@@ -387,8 +368,6 @@ def _built(
 
 def _training_images(run) -> "np.ndarray":
     import numpy as np
-
-    from applications.data.sources import open_source
 
     source = open_source(run.config["data"], seed=run.config["seed"])
     *size, channels = run.model.input_shape[1:]

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import keras_archs
+import tuning
 from applications.comparison.comparing import Entry, parse_archs
 from applications.comparison.drawing import plot_architecture
 from applications.files import write_atomic
+from applications.runs import load, load_network
 from keras_archs import Profile
 from keras_archs.checks import nearest
 from keras_archs.cost.profiling import Comparison
@@ -137,9 +139,7 @@ def lint(
         ValueError, TypeError: there is no such network, it is no chain of layers (the layer where
             paths meet is named), or an argument is wrong.
     """
-    from tuning.principles import lint
-
-    return lint(_network(model, alpha, args))
+    return tuning.lint(_network(model, alpha, args))
 
 
 def _network(
@@ -154,12 +154,8 @@ def _network(
             f"Received: model={str(model)!r}"
         )
     if path.is_dir():
-        from applications.runs import load
-
         return load(path).model
     if path.suffix == ".keras" and path.is_file():
-        from applications.runs import load_network
-
         return load_network(path)
     raise ValueError(
         "`model` must be an architecture, a run folder or a .keras file."

@@ -7,13 +7,14 @@ import queue
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from applications import children
 
 _SECONDS_TO_END = 10
 
@@ -131,15 +132,12 @@ class _Process:
         if gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = gpu
         self._errors: IO[bytes] = tempfile.TemporaryFile()
-        command = [sys.executable, "-P", "-m", "applications.searching.worker"]
-        if cores:
-            command.append(",".join(map(str, cores)))
-        self._process = subprocess.Popen(
-            command,
+        self._process = children.start(
+            "applications.searching.worker",
+            *([",".join(map(str, cores))] if cores else ()),
+            errors=self._errors,
+            environment=environment,
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=environment,
             start_new_session=True,  # Ctrl-C is for the parent
         )
         self._in: Any = self._process.stdin
@@ -147,9 +145,8 @@ class _Process:
         threading.Thread(target=self._listen, args=(said,), daemon=True).start()
 
     def _listen(self, said: queue.Queue) -> None:
-        for line in self._out:
-            with contextlib.suppress(ValueError):
-                said.put((self, json.loads(line)))
+        for answer in children.answers(self._out):
+            said.put((self, answer))
         self._out.close()
         said.put((self, {"ended": self._process.wait()}))
 

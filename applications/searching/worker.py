@@ -15,19 +15,16 @@ import threading
 from typing import Any
 
 import applications
+from applications import children
 from applications.options import Options
 
 
 def main() -> None:
     if len(sys.argv) > 1:
         os.sched_setaffinity(0, {int(core) for core in sys.argv[1].split(",")})
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)  # what libraries print goes where errors go
+    answer = children.answering()
     jobs: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
-
-    def answer(**what: Any) -> None:
-        answers.write(json.dumps(what) + "\n")
 
     training = applications.training.training
     answer(ready=True)

@@ -327,6 +327,17 @@ def _profile(model: keras.Model, batch_size: int, input_shape) -> Profile:
     )
 
 
+def runs_of(graph: Graph, input_shape) -> list[_Run]:
+    """The calls of a graph in the order in which Keras runs them, those of nested models in place.
+
+    Args:
+        input_shape: as `profile` takes it.
+    """
+    with without_values():
+        runs, _ = _runs(graph, _inputs(graph, input_shape))
+    return runs
+
+
 def _inputs(graph: Graph, input_shape) -> list[_Tensor]:
     own = [tensor.shape[1:] for tensor in graph.inputs]
     if input_shape is None:

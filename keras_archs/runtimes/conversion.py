@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import keras_archs
+
 if TYPE_CHECKING:
     import keras
 
@@ -80,11 +82,8 @@ class Converted:
         """The folded copy: float32 in, a list of outputs or the only one out."""
         import keras
 
-        from keras_archs.graph import deep_graphs
-        from keras_archs.surgery.folding import fold_batch_norm
-
-        folded = fold_batch_norm(self.model)
-        with deep_graphs():
+        folded = keras_archs.fold_batch_norm(self.model)
+        with keras_archs.graph.deep_graphs():
             if folded.inputs[0].dtype != "float32":
                 # The quantisers know no integer input.
                 images = keras.Input(self.shape, dtype="float32", name=folded.inputs[0].name)

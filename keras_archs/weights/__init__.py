@@ -18,6 +18,8 @@ from typing import Any
 
 import keras
 
+from keras_archs.registry import builder
+from keras_archs.surgery.growth import shrink
 from keras_archs.weights import caffe, keras_applications, keras_files, timm
 from keras_archs.weights.catalog import KnownWeights, Preprocessing, known_weights
 from keras_archs.weights.fitting import (
@@ -171,9 +173,6 @@ def _shrunk_to_fit(
     model: keras.Model, stored: Stored, source: Any, arch: str, built: Mapping, alpha: float
 ) -> LoadReport:
     """The stored weights in a network of their own width, shrunk to the model's."""
-    from keras_archs.registry import builder
-    from keras_archs.surgery.growth import shrink
-
     wide = builder(arch)(**{**built, "alpha": alpha})
     report = fit(wide, stored, source, adapt=True)
     own = {name: value for name, value in built.items() if name in builder(arch).spec.own}

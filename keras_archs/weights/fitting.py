@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_archs.graph import calls
+from keras_archs.surgery.adapting import channels_adapted
 from keras_archs.weights.catalog import Preprocessing
 
 logger = logging.getLogger(__name__)
@@ -159,8 +160,6 @@ def _other_channels(there: list[tuple], wanted: list[tuple]) -> bool:
 
 
 def _with_channels(found: Sequence[np.ndarray], channels: int) -> Sequence[np.ndarray]:
-    from keras_archs.surgery.adapting import channels_adapted
-
     return [channels_adapted(found[0], channels), *found[1:]]
 
 

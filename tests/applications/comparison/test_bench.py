@@ -109,7 +109,7 @@ def test_the_command_hands_its_options_on(monkeypatch):
     assert cli(*line, "--runtimes", "auto,predict", "--size", "32x40").exit_code == 0
     assert given == {
         **dict(model="lenet5", preset=None, batch=(1, 8), threads=(1, 2), seconds=2.0, csv=None),
-        **dict(runtimes=("auto", "predict"), precision=("fp32", "int8"), size=(32, 40)),
+        **dict(runtimes=("auto", "predict"), precision=("fp32", "int8"), size=[32, 40]),
         **dict(alpha=1.0, rho=1.0, args=None),
     }
 

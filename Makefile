@@ -8,9 +8,9 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
 BIN := .venv/bin
 STAMP := .venv/installed
 
-# Test files of keras_archs/: they pass on every backend.
-JAX_TESTS := tests/keras_archs/test_architectures.py tests/keras_archs/test_expected.py \
-	tests/keras_archs/test_parity.py tests/keras_archs/cost/test_cost.py tests/keras_archs/cost/test_cost_tables.py
+# What may depend on the backend of keras_archs/; exact counts of every architecture do not.
+JAX_TESTS := tests/keras_archs/test_architectures.py tests/keras_archs/test_parity.py \
+	tests/keras_archs/cost/test_cost.py
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 

@@ -63,10 +63,10 @@ def pytest_itemcollected(item):
 
 @pytest.fixture(scope="module", autouse=True)
 def keras_forgets():
-    """What Keras remembers of a file's networks is freed before the next file."""
+    """What Keras remembers of a file's networks is left to Python before the next file."""
     yield
     if "keras" in sys.modules:
-        sys.modules["keras"].utils.clear_session(free_memory=True)
+        sys.modules["keras"].utils.clear_session(free_memory=False)  # else seconds a file
 
 
 @pytest.fixture(autouse=True)

@@ -59,18 +59,26 @@ def _names(names, slow):
     return [pytest.param(name, marks=marks[name]) for name in names]
 
 
-_SLOW = LONG_TO_BUILD | (set(keras_archs.list_archs()) - set(ONE_A_FAMILY))
+# On TensorFlow the fast tests take these; on other backends, whose slow tests nobody waits for,
+# one of each family.
+QUICK = [
+    *("lenet5", "alexnetonetower", "nincifar", "vgg11", "resnet20", "densenet40_12"),
+    *("mobilenet", "squeezenet", "simpnet_300k"),
+]
+_compiles_for_long = keras.backend.backend() != "tensorflow"
+_fast = set(ONE_A_FAMILY) - LONG_TO_BUILD if _compiles_for_long else set(QUICK)
+_SLOW = set(keras_archs.list_archs()) - _fast
+
 every_kind = pytest.mark.parametrize("name", _names(KINDS, slow=_SLOW))
 every_kind_and_a_deep_one = pytest.mark.parametrize("name", _names([*KINDS, DEEP], slow=_SLOW))
-_compiles_for_long = keras.backend.backend() != "tensorflow"
 _run, _learn, _few = KINDS, KINDS, ONE_A_FAMILY
 if _compiles_for_long:
     _run, _few = ONE_A_FAMILY, FEW_TO_COMPILE
     _learn = [name for name in ONE_A_FAMILY if name not in LONG_TO_COMPILE]
 every_kind_that_runs = pytest.mark.parametrize("name", _names(_run, slow=_SLOW))
 every_kind_that_learns = pytest.mark.parametrize("name", _names(_learn, slow=_SLOW))
-one_a_family = pytest.mark.parametrize("name", _names(ONE_A_FAMILY, slow=LONG_TO_BUILD))
-a_few = pytest.mark.parametrize("name", _names(_few, slow=LONG_TO_BUILD))
+one_a_family = pytest.mark.parametrize("name", _names(ONE_A_FAMILY, slow=_SLOW))
+a_few = pytest.mark.parametrize("name", _names(_few, slow=_SLOW))
 a_few_kinds = pytest.mark.parametrize(
     "name", _names(_few if _compiles_for_long else KINDS, slow=_SLOW)
 )
@@ -257,7 +265,7 @@ def test_sides_may_be_none_where_the_head_pools(name):
 
 @pytest.mark.skipif(_compiles_for_long, reason="compiles each network twice")
 @pytest.mark.parametrize(
-    "name", _names([n for n in ONE_A_FAMILY if n not in FLATTENING], slow=LONG_TO_BUILD)
+    "name", _names([n for n in ONE_A_FAMILY if n not in FLATTENING], slow=_SLOW)
 )
 def test_one_network_takes_images_of_several_sizes(name):
     side = smallest(name)["input_shape"][0]

@@ -42,17 +42,17 @@ def _case(title, sides, **options):
 FAST = [
     _case("MobileNet", ODD, alpha=0.5),
     _case("MobileNetV2", EVEN, alpha=0.25),  # has one more shortcut
-    _case("MobileNetV2", ODD, alpha=0.35),
-    _case("MobileNetV2", ODD, alpha=0.35, input_shape=(None, None, 3), include_top=False),
     _case("VGG16", (65, 33)),  # the dense layers grow with the image
-    *(_case(title, ODD) for title in ("ResNet50V2", "ResNet50", "DenseNet121")),
+    _case("ResNet50", ODD),
 ]
 SLOW = [
     _case("MobileNet", EVEN, alpha=1.0),
-    _case("MobileNetV2", EVEN, alpha=0.35),
+    *(_case("MobileNetV2", sides, alpha=0.35) for sides in (EVEN, ODD)),
+    _case("MobileNetV2", ODD, alpha=0.35, input_shape=(None, None, 3), include_top=False),
     _case("MobileNetV2", ODD, alpha=1.4),  # the last convolution grows
     _case("VGG16", (32, 32)),
-    *(_case(title, EVEN) for title in ("ResNet50V2", "ResNet50", "DenseNet121")),
+    _case("ResNet50", EVEN),
+    *(_case(title, sides) for title in ("ResNet50V2", "DenseNet121") for sides in (EVEN, ODD)),
     *(_case(t, s) for t in ("InceptionV3", "InceptionResNetV2") for s in ((80, 80), ODD)),
 ]
 # Their layers are those of the ones above, more often or of other widths.

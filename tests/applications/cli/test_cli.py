@@ -336,6 +336,7 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     assert done.stderr == b""
 
 
+@pytest.mark.slow
 def test_the_import_of_the_backend_is_silent():
     env = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     done = subprocess.run([*COMMAND, "summary", "lenet5"], env=env, capture_output=True)

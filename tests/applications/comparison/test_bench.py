@@ -41,6 +41,7 @@ def measured(monkeypatch):
 # ------------------------------------------------------------------------------- what is measured
 
 
+@pytest.mark.slow
 def test_each_runtime_and_both_baselines_are_measured_at_each_batch_size():
     told = []
     job = {**JOB, "runtimes": None if len(available()) < 3 else ["predict", "function", "litert"]}

@@ -38,6 +38,10 @@ TYPICAL = [
     *("resnext50_32x4d", "densenet121", "mobilenet", "mobilenetv2", "squeezenet", "allcnn_c"),
     *("nin", "simpnet", "highway19", "fitnet19", "inceptionv4", "wrn_16_4", "simplenet"),
 ]
+DEEPER = {
+    *("googlenet", "inceptionv4", "inceptionresnetv2", "resnet50v2", "densenet121", "wrn_16_4"),
+    *("resnext50_32x4d", "alexnet", "mobilenetv2", "simplenet", "nin"),
+}
 OTHERS = [name for name in KINDS if kind(name) not in map(kind, TYPICAL)]
 
 
@@ -53,7 +57,9 @@ def check_drawing(draw, name):
     return shown
 
 
-@pytest.mark.parametrize("name", TYPICAL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in DEEPER)) for n in TYPICAL]
+)
 def test_a_drawing_shows_every_stage_and_the_totals(draw, name):
     check_drawing(draw, name)
 

@@ -248,7 +248,7 @@ def write_run(folder, model, labels):
     return folder
 
 
-@pytest.fixture(scope="module", params=["average", "max"])
+@pytest.fixture(scope="module", params=["average", pytest.param("max", marks=pytest.mark.slow)])
 def trained(request, tmp_path_factory):
     """A run that has learnt the shapes, with global average or global max pooling."""
     keras.utils.set_random_seed(0)

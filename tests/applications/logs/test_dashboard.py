@@ -108,6 +108,7 @@ def read_scalars(address, run, tag):
     return []
 
 
+@pytest.mark.slow
 def test_the_server_reads_each_step_once(runs):
     folder, accuracies = runs
     with served(folder) as address:

@@ -347,6 +347,7 @@ def test_what_cannot_be_logged_is_an_error(tmp_path, options, message):
 
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="needs JAX")
+@pytest.mark.slow
 def test_with_another_backend_tensorflow_is_never_imported(tmp_path):
     code = f"""
 import sys, keras, numpy as np

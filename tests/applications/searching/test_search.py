@@ -213,6 +213,7 @@ def test_what_needs_a_model_or_a_test_says_that_a_trial_has_none(searched, line,
     assert result.stderr.startswith("error: `run` must") and part in result.stderr
 
 
+@pytest.mark.slow
 def test_a_finished_search_is_left_alone(found):
     folder, first = found
     before = all_files(folder)

@@ -119,6 +119,7 @@ def all_equal(ours, theirs):
 BODY = ("conv1", "conv1_bn")
 
 
+@pytest.mark.slow
 def test_after_the_first_part_all_layers_learn_at_a_lower_rate(tuned):
     _, _, pretrained, run = tuned
     assert not all_equal(weights_of(run, *BODY), weights_of(pretrained, *BODY))
@@ -142,7 +143,7 @@ def test_pixels_are_what_the_weights_were_trained_on(tuned):
     np.testing.assert_allclose(ours.variance, theirs.variance, rtol=1e-5)
 
 
-@pytest.mark.parametrize("stop", [1, 2])
+@pytest.mark.parametrize("stop", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_interrupted_fine_tuning_goes_on_as_if_it_had_not_been(stop, tuned):
     """At the end of the first part, when the body is as it was, and within the second."""
     here, options, pretrained, whole = tuned

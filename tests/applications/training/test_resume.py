@@ -89,7 +89,10 @@ def fail(*args, **kwargs):
 
 @pytest.mark.parametrize(
     ("owner", "step", "saved"),
-    [(callbacks.Journal, "on_epoch_end", False), (training, "write_results", True)],
+    [
+        pytest.param(callbacks.Journal, "on_epoch_end", False, marks=pytest.mark.slow),
+        (training, "write_results", True),
+    ],
     ids=["in the first epoch", "between training and test"],
 )
 def test_an_interruption_at_either_end_loses_nothing(owner, step, saved, whole, monkeypatch):

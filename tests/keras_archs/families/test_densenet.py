@@ -36,7 +36,12 @@ def of_type(model, kind):
     return [layer for layer in model.layers if isinstance(layer, kind)]
 
 
-@pytest.mark.parametrize("name", TABLES)
+QUICK = {"densenet121", "densenet40_12", "densenetbc_100_12"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in QUICK)) for n in TABLES]
+)
 def test_blocks_and_channels(name):
     repeats, growth, channels = TABLES[name]
     model = shape_only(name)

@@ -44,6 +44,7 @@ def test_alpha_scales_the_width_of_a_group_not_their_number(name, alpha, per_gro
     assert first.filters == groups * (per_group or int(width * alpha + 0.5))
 
 
+@pytest.mark.slow
 def test_the_outputs_of_a_block_are_those_of_resnet():
     widest = {c.name[:5]: c.filters for c in convolutions("resnext29_8x64d") if "_3_" in c.name}
     assert widest == {"conv2": 256, "conv3": 512, "conv4": 1024}

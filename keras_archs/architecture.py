@@ -30,11 +30,11 @@ from numbers import Real
 from typing import Any, Literal, NamedTuple
 
 import keras
-from keras import layers
 
 import keras_archs
 from keras_archs.checks import check_alpha, check_rho, is_count, nearest
 from keras_archs.graph import deep_graphs, feature_tensors
+from keras_archs.kinds import globally_pooled
 from keras_archs.weights import (
     KnownWeights,
     check_source,
@@ -82,8 +82,18 @@ class ArchInfo:
     layout: str = "paper"
     stems: tuple[str, ...] = ()
     published: Mapping[str, Figure] = field(default_factory=dict)
-    min_size_for: Callable[..., int] = field(default=lambda **own: 1, repr=False, compare=False)
-    """Smallest side in pixels with these arguments of the family, e.g. `stem="small"`."""
+
+    def min_size_for(self, **own: Any) -> int:
+        """Smallest side in pixels with these arguments of the family, e.g. `stem="small"`.
+
+        Raises:
+            TypeError: the builder has no such argument of its family's.
+            ValueError: the builder does not take a value.
+        """
+        builder = _REGISTRY[self.name]
+        _check_keywords(builder.__name__, own, builder.spec.own)
+        _check_own(own, builder.spec.own)
+        return builder.spec.smallest(own)
 
     @property
     def weights(self) -> list[KnownWeights]:
@@ -187,7 +197,8 @@ def _documentation(spec: "_Spec", info: ArchInfo) -> str:
         "min_size": info.min_size,
     }
     if "small" in info.stems:
-        facts["min_size"] = f'{info.min_size} ({info.min_size_for(stem="small")} with stem="small")'
+        small = spec.smallest({"stem": "small"})
+        facts["min_size"] = f'{info.min_size} ({small} with stem="small")'
     if "layout" in spec.own:
         layouts = typing.get_args(spec.own["layout"].annotation)
         facts["layouts"] = ", ".join(f'"{layout}"' for layout in layouts)
@@ -321,37 +332,42 @@ class _Spec:
     dropout: float | None
     min_size: int | Mapping[str, int] | Callable[..., int]
     facts: Mapping[str, Any]  # fields of ArchInfo
-    bound: Mapping[str, Any]  # own arguments that a variant fixes
+    fixed: Mapping[str, Any]  # own arguments that a variant fixes
     doc: str
     paper_input: Callable[..., tuple[tuple[int, int, int], int]] | None = None
 
     @property
     def own(self) -> dict[str, inspect.Parameter]:
-        """The arguments that are the family's own and still open."""
-        parameters = {**_own_parameters(self.body), **_own_parameters(self.head)}
-        return {name: p for name, p in parameters.items() if name not in self.bound}
+        """The arguments that are the family's own and still open.
+
+        One that the head shares with the body is declared by the body.
+        """
+        body, head = _own_parameters(self.body), _own_parameters(self.head)
+        parameters = body | {name: p for name, p in head.items() if name not in body}
+        return {name: p for name, p in parameters.items() if name not in self.fixed}
 
     def with_own(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All arguments of the family's own: those given, those fixed and the defaults."""
-        return {**{name: p.default for name, p in self.own.items()}, **self.bound, **given}
+        return {**{name: p.default for name, p in self.own.items()}, **self.fixed, **given}
+
+    def smallest(self, given: Mapping[str, Any]) -> int:
+        """The smallest side in pixels that the network takes with these own arguments."""
+        arguments = self.with_own(given)
+        if callable(self.min_size):
+            return _call(self.min_size, arguments)
+        if isinstance(self.min_size, Mapping):
+            return self.min_size[arguments["stem"]]
+        return self.min_size
 
     def info(self, title: str) -> ArchInfo:
-        def smallest(**given) -> int:
-            _check_keywords(title, given, self.own)
-            _check_own(given, self.own)
-            arguments = self.with_own(given)
-            if callable(self.min_size):
-                return _call(self.min_size, arguments)
-            if isinstance(self.min_size, Mapping):
-                return self.min_size[arguments["stem"]]
-            return self.min_size
-
+        arguments = self.with_own({})
+        layout = {"layout": arguments["layout"]} if "layout" in arguments else {}
         return ArchInfo(
             name=title.lower(),
             family=self.body.__module__.rpartition(".")[2],
-            min_size=smallest(),
-            min_size_for=smallest,
+            min_size=self.smallest({}),
             stems=typing.get_args(self.own["stem"].annotation) if "stem" in self.own else (),
+            **layout,
             **self.facts,
         )
 
@@ -359,13 +375,13 @@ class _Spec:
 def _assemble(
     title: str, spec: _Spec, info: ArchInfo, common: Mapping[str, Any], own: Mapping[str, Any]
 ) -> keras.Model:
-    smallest = info.min_size_for(**own)
+    smallest = spec.smallest(own)
     paper_shape, paper_classes = info.input_shape, info.classes
     if spec.paper_input:
         paper_shape, paper_classes = _call(spec.paper_input, spec.with_own(own))
     shape = _check_input_shape(common["input_shape"], title, paper_shape, common["rho"], smallest)
     dropout = common["dropout"]
-    available = {**common, **spec.bound, **own}
+    available = {**common, **spec.fixed, **own}
     inputs = keras.Input(shape, name="input")
     x = _call(spec.body, available, inputs)
     if isinstance(x, tuple):
@@ -378,9 +394,7 @@ def _assemble(
         available["dropout"] = spec.dropout if dropout is None else dropout
         outputs = _call(spec.head, available, x)
     elif common["pooling"]:
-        kind = common["pooling"]
-        pool = layers.GlobalAveragePooling2D if kind == "avg" else layers.GlobalMaxPooling2D
-        outputs = pool(name=f"{kind}_pool")(x)
+        outputs = globally_pooled(x, common["pooling"])
     else:
         outputs = x
     return keras.Model(inputs, outputs, name=common["name"] or info.name)
@@ -434,33 +448,48 @@ def _register(title: str, spec: _Spec) -> Callable:
     return builder
 
 
+_PARTS = ("head", "dropout", "min_size")
+_FACTS = ("paper", "year", "input_shape", "classes", "layout")
+
+
 class Family:
     """A body whose networks are all variants of it, such as the ResNets."""
 
     def __init__(self, spec: _Spec):
         self._spec = spec
 
-    def variant(self, title: str, doc: str, **changes) -> Callable:
+    def variant(
+        self,
+        title: str,
+        doc: str,
+        *,
+        published: Mapping[str, Figure] | None = None,
+        **changes,
+    ) -> Callable:
         """A public builder of this family.
 
         Args:
             title: its name.
             doc: first line of its docstring.
-            **changes: `head`, `dropout`, `min_size` or fields of `ArchInfo` that differ from the
-                family's, and own arguments of the body: the variant fixes and no longer takes them.
+            published: its own figures; the family's are not its own.
+            **changes: own arguments of body and head, which the variant fixes and no longer takes;
+                then the facts `paper`, `year`, `input_shape`, `classes` and, where it is no
+                argument, `layout`; and the parts `head`, `dropout` and `min_size`, where they
+                differ from the family's.
         """
         spec = self._spec
-        parts = {k: changes.pop(k) for k in ("head", "dropout", "min_size") if k in changes}
-        facts = {k: changes.pop(k) for k in set(changes) & set(ArchInfo.__annotations__)}
-        if unknown := set(changes) - set(spec.own):
-            raise TypeError(f"`{title}` must fix own arguments of its family. Received: {unknown}")
+        parts = {name: changes.pop(name) for name in _PARTS if name in changes}
+        spec = replace(spec, **parts)
+        fixed = {name: changes.pop(name) for name in spec.own if name in changes}
+        facts = {name: changes.pop(name) for name in _FACTS if name in changes}
+        if changes:
+            raise TypeError(f"`{title}` must fix own arguments of its family. Received: {changes}")
         rest = inspect.cleandoc(spec.doc).partition("\n")[2]
         spec = replace(
             spec,
-            facts={**spec.facts, **facts},
-            bound={**spec.bound, **changes},
+            facts={**spec.facts, **facts, "published": published or {}},
+            fixed={**spec.fixed, **fixed},
             doc=f"{doc}\n{rest}",
-            **parts,
         )
         return _register(title, spec)
 
@@ -483,7 +512,8 @@ def architecture(
         paper_input: where they depend on own arguments, a function of these: the input shape and
             the number of classes that are built by default.
         **facts: the fields of `ArchInfo` that are known by reading: `paper`, `year`, `input_shape`,
-            `classes`, `layout`, `published`.
+            `classes`, `published`, and `layout` where the body has no such argument: that
+            argument's default says it.
     """
 
     def decorate(body: Callable):
@@ -493,7 +523,7 @@ def architecture(
             dropout=dropout,
             min_size=min_size,
             facts=facts,
-            bound={},
+            fixed={},
             doc=body.__doc__ or "",
             paper_input=paper_input,
         )

@@ -2,6 +2,8 @@
 
 from keras import layers
 
+from keras_archs.kinds import globally_pooled
+
 
 def dropped(x, rate, name="dropout"):
     """Dropout where there is something to drop: a rate of 0 adds no layer."""
@@ -32,8 +34,22 @@ def classifier(x, classes, dropout, activation, prefix=""):
     return activated(x, activation, f"{prefix}predictions")
 
 
+def fused_classifier(x, classes, dropout, activation, name="predictions"):
+    """(B, C) -> (B, classes): dropout and a dense layer that applies the activation itself."""
+    x = dropped(x, dropout)
+    return layers.Dense(classes, activation=activation or "linear", name=name, dtype="float32")(x)
+
+
 def gap_dense(x, *, classes, dropout, classifier_activation):
     """Global average pooling and one dense layer, named and fused as keras.applications does."""
-    x = dropped(layers.GlobalAveragePooling2D(name="avg_pool")(x), dropout)
-    activation = classifier_activation or "linear"
-    return layers.Dense(classes, activation=activation, name="predictions", dtype="float32")(x)
+    return fused_classifier(globally_pooled(x, "avg"), classes, dropout, classifier_activation)
+
+
+def gap_classifier(x, *, classes, dropout, classifier_activation):
+    """Global average pooling and the `classifier`. (B, H, W, C) -> (B, classes)."""
+    return classifier(globally_pooled(x, "avg"), classes, dropout, classifier_activation)
+
+
+def averaged(x, activation, name):
+    """Maps of logits, one a class, averaged in float32. (B, H, W, classes) -> (B, classes)."""
+    return activated(globally_pooled(x, "avg", name, dtype="float32"), activation)

@@ -1,5 +1,7 @@
 """What the layers of a graph compute, for the functions that change one."""
 
+from typing import Literal
+
 from keras import layers
 
 from keras_archs.graph import Graph
@@ -24,6 +26,12 @@ GLOBAL_POOLS = {
     layers.GlobalMaxPooling2D: layers.MaxPooling2D,
 }
 POOLS = (layers.MaxPooling2D, layers.AveragePooling2D)
+
+
+def globally_pooled(x, kind: Literal["avg", "max"], name=None, **options):
+    """(B, H, W, C) -> (B, C), by a layer that is called `avg_pool` or `max_pool` by default."""
+    pool = layers.GlobalAveragePooling2D if kind == "avg" else layers.GlobalMaxPooling2D
+    return pool(name=name or f"{kind}_pool", **options)(x)
 
 
 def is_a(operation, *kinds: type) -> bool:

@@ -14,7 +14,7 @@ def title(name: str) -> str:
 def kind(name: str) -> tuple:
     """What networks share that differ in their numbers of layers and filters alone."""
     spec = getattr(keras_archs, title(name)).spec
-    parts = {k: v for k, v in spec.bound.items() if callable(v) or isinstance(v, (str, bool))}
+    parts = {k: v for k, v in spec.fixed.items() if callable(v) or isinstance(v, (str, bool))}
     if parts.get("column") in _VGG_OF_3X3:
         del parts["column"]
     return spec.body, spec.head, *spec.own, *sorted(map(str, parts.items()))

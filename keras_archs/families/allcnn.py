@@ -23,7 +23,7 @@ from keras import layers
 
 from keras_archs.architecture import Figure, architecture, width
 from keras_archs.families.blocks import ceil_max_pool, padded
-from keras_archs.heads import activated, dropped
+from keras_archs.heads import averaged, dropped
 
 Variant = Literal["all", "strided", "convpool", "base"]
 
@@ -59,8 +59,7 @@ def reduced(x, variant, convs, name):
 def _conv_gap(x, *, classes, classifier_activation):
     """A 1x1 convolution to the classes, averaged over the map. (B, H, W, C) -> (B, classes)."""
     x = layers.Conv2D(classes, 1, activation="relu", name="logits_map", dtype="float32")(x)
-    x = layers.GlobalAveragePooling2D(name="logits", dtype="float32")(x)
-    return activated(x, classifier_activation)
+    return averaged(x, classifier_activation, "logits")
 
 
 def _min_size(variant):

@@ -4,13 +4,16 @@ simpnet.py explains the rows. Padding and rounding are Caffe's.
 """
 
 import re
+from typing import Literal
 
 from keras import layers
 
 from keras_archs.architecture import width
 from keras_archs.families.blocks import ceil_max_pool
 from keras_archs.heads import activated, classifier, dropped, flatten
+from keras_archs.kinds import globally_pooled
 
+POOLED: dict[str, Literal["avg", "max"]] = {"gmp": "max", "gap": "avg"}  # over the whole map
 MOST_FILTERS = 65_536  # of a row
 _LONGEST = 1_024  # kernel, stride or padding in pixels
 _STEPS = r"(?: (?:bn|relu|(?:max|avg)\d+/\d+/0|drop\d*\.?\d+))*"
@@ -89,12 +92,6 @@ def _max_pool(x, kernel, stride, name):
     return layers.MaxPooling2D(kernel, stride, padding="same", name=name)(x)
 
 
-def _global_pool(x, kind, dtype=None):
-    if kind == "gmp":
-        return layers.GlobalMaxPooling2D(name="max_pool", dtype=dtype)(x)
-    return layers.GlobalAveragePooling2D(name="avg_pool", dtype=dtype)(x)
-
-
 def _row(x, filters, steps, index, dropout, dtype=None):
     """A convolution and what follows it. (B, H, W, C) -> (B, H', W', filters)."""
     name = f"conv{index}"
@@ -129,9 +126,9 @@ def chain_top(x, rows, classes, dropout, activation):
     first, *steps = rows[-1].split()
     if first == "conv":
         x = _row(x, classes, steps[:-1], len(rows), dropout, dtype="float32")
-        x = _global_pool(x, steps[-1], dtype="float32")
+        x = globally_pooled(x, POOLED[steps[-1]], dtype="float32")
         return activated(x, activation)
-    x = flatten(x) if first == "dense" else _global_pool(x, first)
+    x = flatten(x) if first == "dense" else globally_pooled(x, POOLED[first])
     rate = _rate(steps[0], dropout) if len(steps) == 2 else 0
     return classifier(x, classes, rate, activation)
 

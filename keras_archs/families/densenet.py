@@ -99,7 +99,6 @@ def _head(x, *, classes, classifier_activation):
     classes=1000,
     min_size={"imagenet": 29, "small": 8},
     head=_head,
-    layout="keras",
 )
 def _imagenet(
     x,

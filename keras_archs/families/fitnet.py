@@ -15,6 +15,7 @@ from keras import layers
 
 from keras_archs.architecture import Figure, architecture, width
 from keras_archs.heads import classifier
+from keras_archs.kinds import globally_pooled
 
 PIECES = 2
 UNITS = 500  # of the maxout layer before the classifier
@@ -45,7 +46,7 @@ def maxout_dense(x, units, name):
 
 def _gmp_maxout(x, *, alpha, classes, dropout, classifier_activation):
     """Global max pooling, a maxout layer and the classifier. (B, H, W, C) -> (B, classes)."""
-    x = layers.GlobalMaxPooling2D(name="max_pool")(x)
+    x = globally_pooled(x, "max")
     x = maxout_dense(x, width(UNITS, alpha), "fc1")
     return classifier(x, classes, dropout, classifier_activation)
 

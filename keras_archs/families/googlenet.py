@@ -27,6 +27,7 @@ from keras import layers
 from keras_archs.architecture import Figure, architecture, width
 from keras_archs.families.blocks import Stem, ceil_max_pool, padded, reducer
 from keras_archs.heads import classifier, flatten, gap_dense
+from keras_archs.kinds import globally_pooled
 from keras_archs.normalization import LocalResponseNormalization
 
 STEM = 64, 64, 192  # 7x7, stride 2; pool1; 1x1; 3x3; pool2
@@ -167,12 +168,12 @@ def _classifiers(
     classes,
     dropout,
     classifier_activation,
-    layout: Literal["caffe", "torch"] = "caffe",
+    layout,
     aux: bool = False,
 ):
     """Global average pooling and a dense layer; with `aux` a dict of this and of those before."""
     rate, aux_rate = (CONVENTIONS[layout].dropout, 0.7) if dropout is None else (dropout, dropout)
-    x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    x = globally_pooled(x, "avg")
     outputs = {"predictions": classifier(x, classes, rate, classifier_activation)}
     for name, tap in taps.items() if aux else ():
         x = _auxiliary(tap, alpha, layout, name)
@@ -193,7 +194,6 @@ def _smallest(stem, layout, aux):
     min_size=_smallest,
     head=_classifiers,
     dropout=None,
-    layout="caffe",
     published={"imagenet_top5": Figure(89.93, "Table 3: 1 model, 1 crop, 10.07 % error")},
 )
 def GoogLeNet(x, *, alpha, stem: Stem = "imagenet", layout: Literal["caffe", "torch"] = "caffe"):

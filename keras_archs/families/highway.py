@@ -23,7 +23,7 @@ Xavier looks at the inputs of a layer alone, and its first and last layers are G
 from keras import initializers, layers
 
 from keras_archs.architecture import Figure, architecture, width
-from keras_archs.heads import classifier, dropped
+from keras_archs.heads import dropped, gap_classifier
 
 GATE_BIAS = -2.0
 DROPOUT = 0.2  # of the image, after each pooling, before the classifier
@@ -58,19 +58,13 @@ def highway(x, kernel, name):
     return layers.Add(name=f"{name}_out")([x, change])
 
 
-def _gap_dense(x, *, classes, dropout, classifier_activation):
-    """Global average pooling and a dense layer. (B, H, W, C) -> (B, classes)."""
-    x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
-    return classifier(x, classes, dropout, classifier_activation)
-
-
 @architecture(
     paper="Srivastava et al. 2015, arXiv:1505.00387, Table 1, and the authors' Caffe file",
     year=2015,
     input_shape=(32, 32, 3),
     classes=10,
     min_size=3,
-    head=_gap_dense,
+    head=gap_classifier,
     dropout=DROPOUT,
 )
 def _highway(x, *, alpha, table, dropout):

@@ -32,7 +32,8 @@ from keras_archs.architecture import Figure, architecture
 from keras_archs.families import inception_blocks
 from keras_archs.families.blocks import Stem, reducer
 from keras_archs.families.inception_blocks import AVG, MAX, Branches, Conv, Fork, Layout, V
-from keras_archs.heads import gap_dense
+from keras_archs.heads import fused_classifier, gap_dense
+from keras_archs.kinds import globally_pooled
 
 LAYOUTS = {"keras": Layout(gamma=False), "torch": Layout(gamma=True, averages_padding=True)}
 
@@ -109,7 +110,7 @@ AUX = Conv(128, 1), Conv(768, 5, 1, V)  # after 5x5 average pooling, stride 3
 def _gap_dense_aux(
     x,
     *,
-    layout: Literal["keras", "torch"] = "keras",
+    layout,
     aux: bool = False,
     taps,
     alpha,
@@ -125,8 +126,8 @@ def _gap_dense_aux(
     y = layers.AveragePooling2D(5, 3, name="aux1_pool")(taps["aux"])
     for index, op in enumerate(AUX, start=1):
         y = inception_blocks.conv_bn_relu(y, op, alpha, LAYOUTS[layout], f"aux1_{index}_conv")
-    y = layers.GlobalAveragePooling2D(name="aux1_avg_pool")(y)
-    y = layers.Dense(classes, activation=activation or "linear", name="aux1", dtype="float32")(y)
+    y = globally_pooled(y, "avg", "aux1_avg_pool")
+    y = fused_classifier(y, classes, 0, activation, "aux1")
     return {"predictions": predictions, "aux1": y}
 
 
@@ -144,7 +145,6 @@ def _min_size(stem, aux):
     classes=1000,
     min_size=_min_size,
     head=_gap_dense_aux,
-    layout="keras",
     published={
         "imagenet_top1": Figure(78.8, "Table 3: 21.2 % error, BN-auxiliary"),
         "imagenet_top5": Figure(94.4, "Table 3: 5.6 % error, BN-auxiliary"),

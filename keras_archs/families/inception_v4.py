@@ -197,7 +197,6 @@ def _residual(x, branches, scale, alpha, layout, name):
     classes=1000,
     min_size={"imagenet": 75, "small": 21},
     head=gap_dense,
-    layout="keras",
     published={
         "imagenet_top1": Figure(80.1, "Table 2: 19.9 % error, non-blacklisted images"),
         "imagenet_top5": Figure(95.1, "Table 2: 4.9 % error, non-blacklisted images"),

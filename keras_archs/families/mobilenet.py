@@ -90,7 +90,6 @@ def _smallest(stem, layout):
     min_size=_smallest,
     head=_gap_conv,
     dropout=1e-3,
-    layout="keras",
 )
 def _mobilenet(x, *, alpha, table, block, stem: Stem = "imagenet", layout: Layout = "keras"):
     """One 3x3 convolution, then the blocks of the table."""

@@ -22,7 +22,8 @@ from keras import layers
 
 from keras_archs.architecture import Figure, architecture
 from keras_archs.families.blocks import Stem, padded, reducer
-from keras_archs.heads import dropped
+from keras_archs.heads import fused_classifier
+from keras_archs.kinds import globally_pooled
 
 Layout = Literal["keras", "torch"]
 EPSILON = {"keras": 1e-3, "torch": 1e-5}
@@ -78,11 +79,9 @@ def inverted_residual(x, expansion, filters, stride, layout, name):
 
 
 def _head(x, *, classes, dropout, classifier_activation):
-    """Global average pooling and a dense layer. (B, H, W, C) -> (B, classes)."""
-    x = layers.GlobalAveragePooling2D(name="global_average_pooling2d")(x)
-    x = dropped(x, dropout)
-    activation = classifier_activation or "linear"
-    return layers.Dense(classes, activation=activation, name="predictions", dtype="float32")(x)
+    """`gap_dense` with keras.applications' name of the pooling. (B, H, W, C) -> (B, classes)."""
+    x = globally_pooled(x, "avg", "global_average_pooling2d")
+    return fused_classifier(x, classes, dropout, classifier_activation)
 
 
 @architecture(
@@ -92,7 +91,6 @@ def _head(x, *, classes, dropout, classifier_activation):
     classes=1000,
     min_size={"imagenet": 17, "small": 5},
     head=_head,
-    layout="keras",
     published={
         "macs": Figure(300_000_000, "Table 4"),
         "imagenet_top1": Figure(72.0, "Table 4"),

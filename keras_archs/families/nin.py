@@ -18,7 +18,7 @@ from keras import initializers, layers
 
 from keras_archs.architecture import Figure, architecture, width
 from keras_archs.families.blocks import Stem, ceil_max_pool, reducer
-from keras_archs.heads import activated, dropped
+from keras_archs.heads import averaged, dropped
 
 IMAGENET = (
     # filters, kernel, stride, std; 1x1s; 3x3/2 pooling; dropout    output at 227x227, pooled
@@ -53,8 +53,7 @@ def _cccp_gap(x, *, table, classifier_std, classes, classifier_activation):
     """A 1x1 convolution to the classes, averaged over the map. (B, H, W, C) -> (B, classes)."""
     last = 2 * len(table)
     x = _conv(x, classes, 1, f"cccp{last}", classifier_std, dtype="float32")
-    x = layers.GlobalAveragePooling2D(name=f"pool{len(table)}", dtype="float32")(x)
-    return activated(x, classifier_activation)
+    return averaged(x, classifier_activation, f"pool{len(table)}")
 
 
 @architecture(

@@ -117,7 +117,6 @@ def _min_size(stem, layout):
 @architecture(
     paper="He et al. 2015, arXiv:1512.03385, Table 1",
     year=2015,
-    layout="keras",
     **{**IMAGENET, "min_size": _min_size},
 )
 def _imagenet(

@@ -110,7 +110,7 @@ def _v2(depth, published=None):
         repeat=(depth - 2) // 6,
         preactivated=True,
         shortcut=zero_filled,
-        published=published or {},
+        published=published,
     )
 
 
@@ -121,7 +121,6 @@ def _plain(depth):
         repeat=(depth - 2) // 6,
         preactivated=False,
         shortcut=None,
-        published={},
     )
 
 

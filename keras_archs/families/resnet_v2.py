@@ -95,7 +95,6 @@ def _max_pool(x, conventions):
 @architecture(
     paper="He et al. 2016, arXiv:1603.05027, Figure 4(e)",
     year=2016,
-    layout="keras",
     **IMAGENET,
 )
 def _imagenet_v2(
@@ -136,7 +135,7 @@ def _variant(depth, repeats, block, *, twin=False, published=None):
         repeats=repeats,
         block=block,
         twin=twin,
-        published=published or {},
+        published=published,
     )
 
 

@@ -95,7 +95,6 @@ ResNeXt101_32x8d = _imagenet.variant(
     repeats=(3, 4, 23, 3),
     groups=32,
     group_width=8,
-    published={},
 )
 ResNeXt29_8x64d = _cifar.variant(
     "ResNeXt29_8x64d",

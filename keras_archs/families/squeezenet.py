@@ -17,7 +17,7 @@ from keras import layers
 
 from keras_archs.architecture import Figure, architecture, width
 from keras_archs.families.blocks import Stem, ceil_max_pool, reducer
-from keras_archs.heads import activated, dropped
+from keras_archs.heads import averaged, dropped
 
 Layout = Literal["paper", "caffe", "torch"]
 
@@ -83,16 +83,13 @@ def _max_pool(x, layout, name):
     return layers.MaxPooling2D(3, 2, name=name)(x)
 
 
-def _conv10_gap(
-    x, *, classes, dropout, classifier_activation, conv10_pad, layout: Layout = "paper"
-):
+def _conv10_gap(x, *, classes, dropout, classifier_activation, conv10_pad, layout):
     """A 1x1 convolution to the classes, averaged over the map. (B, H, W, C) -> (B, classes)."""
     x = dropped(x, dropout, name="drop9")
     if layout == "caffe" and conv10_pad:
         x = layers.ZeroPadding2D(conv10_pad, name="conv10_pad")(x)
     x = layers.Conv2D(classes, 1, activation="relu", name="conv10", dtype="float32")(x)
-    x = layers.GlobalAveragePooling2D(name="avgpool10", dtype="float32")(x)
-    return activated(x, classifier_activation)
+    return averaged(x, classifier_activation, "avgpool10")
 
 
 def _min_size(stem, layout, conv1):
@@ -161,5 +158,4 @@ SqueezeNet1_1 = _squeezenet.variant(
     table=TABLE_V1_1,
     conv10_pad=CONV10_PAD_V1_1,
     bypass=None,
-    published={},
 )

@@ -61,7 +61,7 @@ def _table_5(params, error):
 
 def _wrn(depth, k, published=None):
     doc = f"{depth} layers for small images, {k} times as wide as ResNet's."
-    return _wide.variant(f"WRN_{depth}_{k}", doc, depth=depth, k=k, published=published or {})
+    return _wide.variant(f"WRN_{depth}_{k}", doc, depth=depth, k=k, published=published)
 
 
 WideResNet = _wide.variant("WideResNet", "Wide residual network of any depth and width.")
@@ -107,5 +107,4 @@ WideResNet101_2 = _imagenet.variant(
     "ResNet101 with bottlenecks twice as wide inside.",
     paper="Zagoruyko and Komodakis 2016, arXiv:1605.07146; torchvision's wide_resnet101_2",
     repeats=(3, 4, 23, 3),
-    published={},
 )

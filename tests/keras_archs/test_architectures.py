@@ -184,6 +184,38 @@ def test_a_builder_outside_the_map_of_names_is_refused():
             return x
 
 
+def test_a_variant_tells_facts_from_arguments_and_parts(monkeypatch):
+    layouts = typing.Literal["keras", "torch"]
+
+    @architecture.architecture(
+        head=heads.gap_dense,
+        min_size=lambda layout: {"keras": 2, "torch": 3}[layout],
+        paper="none",
+        year=2000,
+        input_shape=(8, 8, 3),
+        classes=2,
+        published={"params": architecture.Figure(1, "of the family")},
+    )
+    def _family(x, *, alpha, layout: layouts = "keras"):
+        return layers.Conv2D(4, 3, padding="same", name=layout)(x)
+
+    monkeypatch.setitem(keras_archs.MODULES, __name__, ("Open", "Fixed"))
+    monkeypatch.setattr(architecture, "_REGISTRY", {})
+    unfixed = _family.variant("Open", "Takes a layout.", year=2001)
+    fixed = _family.variant("Fixed", "Is torch's.", layout="torch", dropout=0.5)
+    assert (unfixed.info.layout, unfixed.info.year, unfixed.info.min_size) == ("keras", 2001, 2)
+    assert unfixed.info.min_size_for(layout="torch") == 3
+    assert not unfixed.info.published
+    assert (fixed.info.layout, fixed.info.year, fixed.info.min_size) == ("torch", 2000, 3)
+    names = [layer.name for layer in fixed().layers]
+    assert "torch" in names and "dropout" in names
+    for wrong in ({"layout": "keras"}, {"alfa": 1}):
+        with pytest.raises(TypeError, match="unexpected keyword argument"):
+            fixed(**wrong)
+    with pytest.raises(TypeError, match="`Other` must fix own arguments of its family"):
+        _family.variant("Other", "Misspelled.", layuot="torch")
+
+
 @pytest.mark.parametrize("name", keras_archs.list_archs())
 def test_info_says_what_is_built_by_default(name):
     info = keras_archs.info(name)

@@ -557,7 +557,7 @@ def test_without_activation_the_outputs_are_logits(name):
     )
 
 
-@one_a_family
+@a_few
 def test_a_seed_gives_the_same_weights(name):
     keras.utils.set_random_seed(0)
     again = keras_archs.build(name, **smallest(name))

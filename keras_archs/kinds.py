@@ -6,26 +6,43 @@ from keras import layers
 
 from keras_archs.graph import Graph
 
-ONLY_IN_TRAINING = (
-    *(layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D),
-    *(layers.AlphaDropout, layers.GaussianDropout, layers.GaussianNoise),
-    *(layers.ActivityRegularization, layers.Identity),
-)
 CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
 SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
 TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
 WITH_KERNEL = (*CONVOLUTIONS, *DEPTHWISE, *SEPARABLE, *TRANSPOSED, layers.Dense)
-ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Softmax)
-MERGES = (
-    *(layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Concatenate),
+
+AVERAGE_POOLS = (layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D)
+MAX_POOLS = (layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D)
+POOLS = (*AVERAGE_POOLS, *MAX_POOLS)
+ADAPTIVE_POOLS = (layers.AdaptiveAveragePooling2D, layers.AdaptiveMaxPooling2D)
+GLOBAL_AVERAGE_POOLS = (
+    *(layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D),
+)
+GLOBAL_POOLS = (
+    *GLOBAL_AVERAGE_POOLS,
+    *(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D),
+)
+PADDINGS = (layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D)
+CROPPINGS = (layers.Cropping1D, layers.Cropping2D, layers.Cropping3D)
+UPSAMPLINGS = (layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D)
+
+ELEMENTWISE_MERGES = (
+    *(layers.Add, layers.Subtract, layers.Multiply, layers.Average),
     *(layers.Maximum, layers.Minimum),
 )
-GLOBAL_POOLS = {
-    layers.GlobalAveragePooling2D: layers.AveragePooling2D,
-    layers.GlobalMaxPooling2D: layers.MaxPooling2D,
-}
-POOLS = (layers.MaxPooling2D, layers.AveragePooling2D)
+MERGES = (*ELEMENTWISE_MERGES, layers.Concatenate)
+
+ELEMENTWISE_ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU)
+ACTIVATIONS = (*ELEMENTWISE_ACTIVATIONS, layers.Softmax)
+_ACROSS_CHANNELS = ("softmax", "log_softmax", "sparsemax", "glu")  # activations by name
+
+DROPOUTS = (  # each has a `rate`
+    *(layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D),
+    *(layers.AlphaDropout, layers.GaussianDropout),
+)
+NOISES = (*DROPOUTS, layers.GaussianNoise)
+ONLY_IN_TRAINING = (*NOISES, layers.ActivityRegularization, layers.Identity)
 
 
 def globally_pooled(x, kind: Literal["avg", "max"], name=None, **options):
@@ -37,6 +54,12 @@ def globally_pooled(x, kind: Literal["avg", "max"], name=None, **options):
 def is_a(operation, *kinds: type) -> bool:
     """Whether it computes what one of `kinds` computes: a subclass with its own `call` does not."""
     return any(isinstance(operation, kind) and type(operation).call is kind.call for kind in kinds)
+
+
+def mixes_channels(operation) -> bool:
+    """Whether its activation computes a channel from all of them, as a softmax does."""
+    activation = getattr(getattr(operation, "activation", None), "__name__", "")
+    return is_a(operation, layers.Softmax) or activation in _ACROSS_CHANNELS
 
 
 def unfit(wanted: str, path: str, operation) -> ValueError:

@@ -21,13 +21,13 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
-from keras import layers
 
 from keras_archs.checks import count as count_of
 from keras_archs.checks import is_count
 from keras_archs.cost import tables
-from keras_archs.cost.rules import GLOBAL_POOLINGS, Shape, count, register
+from keras_archs.cost.rules import Shape, count, register
 from keras_archs.graph import Call, Graph, calls, graph_of, last_uses, without_values
+from keras_archs.kinds import GLOBAL_POOLS, PADDINGS, TRANSPOSED, UPSAMPLINGS
 from keras_archs.registry import builder as registered_builder
 
 if TYPE_CHECKING:
@@ -206,6 +206,7 @@ class Comparison:
         return tables.as_text(self.__rich__())
 
 
+_PADDINGS = {kind.__name__ for kind in PADDINGS}
 _SUBTOTALS = ("params", "macs", "ops", "activation_bytes")
 _TOTALS = (
     *("params", "trainable_params", "macs", "ops"),
@@ -214,7 +215,7 @@ _TOTALS = (
 
 
 def _subtotals(name: str, rows: list[LayerCost]) -> StageCost:
-    unpadded = [row for row in rows if not row.type.startswith("ZeroPadding")]
+    unpadded = [row for row in rows if row.type not in _PADDINGS]
     sums = {quantity: sum(getattr(row, quantity) for row in rows) for quantity in _SUBTOTALS}
     return StageCost(name, (unpadded or rows)[-1].output_shape, len(rows), **sums)
 
@@ -436,17 +437,15 @@ def _stages(runs: list[_Run]) -> list[str]:
 def _stride(run: _Run) -> float:
     """By how much the call divides the height of a map."""
     operation = run.operation
-    growing = (layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D)
-    sides = getattr(operation, "size" if isinstance(operation, growing) else "strides", 1)
+    sides = getattr(operation, "size" if isinstance(operation, UPSAMPLINGS) else "strides", 1)
     first = sides if isinstance(sides, int) else sides[0]
-    growing += (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
-    return 1 / first if isinstance(operation, growing) else first
+    return 1 / first if isinstance(operation, (*UPSAMPLINGS, *TRANSPOSED)) else first
 
 
 def _pools(run: _Run) -> bool:
     """Whether the call puts a vector in the place of a map."""
     flat = all(len(tensor.shape) < 2 for tensor in run.outputs)
-    return flat or isinstance(run.operation, GLOBAL_POOLINGS)
+    return flat or isinstance(run.operation, GLOBAL_POOLS)
 
 
 def _is_one_place(shape: Shape) -> bool:

@@ -16,6 +16,21 @@ from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 from keras.src.ops import core, nn
 from keras.src.ops import numpy as operations
 
+from keras_archs.kinds import (
+    ACTIVATIONS,
+    ADAPTIVE_POOLS,
+    CONVOLUTIONS,
+    CROPPINGS,
+    DEPTHWISE,
+    GLOBAL_POOLS,
+    MERGES,
+    ONLY_IN_TRAINING,
+    PADDINGS,
+    POOLS,
+    SEPARABLE,
+    TRANSPOSED,
+    UPSAMPLINGS,
+)
 from keras_archs.normalization import LocalResponseNormalization
 
 Shape = tuple[int, ...]
@@ -66,20 +81,20 @@ def _channels(layer, shape: Shape) -> int:
     return shape[0] if layer.data_format == "channels_first" else shape[-1]
 
 
-@register(layers.Conv1D, layers.Conv2D, layers.Conv3D)
+@register(*CONVOLUTIONS)
 def _convolution(layer, inputs, outputs):
     taps = math.prod(layer.kernel_size) * _channels(layer, inputs[0]) // layer.groups
     macs = taps * math.prod(outputs[0])
     return macs, macs
 
 
-@register(layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+@register(*DEPTHWISE)
 def _depthwise(layer, inputs, outputs):
     macs = math.prod(layer.kernel_size) * math.prod(outputs[0])
     return macs, macs
 
 
-@register(layers.SeparableConv1D, layers.SeparableConv2D)
+@register(*SEPARABLE)
 def _separable(layer, inputs, outputs):
     positions = math.prod(outputs[0]) // layer.filters
     hidden = _channels(layer, inputs[0]) * layer.depth_multiplier
@@ -87,7 +102,7 @@ def _separable(layer, inputs, outputs):
     return macs, macs
 
 
-@register(layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+@register(*TRANSPOSED)
 def _transposed(layer, inputs, outputs):
     macs = math.prod(inputs[0]) * math.prod(layer.kernel_size) * layer.filters
     return macs, macs
@@ -196,15 +211,12 @@ def _normalised_kernel(layer, inputs, outputs):
     return count(layer.layer.name, layer.layer, inputs, outputs)
 
 
-@register(
-    *(layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D),
-    *(layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D),
-)
+@register(*POOLS)
 def _pooling(layer, inputs, outputs):
     return 0, math.prod(layer.pool_size) * math.prod(outputs[0])
 
 
-@register(layers.AdaptiveAveragePooling2D, layers.AdaptiveMaxPooling2D)
+@register(*ADAPTIVE_POOLS)
 def _adaptive_pooling(layer, inputs, outputs):
     """Windows from floor(i * side / new) to ceil((i + 1) * side / new), which may overlap."""
     sides = zip(inputs[0], outputs[0], strict=True)
@@ -214,30 +226,17 @@ def _adaptive_pooling(layer, inputs, outputs):
     )
 
 
-GLOBAL_POOLINGS = (
-    *(layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D),
-    *(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D),
-)
-
-
-@register(*GLOBAL_POOLINGS, operations.Mean, operations.Sum, operations.Max, operations.Min)
+@register(*GLOBAL_POOLS, operations.Mean, operations.Sum, operations.Max, operations.Min)
 def _global_pooling(layer, inputs, outputs):
     return 0, math.prod(inputs[0])
 
 
 @register(
-    *(layers.InputLayer, layers.Identity, layers.ActivityRegularization),
-    *(layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Softmax),
+    *(layers.InputLayer, *ONLY_IN_TRAINING, *ACTIVATIONS, layers.PReLU, *MERGES),
+    *(*PADDINGS, *CROPPINGS, *UPSAMPLINGS),
     *(layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization),
     *(layers.RMSNormalization, layers.UnitNormalization),
-    *(layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D),
-    *(layers.AlphaDropout, layers.GaussianDropout, layers.GaussianNoise),
     *(layers.Flatten, layers.Reshape, layers.Permute, layers.RepeatVector),
-    *(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D),
-    *(layers.Cropping1D, layers.Cropping2D, layers.Cropping3D),
-    *(layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D),
-    *(layers.Concatenate, layers.Add, layers.Subtract, layers.Multiply, layers.Average),
-    *(layers.Maximum, layers.Minimum),
     *(LocalResponseNormalization, LayerScale, StochasticDepth, CustomScaleLayer),
     *(layers.Embedding, layers.Masking),
     *(layers.Rescaling, layers.Normalization, layers.Resizing, layers.CenterCrop),

@@ -28,36 +28,34 @@ from keras.src.ops import nn as activations  # Keras has no public names for ope
 from keras.src.ops import numpy as operations
 
 from keras_archs.graph import Call, calls, graph_of
+from keras_archs.kinds import (
+    ADAPTIVE_POOLS,
+    CONVOLUTIONS,
+    CROPPINGS,
+    DEPTHWISE,
+    ELEMENTWISE_ACTIVATIONS,
+    ELEMENTWISE_MERGES,
+    GLOBAL_POOLS,
+    NOISES,
+    PADDINGS,
+    POOLS,
+    SEPARABLE,
+    TRANSPOSED,
+    UPSAMPLINGS,
+    mixes_channels,
+)
 from keras_archs.normalization import LocalResponseNormalization
 from keras_archs.surgery.rewiring import graphs, rebuilt, rewired
 
-CONVS = layers.Conv1D, layers.Conv2D, layers.Conv3D
-TRANSPOSED = layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose
-DEPTHWISE = layers.DepthwiseConv1D, layers.DepthwiseConv2D
-SEPARABLE = layers.SeparableConv1D, layers.SeparableConv2D
-POOLINGS = (
-    *(layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D),
-    *(layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D),
-    *(layers.AdaptiveMaxPooling2D, layers.AdaptiveAveragePooling2D),
-    *(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D),
-    *(layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D),
-    *(layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D),
-)
-PADDINGS = layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D
-CROPPINGS = layers.Cropping1D, layers.Cropping2D, layers.Cropping3D
 MERGES = (
-    *(layers.Add, layers.Subtract, layers.Multiply, layers.Average),
-    *(layers.Maximum, layers.Minimum),
+    *ELEMENTWISE_MERGES,
     *(operations.Add, operations.Subtract, operations.Multiply),
     *(operations.Maximum, operations.Minimum),
 )
 ELEMENTWISE = (
-    *(layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Identity),
-    *(layers.Dropout, layers.AlphaDropout, layers.GaussianDropout, layers.GaussianNoise),
-    *(layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D),
+    *(*ELEMENTWISE_ACTIVATIONS, *NOISES, layers.Identity),
     *(activations.Relu, activations.Relu6, activations.Sigmoid, activations.Silu, operations.Tanh),
 )
-ACROSS_CHANNELS = "softmax", "log_softmax", "sparsemax", "glu"  # activations
 
 Labels = np.ndarray  # of integers, one a channel
 Total = Callable[[Labels], int]  # how many channels these labels become
@@ -364,10 +362,7 @@ def _batch_norm(graph, path, call, read):
 
 
 def _elementwise(graph, path, call, read):
-    activation = getattr(call.operation, "activation", None)
-    if getattr(activation, "__name__", "") in ACROSS_CHANNELS:
-        return None
-    return read[0]
+    return None if mixes_channels(call.operation) else read[0]
 
 
 def _rescaling(graph, path, call, read):
@@ -484,12 +479,12 @@ def _reshape(graph, path, call, read):
 _RULES: tuple = (
     (SEPARABLE, _separable),
     (DEPTHWISE, _depthwise),
-    ((*CONVS, *TRANSPOSED, layers.Dense), _summing),
+    ((*CONVOLUTIONS, *TRANSPOSED, layers.Dense), _summing),
     (layers.BatchNormalization, _batch_norm),
     (layers.Rescaling, _rescaling),
     (LocalResponseNormalization, _across_neighbours),
     (ELEMENTWISE, _elementwise),
-    (POOLINGS, _pooling),
+    ((*POOLS, *ADAPTIVE_POOLS, *GLOBAL_POOLS, *UPSAMPLINGS), _pooling),
     (MERGES, _merge),
     (layers.Concatenate, _concatenate),
     (layers.Permute, _permute),

@@ -15,11 +15,15 @@ from keras_archs.kinds import (
     image_channels,
     is_a,
     is_plain,
+    mixes_channels,
     unfit,
 )
 from keras_archs.surgery.rewiring import graphs, rewired
 
-_ACROSS_CHANNELS = ("softmax", "log_softmax", "sparsemax", "glu")
+_WINDOWS = {  # over maps, of the global poolings
+    layers.GlobalAveragePooling2D: layers.AveragePooling2D,
+    layers.GlobalMaxPooling2D: layers.MaxPooling2D,
+}
 
 
 def to_fully_convolutional(model: keras.Model) -> keras.Model:
@@ -100,7 +104,7 @@ def _on_map(call: Call, read: list, path: str) -> tuple[list, _Window | None]:
         if _does_on_map(layer, one_place):
             return [layer], window._replace(channels=wanted[-1]) if one_place else window
     elif not any(read):
-        pool = next((p for kind, p in GLOBAL_POOLS.items() if is_a(layer, kind)), None)
+        pool = next((p for kind, p in _WINDOWS.items() if is_a(layer, kind)), None)
         if (flattens or pool) and None in given[1:]:
             raise unfit("have maps of fixed sides before its classifier", path, layer)
         if flattens:
@@ -121,9 +125,7 @@ def _does_on_map(layer, one_place: bool) -> bool:
     if is_a(layer, *ONLY_IN_TRAINING):
         return True
     if is_a(layer, *ACTIVATIONS):
-        name = getattr(getattr(layer, "activation", None), "__name__", "")
-        mixes = is_a(layer, layers.Softmax) or name in _ACROSS_CHANNELS
-        return (one_place and getattr(layer, "axis", -1) == -1) or not mixes
+        return (one_place and getattr(layer, "axis", -1) == -1) or not mixes_channels(layer)
     if is_a(layer, layers.Conv2D):
         return one_place and layer.kernel_size == (1, 1)
     if is_a(layer, layers.BatchNormalization, *MERGES):

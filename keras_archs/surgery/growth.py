@@ -19,8 +19,9 @@ import keras_archs
 from keras_archs.checks import check_alpha, is_count, nearest
 from keras_archs.graph import Call, calls
 from keras_archs.graph import without_values as without_values
+from keras_archs.kinds import CONVOLUTIONS, DEPTHWISE
 from keras_archs.registry import builder
-from keras_archs.surgery.channels import CONVS, DEPTHWISE, Carrier, ChannelGraph
+from keras_archs.surgery.channels import Carrier, ChannelGraph
 from keras_archs.surgery.rewiring import changed, graphs, rebuilt, rewired
 
 SAME_AT_ANY_ALPHA = "kernel_size", "groups", "depth_multiplier"  # of a layer at any alpha
@@ -348,7 +349,7 @@ def _is_relu(operation) -> bool:
 def _unit(call: Call, order: list[Call]) -> tuple[Call, Any, Call] | None:
     """A layer's call, the BatchNormalization behind it or None, and the call that ends in ReLU."""
     layer, norm, last = call.operation, None, call
-    if not isinstance(layer, (*CONVS, *DEPTHWISE, layers.Dense)):
+    if not isinstance(layer, (*CONVOLUTIONS, *DEPTHWISE, layers.Dense)):
         return None
     if getattr(layer, "depth_multiplier", 1) != 1:
         return None

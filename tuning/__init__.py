@@ -13,13 +13,13 @@ from keras_archs import lazy
 
 __getattr__, __dir__, __all__ = lazy.package(
     __name__,
-    modules=("principles", "budget", "spaces"),
+    modules=("principles", "linting", "budget", "spaces"),
     exports={
         "space": "tuning.spaces",
         "settings": "tuning.spaces",
         "arch_space": "tuning.spaces",
         "Budget": "tuning.budget",
-        "lint": "tuning.principles",
+        "lint": "tuning.linting",
         "search": "applications.searching.studies",  # trains, and so stands above this package
     },
     own=("principles",),

@@ -2,10 +2,11 @@
 
 from applications import search as search
 from tuning import budget as budget
+from tuning import linting as linting
 from tuning import principles as principles
 from tuning import spaces as spaces
 from tuning.budget import Budget as Budget
-from tuning.principles import lint as lint
+from tuning.linting import lint as lint
 from tuning.spaces import arch_space as arch_space
 from tuning.spaces import settings as settings
 from tuning.spaces import space as space

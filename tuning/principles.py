@@ -1,33 +1,25 @@
-"""The design principles of SimpNet, each once: its bounds, its check, its evidence.
+"""The design principles of SimpNet, each once: its bounds and its evidence.
 
 Hasanpour et al. 2018, https://arxiv.org/abs/1802.06205, section 3; their experiments are those of
-section 4 and `keras_archs.SimpNet(experiment=ID)`. `tuning.space` reads the bounds, `lint` runs the
-checks.
-
->>> for finding in tuning.lint(keras_archs.SimpNet(experiment=22)):
-...     print(finding)
-balanced_distribution: conv1, conv10: the widest layer has 8.0 times the filters of the narrowest...
+section 4 and `keras_archs.SimpNet(experiment=ID)`. `tuning.space` reads the bounds,
+`tuning.linting` checks networks.
 """
 
-import difflib
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from itertools import accumulate, groupby
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import keras_archs
+import tuning
+from keras_archs.checks import nearest
 
 if TYPE_CHECKING:
     import keras
 
 LARGE = 1_000_000  # parameters: from here on dropout is expected and channel counts matter
-_SAME_WIDTH = 0.1  # widths that differ by less, or by 2 filters, count as one: fitting does that
-_WIDEST_TO_NARROWEST = 7.5  # between 7.2 of experiments 30 to 32 and 8.0 of 22, the lower of IV
-_EARLIEST_REDUCTION = 0.25  # of the layers: experiment 31 pools at 0.23, the published at 0.30 on
-_SPATIAL_PART = 2 / 3  # of the layers: in table VIII, 1x1 kernels cost least in the last ones
-_HIGHEST_RATE = 0.5
-_ANY_SIDE = 256  # pixels, stands for a side of the input that is None
+WIDEST_TO_NARROWEST = 7.5  # between 7.2 of experiments 30 to 32 and 8.0 of 22, the lower of IV
+EARLIEST_REDUCTION = 0.25  # of the layers: experiment 31 pools at 0.23, the published at 0.30 on
+SPATIAL_PART = 2 / 3  # of the layers: in table VIII, 1x1 kernels cost least in the last ones
 
 
 @dataclass(frozen=True)
@@ -87,256 +79,6 @@ class Finding:
         return f"{self.principle}{kind}: {', '.join(self.layers)}: {self.message}"
 
 
-# ------------------------------------------------------------------------------- reading a network
-
-
-@dataclass
-class _Layer:
-    """A convolution, or a depthwise one with the pointwise one that follows it."""
-
-    names: tuple[str, ...]
-    width: int
-    kernel: int
-    resolution: int  # how often the map had been reduced before its output
-    depthwise: bool = False
-
-
-@dataclass
-class _Reduction:
-    """A layer that makes its map smaller by a stride."""
-
-    name: str
-    kind: str  # "max", "average" or "stride"
-    after: int  # how many convolutions precede it, itself included
-
-
-@dataclass
-class _Chain:
-    """What the checks look at. A convolution that writes the classes is no layer here."""
-
-    params: int
-    layers: list[_Layer] = field(default_factory=list)
-    classifier: list[_Layer] = field(default_factory=list)
-    reductions: list[_Reduction] = field(default_factory=list)
-    dropouts: list[tuple[str, float]] = field(default_factory=list)  # inside the features
-    head_dropouts: list[tuple[str, float]] = field(default_factory=list)
-    global_average: str | None = None
-
-    @property
-    def depth(self) -> int:
-        """Convolutions, the one that writes the classes included."""
-        return len(self.layers) + len(self.classifier)
-
-
-def _calls(model) -> list:
-    """The calls of a model without branches, nested ones in place."""
-    graph = keras_archs.graph.graph_of(model)
-    if graph is None:
-        raise ValueError(
-            "`model` must be a functional keras.Model or a built Sequential. "
-            f"Received: {type(model).__name__} {getattr(model, 'name', model)!r}"
-        )
-    shapes = [[side or _ANY_SIDE for side in tensor.shape[1:]] for tensor in graph.inputs]
-    runs = keras_archs.cost.runs_of(graph, shapes[0] if len(shapes) == 1 else shapes)
-    for run in runs:
-        if len(run.inputs) > 1:
-            raise ValueError(
-                f"`model` must be a chain of layers: layer `{run.name}` merges branches. "
-                f"Received: {type(model).__name__} {model.name!r}"
-            )
-    if len(graph.inputs) > 1 or len(graph.outputs) > 1:
-        raise ValueError(
-            "`model` must be a chain of layers, with one input and one output. "
-            f"Received: {type(model).__name__} {model.name!r}"
-        )
-    return runs
-
-
-def _shrinks(operation, inputs, outputs) -> bool:
-    strides = getattr(operation, "strides", 1)
-    strided = max(strides if isinstance(strides, tuple) else (strides,)) > 1
-    return strided and any(
-        after < before
-        for before, after in zip(inputs[0].shape[:-1], outputs[0].shape[:-1], strict=True)
-    )
-
-
-def _add_convolution(chain, name, operation, width, depthwise):
-    """Add a convolution, or complete the depthwise one before it."""
-    kernel = max(operation.kernel_size)
-    if kernel == 1 and chain.layers and chain.layers[-1].depthwise:
-        layer = chain.layers[-1]
-        layer.names, layer.width, layer.depthwise = (*layer.names, name), width, False
-    else:
-        chain.layers.append(_Layer((name,), width, kernel, len(chain.reductions), depthwise))
-
-
-def _read(model) -> _Chain:
-    from keras import layers
-
-    convolutions = layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D
-    poolings = layers.MaxPooling2D, layers.AveragePooling2D
-    dropouts = layers.Dropout, layers.SpatialDropout2D, layers.AlphaDropout, layers.GaussianDropout
-    ends = layers.GlobalMaxPooling2D, layers.GlobalAveragePooling2D, layers.Flatten
-    runs = _calls(model)
-    chain = _Chain(params=model.count_params())
-    in_features, has_dense = True, False
-    for name, operation, inputs, outputs in runs:
-        if isinstance(operation, dropouts):
-            (chain.dropouts if in_features else chain.head_dropouts).append((name, operation.rate))
-        elif isinstance(operation, ends):
-            in_features = False
-            if isinstance(operation, layers.GlobalAveragePooling2D):
-                chain.global_average = name
-        elif not in_features:
-            has_dense |= isinstance(operation, (layers.Dense, *convolutions))
-        elif isinstance(operation, convolutions):
-            if _shrinks(operation, inputs, outputs):
-                chain.reductions.append(_Reduction(name, "stride", len(chain.layers) + 1))
-            depthwise = isinstance(operation, layers.DepthwiseConv2D)
-            _add_convolution(chain, name, operation, outputs[0].shape[-1], depthwise)
-        elif isinstance(operation, poolings) and _shrinks(operation, inputs, outputs):
-            kind = "max" if isinstance(operation, layers.MaxPooling2D) else "average"
-            chain.reductions.append(_Reduction(name, kind, len(chain.layers)))
-    if not in_features and not has_dense:
-        chain.layers, chain.classifier = chain.layers[:-1], chain.layers[-1:]
-    return chain
-
-
-# --------------------------------------------------------------------------------------- the checks
-
-
-def _names(layers: Iterable[_Layer]) -> tuple[str, ...]:
-    return tuple(name for layer in layers for name in layer.names)
-
-
-def _alike(first: int, second: int) -> bool:
-    return abs(first - second) <= max(2, _SAME_WIDTH * max(first, second))
-
-
-def _shrinking_widths(chain: _Chain):
-    widest = accumulate((layer.width for layer in chain.layers), max)
-    thinner = [
-        (layer, before)
-        for layer, before in zip(chain.layers, widest, strict=True)
-        if not _alike(layer.width, before)
-    ]
-    if thinner:
-        first, before = thinner[0]
-        yield (
-            _names(layer for layer, _ in thinner),
-            f"{first.width} filters after layers of up to {before}: widths only grow towards the "
-            "end",
-        )
-
-
-def _comes_back(values: list, same: Callable[[Any, Any], bool]) -> int | None:
-    """Where a value returns to an earlier one after another: 2 in (3, 1, 3)."""
-    for at, value in enumerate(values):
-        for start, earlier in enumerate(values[:at]):
-            between = values[start + 1 : at]
-            if same(earlier, value) and any(
-                not same(other, earlier) and not same(other, value) for other in between
-            ):
-                return at
-    return None
-
-
-def _mixed_groups(chain: _Chain):
-    equal = int.__eq__
-    kinds = ("kernel", equal, "kernels"), ("width", _alike, "widths")
-    for _, members in groupby(chain.layers, key=lambda layer: layer.resolution):
-        group = list(members)
-        for attribute, same, plural in kinds:
-            values = [getattr(layer, attribute) for layer in group]
-            at = _comes_back(values, same)
-            if at is not None:
-                text = ", ".join(map(str, values))
-                yield (
-                    _names(group[at : at + 1]),
-                    f"{plural} of {text} at one resolution: layers of a kind stand side by side",
-                )
-
-
-def _early_pointwise(chain: _Chain):
-    total = chain.depth
-    early = [
-        layer
-        for at, layer in enumerate(chain.layers, start=1)
-        if layer.kernel == 1 and at <= _SPATIAL_PART * total
-    ]
-    if early:
-        yield (
-            _names(early),
-            f"kernels of 1x1 among the first two thirds of {total} convolutions see no neighbours",
-        )
-
-
-def _early_reduction(chain: _Chain):
-    if chain.reductions:
-        first = chain.reductions[0]
-        if first.after < _EARLIEST_REDUCTION * chain.depth:
-            yield (
-                (first.name,),
-                f"the map is reduced after {first.after} of {chain.depth} convolutions: before a "
-                "quarter of them",
-            )
-
-
-def _costly_kernels(chain: _Chain):
-    large = [layer for layer in chain.layers if layer.kernel > 3]
-    if large:
-        sizes = sorted({layer.kernel for layer in large})
-        text = ", ".join(f"{size}x{size}" for size in sizes)
-        yield _names(large), f"kernels of {text}: 3x3 makes more of the same parameters"
-    odd = [layer for layer in chain.layers if layer.width % 8]
-    if odd and chain.params > LARGE:
-        yield _names(odd), "numbers of filters that are no multiples of 8 waste hardware", True
-
-
-def _imbalance(chain: _Chain):
-    if not chain.layers:
-        return
-    narrowest = min(chain.layers, key=lambda layer: layer.width)
-    widest = max(chain.layers, key=lambda layer: layer.width)
-    ratio = widest.width / narrowest.width
-    if ratio > _WIDEST_TO_NARROWEST:
-        yield (
-            _names((narrowest, widest)),
-            f"the widest layer has {ratio:.1f} times the filters of the narrowest "
-            f"({widest.width} and {narrowest.width}): more than {_WIDEST_TO_NARROWEST}",
-        )
-
-
-def _bad_dropout(chain: _Chain):
-    high = [(name, rate) for name, rate in chain.dropouts if rate > _HIGHEST_RATE]
-    if high:
-        rate = max(rate for _, rate in high)
-        names = tuple(name for name, _ in high)
-        yield names, f"dropout of {rate:g} inside the features: more than {_HIGHEST_RATE}"
-    if chain.params > LARGE and not any(rate for _, rate in chain.dropouts + chain.head_dropouts):
-        yield (
-            _names(chain.layers[-1:]),
-            f"no dropout in a network of {chain.params:,} parameters: above {LARGE:,} it has some",
-        )
-
-
-def _weak_pooling(chain: _Chain):
-    for kind, text in (("stride", "a strided convolution"), ("average", "average pooling")):
-        names = tuple(found.name for found in chain.reductions if found.kind == kind)
-        if names:
-            yield names, f"{text} reduces the map where max pooling would keep what is strongest"
-    if chain.global_average:
-        yield (chain.global_average,), "global average pooling: global maxima did better", True
-
-
-def _nothing(chain: _Chain):
-    return ()
-
-
-# ---------------------------------------------------------------------------------- the principles
-
-
 @dataclass(frozen=True)
 class Principle:
     """A principle of design.
@@ -354,17 +96,10 @@ class Principle:
     on: Mapping[str, Any]
     off: Mapping[str, Any]
     evidence: tuple[Evidence, ...]
-    _check: Callable[[_Chain], Iterable[tuple]] = field(repr=False)
 
     def check(self, model: "keras.Model") -> list[Finding]:
-        """Where `model` breaks this principle. See `lint`."""
-        return self._findings(_read(model))
-
-    def _findings(self, chain: _Chain) -> list[Finding]:
-        return [
-            Finding(self.name, layers, message, self.evidence, bool(advice))
-            for layers, message, *advice in self._check(chain)
-        ]
+        """Where `model` breaks this principle. See `tuning.lint`."""
+        return tuning.lint(model, self.name)
 
 
 _ALL = (
@@ -402,7 +137,6 @@ _ALL = (
                 ),
             ),
         ),
-        _check=_shrinking_widths,
     ),
     Principle(
         "homogeneous_groups",
@@ -419,12 +153,11 @@ _ALL = (
                 ),
             ),
         ),
-        _check=_mixed_groups,
     ),
     Principle(
         "correlation_preservation",
         "Local correlation preservation",
-        on={"smallest_early_kernel": 3, "smallest_late_kernel": 1, "spatial_part": _SPATIAL_PART},
+        on={"smallest_early_kernel": 3, "smallest_late_kernel": 1, "spatial_part": SPATIAL_PART},
         off={"smallest_early_kernel": 1, "smallest_late_kernel": 1, "spatial_part": 0.0},
         evidence=(
             Evidence(
@@ -443,7 +176,6 @@ _ALL = (
                 (Result("1x1", 89.45, 52), Result("3x3", 89.6, 51)),
             ),
         ),
-        _check=_early_pointwise,
     ),
     Principle(
         "maximum_information",
@@ -451,7 +183,7 @@ _ALL = (
         on={
             "first_pool": (0.3, 0.55),  # of the depth
             "last_pool": (0.65, 0.85),
-            "earliest": _EARLIEST_REDUCTION,  # part of the layers that stand before any pooling
+            "earliest": EARLIEST_REDUCTION,  # part of the layers that stand before any pooling
             "extra_reductions": 1,  # beyond those that leave a map of about 8 pixels a side
         },
         off={
@@ -471,7 +203,6 @@ _ALL = (
                 ),
             ),
         ),
-        _check=_early_reduction,
     ),
     Principle(
         "maximum_performance",
@@ -498,12 +229,11 @@ _ALL = (
                 ),
             ),
         ),
-        _check=_costly_kernels,
     ),
     Principle(
         "balanced_distribution",
         "Balanced distribution of widths",
-        on={"tilt": (0.75, 1.25), "widest_to_narrowest": _WIDEST_TO_NARROWEST},
+        on={"tilt": (0.75, 1.25), "widest_to_narrowest": WIDEST_TO_NARROWEST},
         off={"tilt": (0.5, 3.0), "widest_to_narrowest": math.inf},
         evidence=(
             Evidence(
@@ -517,7 +247,6 @@ _ALL = (
                 (Result("wide end", 87.2, 24), Result("balanced", 89.7, 25)),
             ),
         ),
-        _check=_imbalance,
     ),
     Principle(
         "dropout",
@@ -553,7 +282,6 @@ _ALL = (
                 (Result("without", 67.91, 8), Result("with", 68.47, 9)),
             ),
         ),
-        _check=_bad_dropout,
     ),
     Principle(
         "pooling",
@@ -582,7 +310,6 @@ _ALL = (
                 (Result("average", 73.07, 0), Result("max", 73.77, 1)),
             ),
         ),
-        _check=_weak_pooling,
     ),
     Principle(
         "isolation",
@@ -601,7 +328,6 @@ _ALL = (
                 (Result("3x3", 92.14, 41), Result("5x5", 90.99, 42)),
             ),
         ),
-        _check=_nothing,
     ),
 )
 PRINCIPLES: Mapping[str, Principle] = {principle.name: principle for principle in _ALL}
@@ -621,28 +347,8 @@ def chosen(principles: str | Iterable[str] = "all") -> tuple[Principle, ...]:
     names = [principles] if isinstance(principles, str) else list(principles)
     for name in names:
         if name not in PRINCIPLES:
-            close = difflib.get_close_matches(str(name), PRINCIPLES, n=1)
-            did_you_mean = f" Did you mean {close[0]!r}?" if close else ""
             raise ValueError(
                 f"`principles` must be 'all' or names among {', '.join(PRINCIPLES)}."
-                f"{did_you_mean} Received: principles={principles!r}"
+                f"{nearest(name, PRINCIPLES)} Received: principles={principles!r}"
             )
     return tuple(principle for principle in _ALL if principle.name in names)
-
-
-def lint(model: "keras.Model", principles: str | Iterable[str] = "all") -> list[Finding]:
-    """Which principles a network breaks, where, and what the paper measured for it.
-
-    Nested models are read in place, preprocessing layers are skipped, and a depthwise convolution
-    counts as one layer with the pointwise one that follows it.
-
-    Args:
-        model: a chain of layers: functional or a built Sequential, of this package or not.
-        principles: "all", or the names of those that are checked.
-
-    Raises:
-        ValueError: the model has branches; the message names the layer that merges them.
-    """
-    wanted = chosen(principles)
-    chain = _read(model)
-    return [finding for principle in wanted for finding in principle._findings(chain)]

@@ -1,4 +1,4 @@
-# make install | lint | stubs | test | test-jax | test-slow | notebooks | demo | wheel | clean
+# make install | lint | stubs | test | test-jax | test-torch | test-slow | notebooks | demo | wheel | clean
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
@@ -18,7 +18,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 # order the long files come first and the small groups last, so that both workers end together.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder --durations=10
 
-.PHONY: install lint format stubs test test-jax test-slow notebooks demo wheel clean
+.PHONY: install lint format stubs test test-jax test-torch test-slow notebooks demo wheel clean
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
@@ -45,6 +45,12 @@ test: install
 test-jax: install
 	KERAS_BACKEND=jax $(PYTEST) $(JAX_TESTS)
 
+# PyTorch is 5 GB with its needs: an environment of its own, which CI does not make.
+test-torch:
+	test -x .venv-torch/bin/python || $(PYTHON) -m venv .venv-torch
+	.venv-torch/bin/python -m pip install --quiet -c constraints.txt -e '.[torch,dev]'
+	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest -q -n 2 --dist loadgroup $(JAX_TESTS)
+
 test-slow: install
 	$(PYTEST) -m slow --durations=30 -rs
 
@@ -53,11 +59,11 @@ notebooks: install
 
 demo: install
 	$(BIN)/keras-archs compare --data digits --run-dir runs/demo \
-		--archs lenet5,mobilenet:alpha=0.5,mobilenet,squeezenet,resnet20,simpnet_300k
+		--archs lenet5,squeezenet:alpha=0.5,resnet20:alpha=0.5,simpnet_300k:alpha=0.5,mobilenet:alpha=0.25
 
 wheel: install
 	$(BIN)/python -m build --wheel --no-isolation
 
 clean:
-	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-torch build dist .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

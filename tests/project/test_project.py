@@ -53,7 +53,7 @@ def test_the_constraints_are_exact_versions_of_all_that_is_declared():
     pinned = [re.fullmatch(r"([\w.-]+)==([\w.+]+)", line) for line in pins()]
     assert None not in pinned, "one `name==version` a line, without hosts"
     declared = names(PROJECT["dependencies"])
-    for extra in EXTRAS.keys() - {"tensorflow-gpu", "jax-gpu"}:
+    for extra in EXTRAS.keys() - {"tensorflow-gpu", "jax-gpu", "torch"}:
         declared |= names(EXTRAS[extra])
     assert declared - {"keras-archs"} <= {canonicalize_name(match[1]) for match in pinned}
 

@@ -55,7 +55,7 @@ test-slow: install
 	$(PYTEST) -m slow --durations=30 -rs
 
 notebooks: install
-	$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 notebooks
+	$(BIN)/python docs/notebooks.py
 
 demo: install
 	$(BIN)/keras-archs compare --data digits --run-dir runs/demo \

@@ -37,8 +37,8 @@ _BATCH = 256  # images that are predicted at a time
 class Claim:
     """That this process, and no other one, writes checkpoints into a folder.
 
-    Whoever claims the folder next takes it over: a process that was thought dead, or that outlives
-    its parent, cannot write over its successor's work.
+    The next process that claims the folder takes it over: a process that was thought dead, or that
+    outlives its parent, cannot write over its successor's work.
     """
 
     def __init__(self, folder: str | os.PathLike[str]):

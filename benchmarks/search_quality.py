@@ -19,7 +19,7 @@ The images are cut from the training files, class by class and the same for all 
 train on, and half as many for validation. The winner of each search, by validation, meets all of
 the 10,000 test images.
 
-Every search keeps its `trials.csv` in the work folder and goes on where it was when it is started
+Every search keeps its `trials.csv` in the work folder and resumes where it was when it is started
 again; `results.csv` there has each trial of the finished ones, `summary.md` what is printed.
 """
 
@@ -216,7 +216,7 @@ def results(options: argparse.Namespace) -> pd.DataFrame:
 
 
 def searched(data: str, file: Path, space: str, seed: int, options: argparse.Namespace):
-    """Search, or go on with it, and add its trials to the results; nothing if they are there."""
+    """Search, or resume it, and add its trials to the results; nothing if they are there."""
     found = results(options)
     setting = data, options.images, options.epochs, options.trials, space, seed
     if setting in set(found[SETTINGS].itertuples(index=False, name=None)):

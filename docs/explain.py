@@ -51,7 +51,7 @@ def main():
 
 
 def trained(options: argparse.Namespace) -> list[applications.Run]:
-    """The runs of `NETWORKS`, trained, or gone on with, where they are missing."""
+    """The runs of `NETWORKS`, trained or resumed where they are missing."""
     data = options.work / "data"
     if not data.exists():
         write_images(options.shared / "data", data)

@@ -1,4 +1,4 @@
-"""The README's screenshots of report.html and of TensorBoard: `python docs/screenshots.py runs/demo`.
+"""The screenshots of README.md: `python docs/screenshots.py runs/demo`, after `make demo`.
 
 Needs Chromium (Debian: apt install chromium). Writes docs/report.png and docs/tensorboard.png.
 """

@@ -90,7 +90,7 @@ class Skeleton(NamedTuple):
     classes: int
 
     def cost(self, widths: Sequence[int]) -> Cost:
-        """What the chain costs with so many filters in its layers."""
+        """What the chain costs with these numbers of filters in its layers."""
         params = macs = 0
         before = self.channels
         for kernel, area, width in zip(self.kernels, self.areas, widths, strict=True):

@@ -276,7 +276,7 @@ def _usual_params(budget, input_shape, classes) -> float:
 
 
 def _dropout(hp, bounds, params) -> tuple[str, float]:
-    """Where it stands and its rate, in networks of about so many parameters."""
+    """Where it stands and its rate, in networks with about this number of parameters."""
     if params <= _SMALL:
         placement = _choice(hp, "dropout_placement", bounds["small_placements"], "none")
         return placement, _float(hp, "dropout_rate", bounds["small_rate"], 0.05, 0.1)

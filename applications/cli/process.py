@@ -92,7 +92,7 @@ def _file_descriptor_2_closed() -> Iterator[None]:
 
 
 class _QuietKeras:
-    """Import hook: whoever imports Keras first, TensorFlow's notes are not seen.
+    """Import hook: TensorFlow's notes are not seen, wherever Keras is first imported.
 
     On start-up it writes to file descriptor 2 before its log level is in force. Later it warns of
     retracing, which is what training several networks in one process means.

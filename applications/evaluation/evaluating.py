@@ -132,7 +132,7 @@ def _is_same(data: str | os.PathLike[str], own: str) -> bool:
 
 
 def _fastest(model: "keras.Model", macs: int) -> "keras.Model | Predictor":
-    """The model, or the fastest runtime where so many multiply-adds repay its conversion."""
+    """The model, or the fastest runtime where the multiply-adds repay its conversion."""
     if macs < _REPAID:
         return model
     try:

@@ -27,7 +27,7 @@ def _steps(factor: float, at: tuple[float, ...], of: float) -> tuple[tuple[float
 
 
 def _stairs(factor: float, every: float, of: float) -> tuple[tuple[float, float], ...]:
-    """Times `factor` after every so many passes of a training of `of` passes."""
+    """Times `factor` after every `every` passes of a training of `of` passes."""
     return _steps(factor, tuple(every * k for k in range(1, math.ceil(of / every))), of)
 
 

@@ -93,5 +93,5 @@ class Recipe:
     plain_learning_rate: float | None = None
 
     def epochs_for(self, images: int, batch_size: int) -> int:
-        """Passes over so many training images: `epochs`, or more to reach `min_steps`."""
+        """Passes over n training images: `epochs`, or more to reach `min_steps`."""
         return max(self.epochs, math.ceil(self.min_steps / max(1, images // batch_size)))

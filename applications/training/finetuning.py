@@ -35,7 +35,7 @@ class Phase(NamedTuple):
 
 
 def phases(network: keras.Model, freeze_until: str | None, epochs: int) -> list[Phase]:
-    """The parts of a training of so many epochs, in order.
+    """The parts of a training of n epochs, in order.
 
     Raises:
         ValueError: as `frozen_layers`.
@@ -115,5 +115,5 @@ def frozen(network: keras.Model, names: Collection[str]) -> Iterator[None]:
 
 
 def parts_left(parts: list[Phase], done: int) -> list[Phase]:
-    """The part in which the last of so many finished epochs was trained, and those after it."""
+    """The part in which the last of the finished epochs was trained, and those after it."""
     return [part for part in parts if part.stop >= done]

@@ -188,7 +188,7 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
 
 
 def set_threads(threads: int | None) -> None:
-    """Let TensorFlow compute on so many threads in this process; None leaves it its own choice.
+    """Let TensorFlow use this number of threads in this process; None leaves it the choice.
 
     Raises:
         ValueError: with another backend, or if TensorFlow has computed with another number already.

@@ -74,7 +74,7 @@ class Unit(NamedTuple):
 
 
 def residual_units(stages, repeats, stem: int, expansion=1, strided="first") -> Iterator[Unit]:
-    """The units of stages `(filters, stride)`, of so many units each, after so many channels.
+    """The units of stages `(filters, stride)`, with `repeats` units each, after `stem` channels.
 
     `strided` says which unit of a stage has its stride: the "first" or the "last".
     """

@@ -33,7 +33,7 @@ CIFAR_STAGES = STAGES[:3]  # 32x32, 16x16 and 8x8 at 32x32
 
 
 def _grouped_stages(x, stages, repeats, stem, alpha, groups, group_width):
-    """Stages of bottlenecks whose 3x3 convolution has so many groups.
+    """Stages of bottlenecks whose 3x3 convolution has `groups` groups.
 
     `group_width` is that of the first stage.
     """

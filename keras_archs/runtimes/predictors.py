@@ -189,7 +189,7 @@ def _measured(passes: Mapping[Option, Pass], shape) -> dict[Option, float]:
 
 
 def available(precision: str = "fp32", threads: int | None = None) -> list[str]:
-    """The runtimes that are installed and run on this backend, with so many threads."""
+    """The runtimes that are installed and run on this backend, with this number of threads."""
     found = []
     for name in RUNTIMES:
         with contextlib.suppress(ValueError):

@@ -94,7 +94,7 @@ def channels_adapted(kernel: np.ndarray, channels: int) -> np.ndarray:
     """A convolution's kernel for images of another number of channels.
 
     More channels than the kernel has are its own in turn, each divided by how often it comes; fewer
-    are sums of every so many: one channel is the sum of all. A grey image, all of whose channels
+    are sums of every n-th: one channel is the sum of all. A grey image, all of whose channels
     are equal, gives the same response as before.
 
     Args:

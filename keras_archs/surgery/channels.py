@@ -262,7 +262,7 @@ def _divides(channels: Channels, copies: np.ndarray, groups: int) -> bool:
 
 
 def _resized(value: np.ndarray, use: Use, copies: np.ndarray, noise: float, rng) -> np.ndarray:
-    """A weight for channels that occur so often."""
+    """A weight with each channel repeated by its count."""
     axis, made = use.writes
     if use.reads is None:
         return np.repeat(value, copies[made], axis)

@@ -5,7 +5,7 @@ formats of Caffe 1 (`layers` with numbers for types, `layer` with names), both k
 reader trusts nothing: lengths end where the file ends, blobs are views of what is there, and what
 it looks at is counted.
 
-What Caffe does in another way, and what becomes of it here:
+What Caffe does in another way, and how it is translated:
 
 - Convolutions: (filters, channels, height, width) -> (height, width, channels, filters). Groups,
   which AlexNet has, are its two towers.
@@ -293,7 +293,7 @@ def read(path: Path, model: keras.Model, arch: str) -> Stored:
 
     Args:
         path: of the file.
-        model: the network that they are for: it says what becomes of a flattened map, which layers
+        model: the network that they are for: it says how a map is flattened, which layers
             have biases, and in which order the layers of a chain stand.
         arch: its name in the registry.
 

@@ -16,7 +16,7 @@ from keras_archs.weights.catalog import Preprocessing
 from keras_archs.weights.fitting import Stored, UnfitWeights
 
 _WEIGHTS, _CONFIG = "model.weights.h5", "config.json"
-_EXPANSION = 20  # a member may be so many times as large as it is compressed
+_EXPANSION = 20  # how many times as large as its compressed form a member may be
 
 
 def read(path: Path) -> Stored:

@@ -53,7 +53,7 @@ _DENSE_THERE = {"classifier"}  # where it is a convolution here
 _AUXILIARY = {"aux1", "aux2", "AuxLogits"}
 _HEADS = {"fc", "classifier", "classif", "last_linear", "head", "pre_logits", *_AUXILIARY}
 _OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)")  # of torchvision's first DenseNets
-_MOST_BYTES = 1 << 30  # a file may have so many, or 16 times those of the network in float32
+_MOST_BYTES = 1 << 30  # of a file, or 16 times the network's in float32
 
 
 # ------------------------------------------------------------------------------------------- names

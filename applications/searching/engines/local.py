@@ -1,8 +1,8 @@
-"""Who proposes the trials of a search: keras-tuner's oracles, or a list that is known beforehand.
+"""What proposes the trials of a search: keras-tuner's oracles, or a list known beforehand.
 
 An engine hands out jobs, takes their results and knows every trial. What it knows is on disk before
 a job is handed out and after a result came in: one file, written whole or not at all, so that a
-search that is killed at any moment goes on where it was. Engines train nothing.
+search that is killed at any moment resumes where it was. Engines train nothing.
 """
 
 import contextlib
@@ -140,7 +140,7 @@ class LocalEngine:
         oracle: what proposes; in the state in which it was made.
         plan: makes options of `train` of hyperparameters. Calls nothing but the methods of
             keras-tuner's `HyperParameters`.
-        file: where all is kept. What it holds already is gone on with.
+        file: where all is kept. What it holds already is resumed.
         options: of the search; those of a search that is resumed must be the same.
         trials: most configurations.
         retries: how often a trial that failed is tried again.

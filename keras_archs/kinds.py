@@ -1,7 +1,9 @@
 """What the layers of a graph compute, for the functions that change one."""
 
+import math
 from typing import Literal
 
+import keras
 from keras import layers
 
 from keras_archs.graph import Graph
@@ -54,6 +56,14 @@ def globally_pooled(x, kind: Literal["avg", "max"], name=None, **options):
 def is_a(operation, *kinds: type) -> bool:
     """Whether it computes what one of `kinds` computes: a subclass with its own `call` does not."""
     return any(isinstance(operation, kind) and type(operation).call is kind.call for kind in kinds)
+
+
+def relu_bound(operation) -> float | None:
+    """Where the ReLU of a layer is cut off, infinity if nowhere; None if it applies none."""
+    if isinstance(operation, layers.ReLU):
+        return math.inf if operation.max_value is None else operation.max_value
+    bounds = {keras.activations.relu: math.inf, keras.activations.relu6: 6.0}
+    return bounds.get(getattr(operation, "activation", None))
 
 
 def mixes_channels(operation) -> bool:

@@ -13,7 +13,9 @@ import keras
 from keras import layers
 
 import keras_archs
+from applications.console import short_count
 from applications.files import check_picture, write_atomic
+from keras_archs import kinds
 from keras_archs.cost import LayerCost, Profile
 from keras_archs.graph import Call, calls, graph_of, last_uses
 from keras_archs.registry import builder
@@ -232,7 +234,6 @@ def _sorts(segment: list[_Step]) -> list[str]:
 def _line(step: _Step) -> tuple[str, ...]:
     """What the call is called, in one line; nothing where it is not drawn."""
     layer: Any = step.call.operation
-    name = type(layer).__name__
     if isinstance(layer, layers.InputLayer):
         return ("input",)
     if graph_of(layer) is not None:
@@ -240,17 +241,19 @@ def _line(step: _Step) -> tuple[str, ...]:
     width = _channels(step.row.output_shape)
     if isinstance(layer, layers.Dense):
         return (f"dense {width}",)
-    if name.startswith("Global"):
-        return (f"global {'average' if 'Average' in name else 'max'} pooling",)
-    if "Pooling" in name and not name.startswith("Adaptive"):
-        return (f"{_sides(layer.pool_size)} {'average' if 'Average' in name else 'max'} pooling",)
-    if not hasattr(layer, "kernel_size"):
+    if isinstance(layer, kinds.GLOBAL_POOLS):
+        average = isinstance(layer, kinds.GLOBAL_AVERAGE_POOLS)
+        return (f"global {'average' if average else 'max'} pooling",)
+    if isinstance(layer, kinds.POOLS):
+        average = isinstance(layer, kinds.AVERAGE_POOLS)
+        return (f"{_sides(layer.pool_size)} {'average' if average else 'max'} pooling",)
+    if not isinstance(layer, kinds.WITH_KERNEL):
         return ()
     sides = _sides(layer.kernel_size)
-    if name.startswith("Depthwise"):
+    if isinstance(layer, kinds.DEPTHWISE):
         return (f"{sides} depthwise",)
-    sort = "separable" if name.startswith("Separable") else "conv"
-    sort = f"transposed {sort}" if name.endswith("Transpose") else sort
+    sort = "separable" if isinstance(layer, kinds.SEPARABLE) else "conv"
+    sort = f"transposed {sort}" if isinstance(layer, kinds.TRANSPOSED) else sort
     groups = getattr(layer, "groups", 1)
     return (
         f"{sides} {sort} {width}" if groups == 1 else f"{groups} groups, {sides} {sort} {width}",
@@ -259,16 +262,15 @@ def _line(step: _Step) -> tuple[str, ...]:
 
 def _kind(step: _Step) -> str:
     layer: Any = step.call.operation
-    name = type(layer).__name__
     if graph_of(layer) is not None:
         return "model"
     if isinstance(layer, layers.InputLayer):
         return "input"
-    if name.startswith("Depthwise"):
+    if isinstance(layer, kinds.DEPTHWISE):
         return "depthwise"
-    if hasattr(layer, "kernel_size"):
-        return "convolution"
-    return "dense" if isinstance(layer, layers.Dense) else "pooling"
+    if isinstance(layer, layers.Dense):
+        return "dense"
+    return "convolution" if isinstance(layer, kinds.WITH_KERNEL) else "pooling"
 
 
 def _sides(sides: int | Iterable[int]) -> str:
@@ -331,7 +333,7 @@ def _figure(profile: Profile, drawn: list[Unit]):
             ink.text(MARGIN, middle, stage.name, size=10, weight="bold")
         for at, quantity in zip(columns, ("params", "macs"), strict=True):
             part, total = getattr(stage, quantity), getattr(profile, quantity)
-            ink.share(at, middle, part / total if total else 0, _short(part))
+            ink.share(at, middle, part / total if total else 0, short_count(part))
         y = top + 2 + GAP / 2
         for row in rows:
             ink.row(row, MARGIN + LABELS, y + _height(row) / 2)
@@ -366,13 +368,6 @@ def _text_width(text: str) -> float:
     from matplotlib.textpath import TextPath
 
     return TextPath((0, 0), text, size=FONT).get_extents().width if text.strip() else 0.0
-
-
-def _short(count: int) -> str:
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return str(count)
 
 
 class _Ink:

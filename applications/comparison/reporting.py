@@ -25,6 +25,7 @@ from applications.data.sources import open_source
 from applications.evaluation.metrics import worst_mistakes
 from applications.files import write_atomic
 from applications.runs import Run
+from keras_archs import kinds
 
 REPORT = "report.html"
 MISTAKES = 12  # of each run
@@ -37,8 +38,9 @@ _METRICS = (
 )
 _CURVES = ("loss", "val_loss", "accuracy", "val_accuracy", "learning_rate", "seconds")
 _COSTS = ("params", "macs", "activation_bytes")
-# Layers whose kernels are 8-bit numbers in an int8 file; what normalises is folded into them.
-_QUANTISED = ("Conv", "Dense")
+# Layers, as profile.csv names them, whose kernels are 8-bit numbers in an int8 file; what
+# normalises is folded into them.
+_QUANTISED = {kind.__name__ for kind in kinds.WITH_KERNEL}
 _FOLDED = ("BatchNormalization", "Normalization", "Rescaling")
 
 
@@ -92,7 +94,7 @@ def int8_bytes(profile: Iterable[Mapping[str, Any]]) -> int:
     total = 0
     for row in profile:
         kind, params = row["type"], int(row["params"])
-        if any(name in kind for name in _QUANTISED):
+        if kind in _QUANTISED:
             total += params + 8 * _channels(row["output_shape"])
         elif kind not in _FOLDED:
             total += 4 * params

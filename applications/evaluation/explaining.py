@@ -26,6 +26,7 @@ from applications.evaluation.networks import Network, flat, logits_of, opened
 from applications.files import check_picture, write_atomic
 from applications.runs import Run
 from keras_archs.graph import Call, calls
+from keras_archs.kinds import DROPOUTS, PADDINGS, POOLS, relu_bound
 from keras_archs.surgery.rewiring import rebuilt, rewired
 
 METHODS = ("cam", "gradcam", "guided")
@@ -279,7 +280,7 @@ def _is_linear(call) -> bool:
 
 
 def _last_map(model, logits):
-    passive = (layers.MaxPooling2D, layers.AveragePooling2D, layers.Dropout, layers.ZeroPadding2D)
+    passive = (*POOLS, *DROPOUTS, *PADDINGS)
     for call in reversed(_calls(model, logits)):
         shape = call.outputs[0].shape
         is_map = len(shape) == 4 and math.prod(side or 2 for side in shape[1:3]) > 1
@@ -304,17 +305,18 @@ def _values(given, wanted, values: np.ndarray) -> np.ndarray:
 
 def _guided_layers(model) -> dict[str, list]:
     """By the name of each layer that applies ReLU, one that lets positive gradients alone pass."""
-    bounds = {keras.activations.relu: math.inf, keras.activations.relu6: 6.0}
     guided = {}
     for call in calls(model):
         layer: Any = call.operation
+        bound = relu_bound(layer)
+        if bound is None:
+            continue
+        relu = _guided_relu(bound)
         if isinstance(layer, layers.ReLU):
-            relu = _guided_relu(math.inf if layer.max_value is None else layer.max_value)
             guided[layer.name] = [layers.Activation(relu, name=layer.name, dtype=layer.dtype)]
-        elif getattr(layer, "activation", None) in bounds:
-            options = {"activation": _guided_relu(bounds[layer.activation])}
-            shape = call.inputs[0].shape
-            guided[layer.name] = [rebuilt(layer, shape, layer.get_weights(), **options)]
+        else:
+            shape, weights = call.inputs[0].shape, layer.get_weights()
+            guided[layer.name] = [rebuilt(layer, shape, weights, activation=relu)]
     return guided
 
 

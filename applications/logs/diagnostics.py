@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_archs.kinds import relu_bound
+
 
 def named_kernels(model: keras.Model) -> dict[str, keras.Variable]:
     """Kernels of the layers by name, from the input to the classifier: `01_conv1`, `02_...`."""
@@ -81,20 +83,12 @@ class Gradients:
 
 def dead_relus(model: keras.Model, images: np.ndarray) -> dict[str, float]:
     """Share of the channels of each ReLU that are 0 for all images, everywhere: by layer, 0..1."""
-    layers = [layer for layer in model.layers if _is_relu(layer)]
+    layers = [layer for layer in model.layers if relu_bound(layer) is not None]
     if not layers:
         return {}
     outputs = _called(model, [layer.output for layer in layers], images)
     silent = [(output <= 0).all(axis=tuple(range(output.ndim - 1))) for output in outputs]
     return _numbered(layers, [float(channels.mean()) for channels in silent])
-
-
-def _is_relu(layer: keras.Layer) -> bool:
-    activation = getattr(layer, "activation", None)
-    return isinstance(layer, keras.layers.ReLU) or activation in (
-        keras.activations.relu,
-        keras.activations.relu6,
-    )
 
 
 def activation_maps(model: keras.Model, images: np.ndarray, most: int = 8) -> dict[str, np.ndarray]:

@@ -7,14 +7,11 @@ from typing import NamedTuple
 import keras
 
 from keras_archs.graph import Call, calls, feature_tensors
+from keras_archs.kinds import GLOBAL_POOLS
 from keras_archs.weights.fitting import replaceable
 
 _WANTED = "`freeze_until` must be"
-_ENDS = (
-    keras.layers.Flatten,
-    keras.layers.GlobalAveragePooling2D,
-    keras.layers.GlobalMaxPooling2D,
-)
+_ENDS = (keras.layers.Flatten, *GLOBAL_POOLS)
 FIRST_PART = 0.25  # of the epochs, at least one: only what stands behind the stage learns
 LATER_RATE = 0.5  # of the learning rate, in the rest of the epochs, when all layers learn
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from applications.options import Plan
 from applications.recipes.schema import Recipe
+from keras_archs.kinds import DEPTHWISE
 from keras_archs.weights import load_weights
 
 AUXILIARY_WEIGHT = 0.3  # of an auxiliary classifier's loss: Szegedy et al. 2014, section 5
@@ -56,7 +57,7 @@ def _standard(random: np.random.Generator, distribution: str, shape: tuple[int, 
 def _kernels(network: keras.Model) -> Iterator[tuple[keras.Variable, bool]]:
     """The trainable kernels, those of a separable convolution too; whether each is depthwise."""
     for layer in network.layers:
-        depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+        depthwise = isinstance(layer, DEPTHWISE)
         for variable in layer.trainable_variables:
             if variable.name.endswith("kernel"):
                 yield variable, depthwise or variable.name == "depthwise_kernel"

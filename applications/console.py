@@ -1,5 +1,6 @@
 """How tables and figures are printed: users' names are text, never markup."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,12 @@ def plain_console(**options: Any) -> "Console":
     from rich.console import Console
 
     return Console(markup=False, emoji=False, highlight=False, **options)
+
+
+def markdown(text: object) -> str:
+    """The text as Markdown shows it: nothing in it is a heading, a link, an element or emphasis."""
+    line = " ".join(str(text).split())
+    return re.sub(r"[\\`*\[\]<>#|~]|(?<!\w)_|_(?!\w)", r"\\\g<0>", line)
 
 
 def short_count(count: int) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 
 import keras_archs
 from applications import runs
-from applications.console import short_count
+from applications.console import markdown, short_count
 from applications.data.sources import Dataset
 from applications.evaluation.evaluating import latency, score
 from applications.evaluation.metrics import metrics
@@ -103,7 +103,7 @@ def write_card(
     recipe = catalog.recipe(config["recipe"])
     height, width, channels = dataset.image_shape
     classes = len(dataset.labels)
-    shown = ", ".join(dataset.labels[:20]) + (", ..." if classes > 20 else "")
+    shown = ", ".join(map(markdown, dataset.labels[:20])) + (", ..." if classes > 20 else "")
     p50, p95 = metrics["latency_ms_p50"], metrics["latency_ms_p95"]
     normalises = any(isinstance(x, LocalResponseNormalization) for x in network.layers)
     after = " after `from keras_archs import LocalResponseNormalization`" if normalises else ""
@@ -124,11 +124,13 @@ def write_card(
     if started:
         started = f"\n## Weights it started from\n\n{started}"
     options = "\n".join(
-        f"- {name}: {value}" for name, value in config.items() if value not in (None, {}, False)
+        f"- {name}: {markdown(value)}"
+        for name, value in config.items()
+        if value not in (None, {}, False)
     )
     page = _template().substitute(
         arch=config["arch"],
-        data=dataset.name,
+        data=markdown(dataset.name),
         paper=info.paper,
         height=height,
         width=width,
@@ -166,8 +168,12 @@ def _template() -> Template:
 def last_line(run: runs.Run, data_name: str) -> str:
     config, metrics = run.config, run.metrics
     multipliers = [f" {name} {config[name]:g}" for name in ("alpha", "rho") if config[name] != 1]
+    predicted = np.count_nonzero(np.sum(metrics["confusion_matrix"], axis=0))
+    classes = len(run.labels)
+    warning = f" (it predicts {predicted} of {classes} classes)" if predicted < classes else ""
     return (
         f"{config['arch']}{''.join(multipliers)} on {data_name}: "
-        f"{100 * metrics['test_accuracy']:.1f} % test accuracy, {short_count(metrics['params'])} "
-        f"parameters, {metrics['train_seconds']:.0f} s -> {run.path}"
+        f"{100 * metrics['test_accuracy']:.1f} % test accuracy, macro F1 "
+        f"{100 * metrics['macro_f1']:.1f} %{warning}, {short_count(metrics['params'])} parameters, "
+        f"{metrics['train_seconds']:.0f} s -> {run.path}"
     )

@@ -3,6 +3,7 @@
 import math
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,7 +121,12 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
     source = open_source(options.data, seed=options.seed)
     plan = options.planned(source)
     options = plan.options
+    if running.verbose and source.not_read:
+        first = source.not_read[0]
+        more = f" and {len(source.not_read) - 1} more" if len(source.not_read) > 1 else ""
+        print(f"not read: {first}{more} (split.json names all)", file=sys.stderr)
     dataset = source.at(plan.image_size, resize=options.resize)
+    dataset.check()
     epochs = plan.epochs
     last = min((trial and trial.until) or epochs, epochs)
     images = len(dataset.train) // plan.batch_size * plan.batch_size  # of full batches

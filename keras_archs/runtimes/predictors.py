@@ -21,6 +21,7 @@ import contextlib
 import functools
 import math
 import statistics
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -253,7 +254,7 @@ def _pool(name: str) -> int | None:
 
 
 class Predictor:
-    """A compiled network: images in, outputs out. For one thread of the caller's at a time.
+    """A compiled network: images in, outputs out. Any thread may call it.
 
     Attributes:
         runtime: its name.
@@ -275,6 +276,9 @@ class Predictor:
         times: Mapping[Option, float],
     ):
         self._run, self._shape, self._structure = run, converted.shape, converted.structure
+        # The others serve several threads at once.
+        one_at_a_time = option[0] in ("litert", "openvino")
+        self._turn = threading.Lock() if one_at_a_time else contextlib.nullcontext()
         self.runtime: str = option[0]
         self.chunk: int = option[1]
         self.precision: str = precision
@@ -307,10 +311,12 @@ class Predictor:
             )
         images = np.ascontiguousarray(images, np.float32)
         if len(images) == self.chunk:
-            outputs = self._run(images)
+            with self._turn:
+                outputs = self._run(images)
         else:
             starts = range(0, len(images), self.chunk)
-            parts = [self._run(self._filled(images[at : at + self.chunk])) for at in starts]
+            with self._turn:
+                parts = [self._run(self._filled(images[at : at + self.chunk])) for at in starts]
             outputs = [np.concatenate(part)[: len(images)] for part in zip(*parts, strict=True)]
         if self._structure is None:
             return outputs[0]

@@ -460,7 +460,40 @@ def test_verbose_says_how_it_went_and_where_it_is(quick, capfd):
     lines = [line for line in err.splitlines() if line.startswith("epoch")]
     assert len(lines) == 2 and "loss" in lines[0] and "ETA 0:00:00" in lines[1]
     assert out.startswith("lenet5 on stripes: ") and out.endswith("-> runs/lenet5-stripes-s0\n")
-    assert "15K parameters" in out and out.count("\n") == 1
+    assert "macro F1" in out and "15K parameters" in out and out.count("\n") == 1
+
+
+def test_what_is_not_read_is_said_in_one_line_and_named_in_the_split(here, capfd):
+    random = np.random.default_rng(0)
+    for label in ("a", "b"):
+        (here / "mine" / label).mkdir(parents=True)
+        for number in range(8):
+            pixels = random.integers(0, 256, (16, 16), np.uint8)
+            Image.fromarray(pixels).save(here / "mine" / label / f"{number}.png")
+    (here / "mine" / "a" / "notes.txt").touch()
+    (here / "mine" / "b" / "gone.png").symlink_to("nowhere")
+    run = train("lenet5", data="mine", epochs=1)
+    _, err = capfd.readouterr()
+    assert "not read: a/notes.txt: no image (.txt) and 1 more (split.json names all)\n" in err
+    split = json.loads((run.path / "split.json").read_text())
+    assert split["not_read"] == ["a/notes.txt: no image (.txt)", "b/gone.png: a link to nothing"]
+
+
+@pytest.mark.parametrize("predicted", [1, 2, 3])
+def test_the_last_line_says_it_when_classes_are_never_predicted(trained, predicted):
+    path = trained[0].path
+    run = load(path)
+    run.metrics["confusion_matrix"] = [[10, 5, 5][:predicted] + [0] * (3 - predicted)] * 3
+    line = results.last_line(run, "stripes")
+    assert (f" % (it predicts {predicted} of 3 classes), " in line) == (predicted < 3)
+
+
+def test_names_are_text_in_the_card(here):
+    write_stripes(here / "stripes.npz")
+    (here / "stripes.npz").rename(here / "a[b](c)<i>.npz")
+    run = train("lenet5", data="a[b](c)<i>.npz", epochs=1, size=16, verbose=0)
+    card = (run.path / "card.md").read_text()
+    assert r"- data: a\[b\](c)\<i\>.npz" in card and "<i>" not in card.replace(r"\<i\>", "")
 
 
 def test_silence(quick, capfd):

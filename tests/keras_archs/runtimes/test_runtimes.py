@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -106,6 +107,18 @@ def test_outputs_equal_those_of_keras(converted, network, name):
         given = (255 * given).astype(np.uint8)
     for batch in (given, given[:1]):
         assert_equal(predict(batch), source.model.predict_on_batch(batch))
+
+
+@pytest.mark.parametrize("name", each_runtime(RUNTIMES))
+def test_eight_threads_get_the_answers_that_one_gets(converted, name):
+    source = converted("mobilenet")
+    predict = runtime(source, name, batch_size=2)
+    batches = [images(2) + at / 100 for at in range(40)]
+    expected = [predict(batch) for batch in batches]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(predict, batches))
+    for ours, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, wanted, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("name", each_runtime(["litert", "jax"]))

@@ -42,7 +42,7 @@ def clean(cell) -> None:
     cell.metadata = {}
     if cell.cell_type != "code":
         return
-    cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    cell.outputs = [output for output in cell.outputs if not is_message(output)]
     for output in cell.outputs:
         if "text" in output:
             output.text = TEMPORARY.sub("FOLDER", output.text)
@@ -51,6 +51,11 @@ def clean(cell) -> None:
             data["text/plain"] = TEMPORARY.sub("FOLDER", data["text/plain"])
         if "image/png" in data:
             data["image/png"] = smaller(data["image/png"])
+
+
+def is_message(output) -> bool:
+    """Whether a library wrote it: on stderr, or as TensorFlow's warnings, which name folders."""
+    return output.get("name") == "stderr" or output.get("text", "").startswith("WARNING:")
 
 
 def smaller(picture: str) -> str:

@@ -127,6 +127,20 @@ def test_architectures_are_trained_into_folders_named_after_them(tmp_path, train
     assert sorted(table["run"]) == sorted(str(tmp_path / name) for name in trainings)
 
 
+def test_table_and_page_grow_with_each_finished_training(tmp_path, trainings, monkeypatch):
+    def train(**arguments):
+        table = tmp_path / "comparison.csv"
+        rows.append(len(pd.read_csv(table)) if table.exists() else 0)
+        pages.append(table.with_name("report.html").exists())
+        return finish(**arguments)
+
+    rows, pages, finish = [], [], training.train
+    monkeypatch.setattr(training, "train", train)
+    compare(archs="lenet5,mobilenet,resnet20", run_dir=tmp_path)
+    assert rows == [0, 1, 2]
+    assert pages == [False, True, True]
+
+
 def test_options_of_train_reach_every_training(tmp_path, trainings):
     compare(archs="lenet5,mobilenet:alpha=0.25", run_dir=tmp_path, epochs=3, alpha=0.5)
     configs = [load(tmp_path / name).config for name in trainings]

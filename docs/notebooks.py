@@ -4,11 +4,11 @@ What a reader does not need is left out: messages on stderr, times, folders of t
 are reduced to a palette.
 """
 
+import argparse
 import base64
 import io
 import os
 import re
-import sys
 import tempfile
 from pathlib import Path
 
@@ -22,9 +22,12 @@ TEMPORARY = re.compile(re.escape(tempfile.gettempdir()) + r"/tmp\w+")
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of notebooks; default: all")
+    names = parser.parse_args().names
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for file in sorted(FOLDER.glob("*.ipynb")):
-        if len(sys.argv) == 1 or file.stem in sys.argv[1:]:
+        if not names or file.stem in names:
             notebook = nbformat.read(file, as_version=4)
             NotebookClient(
                 notebook, timeout=600, resources={"metadata": {"path": FOLDER}}

@@ -3,6 +3,7 @@
 Needs Chromium (Debian: apt install chromium). Writes docs/report.png and docs/tensorboard.png.
 """
 
+import argparse
 import re
 import shutil
 import signal
@@ -20,7 +21,9 @@ COLOURS = 128
 
 
 def main():
-    runs = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/demo")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("runs", nargs="?", default="runs/demo", type=Path)
+    runs = parser.parse_args().runs
     browser_path = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)

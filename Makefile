@@ -16,7 +16,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 # Tests that share what is built stay together, by file or by network (tests/conftest.py). In their
 # order the long files come first and the small groups last, so that both workers end together.
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder --durations=10
+PYTEST := $(BIN)/python -m pytest -q -n 2 --no-loadscope-reorder --durations=10
 
 .PHONY: install lint format stubs test test-jax test-torch test-slow notebooks demo wheel clean
 install: $(STAMP)
@@ -49,7 +49,7 @@ test-jax: install
 test-torch:
 	test -x .venv-torch/bin/python || $(PYTHON) -m venv .venv-torch
 	.venv-torch/bin/python -m pip install --quiet -c constraints.txt -e '.[torch,dev]'
-	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest -q -n 2 --dist loadgroup $(JAX_TESTS)
+	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest -q -n 2 $(JAX_TESTS)
 
 test-slow: install
 	$(PYTEST) -m slow --durations=30 -rs

@@ -1,6 +1,7 @@
 """Fixtures that every test file may use."""
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -55,10 +56,27 @@ def digits(tmp_path_factory):
     return path
 
 
-def pytest_itemcollected(item):
-    """Tests of one file share what its fixtures build, so that one worker runs all of them."""
-    if item.get_closest_marker("xdist_group") is None:
-        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Tests that share what fixtures build run in one worker: a file's, or a network's.
+
+    xdist's own groups by marker do not act with pytest 9, which keeps its node ids to itself.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    import keras_archs
+
+    names = set(keras_archs.list_archs())
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file, _, test = nodeid.partition("::")
+            if not file.endswith("test_architectures.py"):
+                return file
+            network = next((word for word in re.split(r"[\[\]-]", test) if word in names), "")
+            return f"{file}::{network}"
+
+    return Together(config, log)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -25,7 +25,6 @@ from applications.data.sources import open_source
 from applications.evaluation.metrics import worst_mistakes
 from applications.files import write_atomic
 from applications.runs import Run
-from keras_archs import kinds
 
 REPORT = "report.html"
 MISTAKES = 12  # of each run
@@ -40,7 +39,6 @@ _CURVES = ("loss", "val_loss", "accuracy", "val_accuracy", "learning_rate", "sec
 _COSTS = ("params", "macs", "activation_bytes")
 # Layers, as profile.csv names them, whose kernels are 8-bit numbers in an int8 file; what
 # normalises is folded into them.
-_QUANTISED = {kind.__name__ for kind in kinds.WITH_KERNEL}
 _FOLDED = ("BatchNormalization", "Normalization", "Rescaling")
 
 
@@ -91,10 +89,11 @@ def int8_bytes(profile: Iterable[Mapping[str, Any]]) -> int:
     Args:
         profile: rows of `profile.csv`, or of `Profile.to_dataframe()`.
     """
+    quantised = {kind.__name__ for kind in keras_archs.kinds.WITH_KERNEL}
     total = 0
     for row in profile:
         kind, params = row["type"], int(row["params"])
-        if kind in _QUANTISED:
+        if kind in quantised:
             total += params + 8 * _channels(row["output_shape"])
         elif kind not in _FOLDED:
             total += 4 * params

@@ -69,6 +69,7 @@ def test_an_option_that_differs_from_its_default_is_an_error_that_names_it(here)
         applications.train(**{**config, "shift": 0.1}, run_dir="cut", resume=True, verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forgotten", [(), ("adapt", "freeze_until", "retries", "objectives")])
 def test_an_interrupted_search_is_finished(here, forgotten):
     done = pd.read_csv("search/trials.csv")

@@ -54,9 +54,8 @@ WITH_STEMS = [name for name in KINDS if keras_archs.info(name).stems]
 
 
 def _names(names, slow):
-    """A network's tests stay together: they share what `paper` and `small` build."""
-    marks = {n: [pytest.mark.xdist_group(n), *[pytest.mark.slow] * (n in slow)] for n in names}
-    return [pytest.param(name, marks=marks[name]) for name in names]
+    """Parameters; `tests/conftest.py` keeps a network's tests in one worker."""
+    return [pytest.param(n, marks=[pytest.mark.slow] if n in slow else []) for n in names]
 
 
 # On TensorFlow the fast tests take these; on other backends, whose slow tests nobody waits for,

@@ -152,6 +152,7 @@ def check_complete(server, study, trials):
 # ------------------------------------------------------------------------------------- exactly once
 
 
+@pytest.mark.slow
 def test_three_workers_complete_as_many_trials_as_were_asked_for(server, study, start_worker):
     workers = [start_worker(trials=12) for _ in range(3)]
     for worker in workers:
@@ -177,6 +178,7 @@ def test_random_trials_do_not_depend_on_who_asks(server, study, start_worker, op
     assert other.ask().config != configs[0][0]
 
 
+@pytest.mark.slow
 def test_a_survivor_finishes_what_a_killed_worker_began(study, start_worker, open_engine):
     engine = open_engine(trials=3)
     victim = start_worker(trials=3, seconds=1000)
@@ -295,6 +297,7 @@ def test_nothing_happens_twice_where_the_answer_to_a_commit_is_lost(
     assert len(attempts(server, study)) == 3
 
 
+@pytest.mark.slow
 def test_workers_outlive_a_database_that_crashes(server, study, start_worker, open_engine):
     engine = open_engine(trials=16)
     workers = [start_worker(trials=16) for _ in range(2)]

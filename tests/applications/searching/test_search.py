@@ -483,7 +483,7 @@ def test_ctrl_c_ends_with_130_leaves_no_process_and_resume_goes_on(here, digits)
     process.send_signal(signal.SIGINT)
     stderr = process.communicate()[1]
     assert process.returncode == 130
-    assert "interrupted after 0 of 2 trials: `--resume` goes on from there (s)" in stderr
+    assert "interrupted after 0 of 2 trials: `--resume` continues from there (s)" in stderr
     assert "Traceback" not in stderr
     assert running and not any(map(alive, running))
     before = json.loads(str(np.load("s/trial-0000/checkpoint/state.npz")["state"]))["history"]

@@ -160,7 +160,10 @@ def moments(draw):
     """Ten moments of death, of all kinds, in random order: functions that wait for one of them."""
 
     def starting(search):
-        time.sleep(draw.uniform(0, 12))
+        # On a fast machine others train meanwhile, and the search must outlive its kills.
+        end, most = time.monotonic() + draw.uniform(0, 12), epochs_done() + 3
+        while time.monotonic() < end and epochs_done() < most:
+            time.sleep(0.05)
 
     def between_epochs(search):
         more = epochs_done() + draw.randint(1, 6)

@@ -500,9 +500,9 @@ def test_a_grown_network_starts_as_accurate_as_the_old_one_and_trains_on():
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = 0.9  # for a hundred steps
-    before = trained(model, 3e-3, epochs=6)
-    assert before > 0.8
+    before = trained(model, 3e-3, epochs=2)  # which leaves something to learn
+    assert 0.5 < before < 0.9
     grown = grow(model, 1 / 2, noise=0.3, seed=0)
     assert grown.count_params() > 3 * model.count_params()
     assert accuracy(grown) == before
-    assert trained(grown, 1e-3, epochs=3) > before
+    assert trained(grown, 1e-3, epochs=4) > before

@@ -55,7 +55,7 @@ __all__ = [
 def train(
     arch: str,
     *,
-    data: str = "digits",
+    data: str | os.PathLike[str] | tuple[Any, Any] | Mapping[str, Any] = "digits",
     alpha: float = 1.0,
     rho: float = 1.0,
     size: int | tuple[int, int] | None = None,
@@ -84,13 +84,14 @@ def train(
 
     Args:
         arch: its name, as `keras_archs.list_archs` has it.
-        data: "digits", a data set of Keras, a folder of images or an `.npz` file; see
-            `applications.data.open_source`.
+        data: "digits", a data set of Keras, a folder of images or an `.npz` file, as
+            `applications.data.open_source` has it; or arrays: (images, labels), or a dict of such
+            pairs by split, which are kept in `runs/data-HASH.npz`.
         alpha: width multiplier, > 0.
         rho: resolution multiplier in (0, 1]; images are resized to what is left of the size.
         size: side of the images in pixels, or (height, width). None: 16 for the digits, else the
             data's median side up to 224; more where the recipe or the network needs it.
-        epochs: passes over the training images, >= 1. None: the recipe's.
+        epochs: passes over the training images, 1..1,000,000. None: the recipe's.
         batch_size: images a step, >= 1. None: the recipe's. Never more than there are images.
         learning_rate: base rate, > 0. None: the recipe's.
         weight_decay: how strongly kernels decay, >= 0, as the recipe's optimizer understands it.
@@ -140,7 +141,7 @@ def compare(
     archs: str | Sequence[str] | None = None,
     seeds: Sequence[int] = (0,),
     run_dir: str | os.PathLike[str] | None = None,
-    data: str = "digits",
+    data: str | os.PathLike[str] | tuple[Any, Any] | Mapping[str, Any] = "digits",
     alpha: float = 1.0,
     rho: float = 1.0,
     size: int | tuple[int, int] | None = None,
@@ -177,13 +178,14 @@ def compare(
         seeds: distinct seeds of the trainings.
         run_dir: parent folder of what is trained. None: `runs`, or without `archs` the folder that
             holds the runs.
-        data: "digits", a data set of Keras, a folder of images or an `.npz` file; see
-            `applications.data.open_source`.
+        data: "digits", a data set of Keras, a folder of images or an `.npz` file, as
+            `applications.data.open_source` has it; or arrays: (images, labels), or a dict of such
+            pairs by split, which are kept in `runs/data-HASH.npz`.
         alpha: width multiplier, > 0.
         rho: resolution multiplier in (0, 1]; images are resized to what is left of the size.
         size: side of the images in pixels, or (height, width). None: 16 for the digits, else the
             data's median side up to 224; more where the recipe or the network needs it.
-        epochs: passes over the training images, >= 1. None: the recipe's.
+        epochs: passes over the training images, 1..1,000,000. None: the recipe's.
         batch_size: images a step, >= 1. None: the recipe's. Never more than there are images.
         learning_rate: base rate, > 0. None: the recipe's.
         weight_decay: how strongly kernels decay, >= 0, as the recipe's optimizer understands it.
@@ -215,7 +217,8 @@ def compare(
 
     Returns:
         One row a run, best test accuracy first. `run` is its folder, `input` is HxWxC, accuracy
-        and F1 are fractions, latencies are of one image.
+        and F1 are fractions, latencies are of one image; `remarks` say what makes the figures mean
+        less than they seem to.
 
     Raises:
         ValueError: there is nothing to compare, something is named twice, or a run that exists
@@ -225,7 +228,7 @@ def compare(
 
 def search(
     space: str | Callable[..., dict[str, Any]] = "simpnet",
-    data: str = "digits",
+    data: str | os.PathLike[str] | tuple[Any, Any] | Mapping[str, Any] = "digits",
     *,
     trials: int = 20,
     budget: tuning.Budget | None = None,
@@ -274,8 +277,9 @@ def search(
         space: "simpnet", which stands for `tuning.space`; another architecture, whose `arch_space`
             is searched; or a function `(hp, *, input_shape, classes, budget) -> arguments of the
             builder` with an attribute `arch` that names the builder.
-        data: "digits", a data set of Keras, a folder of images or an `.npz` file; see
-            `applications.data.open_source`.
+        data: "digits", a data set of Keras, a folder of images or an `.npz` file, as
+            `applications.data.open_source` has it; or arrays: (images, labels), or a dict of such
+            pairs by split, which are kept in `runs/data-HASH.npz`.
         trials: configurations to train, >= 1. A search that is resumed may be given more, but for
             algorithm "hyperband" and engine "optuna".
         budget: what a network may cost; None sets no limit.

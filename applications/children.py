@@ -30,7 +30,9 @@ def answers(output: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     """The answers in a child's output; what is no JSON is passed over."""
     for line in output:
         with contextlib.suppress(ValueError):
-            yield json.loads(line)
+            answer = json.loads(line)
+            if isinstance(answer, dict):
+                yield answer
 
 
 def answering() -> Callable[..., None]:

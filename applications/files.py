@@ -1,11 +1,15 @@
-"""Files that are written whole or not at all, and paths that can be written to."""
+"""Files that are written whole or not at all, and refused by name where they come back damaged."""
 
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PARTIAL = ".partial-"  # how the name of a file begins that is not whole yet
 _PROCESS = secrets.token_hex(4)
@@ -62,12 +66,69 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def check_picture(name: str, path: str | os.PathLike[str], suffix: str = ".png") -> None:
-    """Raise ValueError or FileNotFoundError unless a picture can be written there.
+def read_json(path: str | os.PathLike[str], kind: type) -> Any:
+    """A value of this type that `write_json` wrote.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is damaged.
+    """
+    with naming_file(path, f"A file must hold {_JSON_KINDS[kind]} in JSON"):
+        value = json.loads(Path(path).read_bytes())
+        if not isinstance(value, kind):
+            raise ValueError(f"it holds {type(value).__name__}")
+    return value
+
+
+_JSON_KINDS = {dict: "an object", list: "an array"}
+
+
+def read_arrays(path: str | os.PathLike[str], *names: str) -> "dict[str, np.ndarray]":
+    """The arrays of an `.npz` file by name, each checked by the checksum that the format has.
+
+    Args:
+        path: the file.
+        names: of arrays that it must hold.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is damaged, or lacks one of the names.
+    """
+    import numpy as np
+
+    wanted = "A file must hold whole arrays"
+    with naming_file(path, wanted), open(path, "rb") as file, np.load(file) as archive:
+        arrays = dict(archive)
+        for name in names:
+            if name not in arrays:
+                raise ValueError(f"it has no {name}")
+    return arrays
+
+
+@contextmanager
+def naming_file(path: str | os.PathLike[str], wanted: str) -> Iterator[None]:
+    """Whatever goes wrong with the file is a ValueError that names it, but that it is not there.
+
+    A damaged file makes Pillow, zipfile, NumPy and Keras raise a dozen types, down to SyntaxError.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{wanted}. Received: {os.fspath(path)} ({one_line(error)})") from error
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def check_file(name: str, path: str | os.PathLike[str], suffix: str = ".png") -> None:
+    """Raise ValueError or FileNotFoundError unless a file of this kind can be written there.
 
     Args:
         name: of the argument that the path comes from.
-        path: of the file.
+        path: of the file, such as a picture.
         suffix: that it must have.
     """
     if Path(path).suffix.lower() != suffix:

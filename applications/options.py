@@ -136,7 +136,9 @@ def _text(name: str, value: Any) -> str:
 
 
 def _data(name: str, value: Any) -> str:
-    """Data that exist, as far as that is seen without reading them."""
+    """Data that exist, as far as that is seen without reading them; arrays are kept in a file."""
+    if not isinstance(value, str | os.PathLike):
+        return applications.data.kept_arrays(value)
     data = _text(name, value)
     if data not in applications.data.NAMES and not os.path.exists(os.path.expanduser(data)):
         applications.data.open_source(data)  # says what it wanted
@@ -267,12 +269,13 @@ class Options(_Checked):
         metavar="NAME",
         positional=True,
     )
-    data: str = option(
+    data: str | os.PathLike[str] | tuple[Any, Any] | Mapping[str, Any] = option(
         "digits",
         help="digits, mnist, fashion_mnist, cifar10, cifar100, an .npz file or a folder "
         "train/CLASS/*, with val/ and test/ where there are such splits.",
-        doc='"digits", a data set of Keras, a folder of images or an `.npz` file; see '
-        "`applications.data.open_source`.",
+        doc='"digits", a data set of Keras, a folder of images or an `.npz` file, as '
+        "`applications.data.open_source` has it; or arrays: (images, labels), or a dict of such "
+        "pairs by split, which are kept in `runs/data-HASH.npz`.",
         check=_data,
         metavar="NAME|PATH",
     )
@@ -300,10 +303,11 @@ class Options(_Checked):
     epochs: int | None = option(
         None,
         help="Passes over the training images.",
-        doc="passes over the training images, >= 1. None: the recipe's.",
-        check=_optional(count),
+        doc="passes over the training images, 1..1,000,000. None: the recipe's.",
+        check=_optional(count, most=1_000_000),
         shown="the recipe's",
         least=1,
+        most=1_000_000,
     )
     batch_size: int | None = option(
         None,
@@ -479,6 +483,7 @@ class Options(_Checked):
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=rate,
+            cost=profile,
         )
 
     def _input(self, source: "Source", recipe: recipes.Recipe) -> tuple[Any, dict[str, Any]]:
@@ -522,6 +527,7 @@ class Plan:
         epochs: passes over the training images.
         batch_size: images a step.
         learning_rate: base rate.
+        cost: of the network, for a batch of one image.
     """
 
     options: Options
@@ -531,6 +537,7 @@ class Plan:
     epochs: int
     batch_size: int
     learning_rate: float
+    cost: "keras_archs.Profile"
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -6,11 +6,9 @@
 """
 
 import itertools
-import json
 import os
 import secrets
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +17,7 @@ import yaml
 
 import applications
 import keras_archs
-from applications.files import PARTIAL, write_atomic
+from applications.files import PARTIAL, naming_file, read_arrays, read_json, write_atomic
 from applications.files import remove_partials as remove_partials
 from applications.files import write_json as write_json
 from applications.options import OPTIONS, default_of
@@ -30,8 +28,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-CHECKPOINT = Path("checkpoint", "state.npz")
+CHECKPOINTS = "checkpoint"  # the folder in a run's that holds them while it is trained
 _BATCH = 256  # images that are predicted at a time
+_FEW_STEPS = 100  # of a training, below which its figures mean nothing
 
 
 class Claim:
@@ -73,11 +72,8 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError: the file is not YAML, has a tag or holds anything but options of `train`.
         OSError: it cannot be read.
     """
-    try:
+    with naming_file(path, "`config` must be plain YAML"):
         config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"`config` must be plain YAML. Received: {path} ({reason})") from None
     if not isinstance(config, dict):
         raise ValueError(f"`config` must hold lines `option: value`. Received: {path}")
     for name in config:
@@ -122,14 +118,16 @@ class Run:
         recorded = read_config(self.path / "config.yaml")
         missing = {name: default_of(name) for name in OPTIONS if name not in recorded}
         self.config: dict[str, Any] = {**recorded, **missing}
-        self.labels: tuple[str, ...] = tuple(self._json("labels.json"))
-        self.metrics: dict[str, Any] = self._json("metrics.json")
+        self.labels: tuple[str, ...] = tuple(map(str, read_json(self.path / "labels.json", list)))
+        self.metrics: dict[str, Any] = read_json(self.path / "metrics.json", dict)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
 
-    def _json(self, name: str) -> Any:
-        return json.loads((self.path / name).read_text(encoding="utf-8"))
+    @property
+    def remarks(self) -> list[str]:
+        """What makes its figures mean less than they seem to."""
+        return remarks(self.metrics, len(self.labels))
 
     def check_tested(self) -> None:
         """Raise ValueError for a trial of a search that has not met its test images."""
@@ -145,7 +143,13 @@ class Run:
         """One row an epoch: epoch, loss, accuracy, val_loss, ..., learning_rate, seconds."""
         import pandas as pd
 
-        return pd.read_csv(self.path / "history.csv")
+        with naming_file(self.path / "history.csv", "A history must be a table of numbers"):
+            return pd.read_csv(self.path / "history.csv").astype(float).astype({"epoch": int})
+
+    @property
+    def predictions(self) -> "dict[str, np.ndarray]":
+        """Of the test images: ids (N,), labels int64 (N,), probabilities float32 (N, classes)."""
+        return read_arrays(self.path / "predictions.npz", "ids", "labels", "probabilities")
 
     @cached_property
     def model(self) -> "keras.Model":
@@ -194,6 +198,23 @@ class Run:
         return keras_archs.runtimes.compiled(self.model)
 
 
+def remarks(metrics: Mapping[str, Any], classes: int) -> list[str]:
+    """What makes the figures of a training mean less than they seem to.
+
+    Args:
+        metrics: as in metrics.json; of older runs some are missing.
+        classes: that there are.
+    """
+    said = []
+    if "confusion_matrix" in metrics:
+        predicted = sum(map(any, zip(*metrics["confusion_matrix"], strict=True)))
+        if predicted < classes:
+            said.append(f"it predicts {predicted} of {classes} classes")
+    if metrics.get("steps", _FEW_STEPS) < _FEW_STEPS:
+        said.append(f"{metrics['steps']} steps of training are too few to mean anything")
+    return said
+
+
 def load_network(file: str | os.PathLike[str]) -> "keras.Model":
     """The model in a `.keras` file, loaded in safe mode and not compiled.
 
@@ -205,12 +226,8 @@ def load_network(file: str | os.PathLike[str]) -> "keras.Model":
 
     own = {"keras_archs>LocalResponseNormalization": keras_archs.LocalResponseNormalization}
     with keras_archs.graph.deep_graphs():
-        try:
+        with naming_file(file, "A .keras file must hold a model that Keras can read"):
             model = keras.saving.load_model(file, own, compile=False, safe_mode=True)
-        except (KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                f"a .keras file must hold a model that Keras can read. Received: {file} ({error})"
-            ) from None
     if not isinstance(model, keras.Model):
         raise ValueError(f"a .keras file must hold a model. Received: {file}")
     return model
@@ -244,8 +261,10 @@ def find_run(path: str | os.PathLike[str], config: dict[str, Any]) -> bool:
         for name in OPTIONS:
             before = recorded[name] if name in recorded else default_of(name)
             if before != config[name]:
+                way = f" A new run with `weights` {path / 'model.keras'} trains a finished one on."
                 raise ValueError(
-                    f"`{name}` must be as in the run that is resumed, {before!r}. "
+                    f"`{name}` must be as in the run that is resumed, {before!r}."
+                    f"{way if name == 'epochs' and is_finished(path) else ''} "
                     f"Received: {name}={config[name]!r}, run_dir={path}"
                 )
         return True

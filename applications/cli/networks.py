@@ -11,7 +11,7 @@ from applications.cli.parameters import Debug, checked, with_options
 from applications.cli.parsing import arguments_of
 from applications.cli.process import app, print_table
 from applications.comparison.entries import parse_archs
-from applications.files import check_picture
+from applications.files import check_file
 from applications.options import Group, Options, parse_counts, parse_names
 from keras_archs.checks import nearest
 from keras_archs.registry import check_arch
@@ -82,7 +82,7 @@ def summary(
     svg: Annotated[
         Path | None,
         typer.Option(
-            callback=checked(lambda path: check_picture("svg", path, ".svg")),
+            callback=checked(lambda path: check_file("svg", path, ".svg")),
             metavar="FILE.svg",
             help="Draw the architecture by stages.",
         ),

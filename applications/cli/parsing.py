@@ -32,6 +32,8 @@ def _from_yaml(text: str, where: str) -> Any:
         raise ValueError(f"{where} must be YAML. Received: {error.problem}{line}") from None
     except yaml.YAMLError as error:
         raise ValueError(f"{where} must be YAML. Received: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{where} must be YAML. Received: it is nested too deep") from None
 
 
 def read_config(ctx: typer.Context, path: Path | None) -> Path | None:

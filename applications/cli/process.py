@@ -52,7 +52,7 @@ class CommandLine(TyperGroup):
         except typer.Abort:  # Ctrl-C before or after the command itself
             print("interrupted", file=sys.stderr)
             status = 130
-        except (TyperException, ValueError, TypeError, OSError) as error:
+        except (TyperException, ValueError, TypeError, OSError, MemoryError) as error:
             if flags.debug:
                 traceback.print_exc()
             status = _fail(_one_line(error))

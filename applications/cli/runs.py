@@ -8,9 +8,9 @@ import typer
 import applications
 from applications.cli.parameters import Debug, RunFolder, checked, with_options
 from applications.cli.parsing import arguments_of
-from applications.cli.process import app, print_table
+from applications.cli.process import app
 from applications.comparison.entries import parse_archs
-from applications.files import check_picture
+from applications.files import check_file
 from applications.options import Comparison, Group, Options, Running, declared, without
 from applications.runs import check_new
 
@@ -59,9 +59,17 @@ def predict(
     explain: Annotated[
         Path | None,
         typer.Option(
-            callback=checked(lambda path: check_picture("explain", path)),
+            callback=checked(lambda path: check_file("explain", path)),
             metavar="OUT.png",
             help="Draw where in each image the network found its most probable class.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            callback=checked(lambda path: check_file("out", path, ".csv")),
+            metavar="OUT.csv",
+            help="Write the answers into this file.",
         ),
     ] = None,
     method: Annotated[
@@ -74,18 +82,17 @@ def predict(
     filters: Annotated[
         Path | None,
         typer.Option(
-            callback=checked(lambda path: check_picture("filters", path)),
+            callback=checked(lambda path: check_file("filters", path)),
             metavar="OUT.png",
             help="Draw the first layer's kernels.",
         ),
     ] = None,
 ):
     """Name the most probable classes of images."""
-    rows = []
-    for image, best in applications.predict(**arguments_of(ctx)):
-        names = [image, *[""] * (len(best) - 1)]
-        rows += [(n, label, f"{100 * p:.1f} %") for n, (label, p) in zip(names, best, strict=True)]
-    print_table(("image", "class", "probability"), rows)
+    arguments = arguments_of(ctx)
+    applications.predict(**arguments, verbose=int(arguments["out"] is None))
+    if arguments["out"] is not None:
+        print(f"{arguments['out']} has the answers")
 
 
 @app.command()

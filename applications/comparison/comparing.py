@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import applications
+from applications import training
 from applications.comparison.entries import Entry, parse_archs
 from applications.comparison.reporting import REPORT, without_seed, write_report
 from applications.console import plain_console
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     *("run", "arch", "alpha", "rho", "input", "params", "macs"),
     *("test_accuracy", "macro_f1", "latency_ms_p50", "latency_ms_p95", "train_seconds"),
+    "remarks",
 )
 TABLE = "comparison.csv"
 
@@ -47,7 +49,8 @@ def compare(
 
     Returns:
         One row a run, best test accuracy first. `run` is its folder, `input` is HxWxC, accuracy
-        and F1 are fractions, latencies are of one image.
+        and F1 are fractions, latencies are of one image; `remarks` say what makes the figures mean
+        less than they seem to.
 
     Raises:
         ValueError: there is nothing to compare, something is named twice, or a run that exists
@@ -143,7 +146,7 @@ def _opened(trainings: Sequence[Options]) -> Source:
     source = open_source(trainings[0].data)
     for options in trainings:
         if options.seed == trainings[0].seed:
-            options.planned(source)
+            training.memory.check_memory(options.planned(source), source)
     return source
 
 
@@ -170,6 +173,7 @@ def _row(run: Run) -> dict[str, Any]:
         "alpha": config["alpha"],
         "rho": config["rho"],
         "input": "x".join(map(str, metrics["input_shape"])),
+        "remarks": "; ".join(run.remarks),
     }
 
 
@@ -218,6 +222,8 @@ def _print(networks: "DataFrameGroupBy") -> None:
             f"{group['train_seconds'].mean():.0f}",
         )
     console.print(output)
+    for run in (run for group in groups for _, run in group.iterrows() if run["remarks"]):
+        console.print(f"{run['run']}: {run['remarks']}", soft_wrap=True)
 
 
 def _mean_and_range(percent: "np.ndarray") -> str:

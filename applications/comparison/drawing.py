@@ -14,7 +14,7 @@ from keras import layers
 
 import keras_archs
 from applications.console import short_count
-from applications.files import check_picture, write_atomic
+from applications.files import check_file, write_atomic
 from keras_archs import kinds
 from keras_archs.cost import LayerCost, Profile
 from keras_archs.graph import Call, calls, graph_of, last_uses
@@ -66,7 +66,7 @@ def plot_architecture(
     """
     import matplotlib
 
-    check_picture("path", path, ".svg")
+    check_file("path", path, ".svg")
     model, profile = _with_profile(network, kwargs)
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "keras-archs"}  # text stays text
     settings |= {"figure.constrained_layout.use": False, "figure.autolayout": False}

@@ -23,7 +23,7 @@ from PIL import Image
 import keras_archs
 from applications.data.sources import open_source
 from applications.evaluation.metrics import worst_mistakes
-from applications.files import write_atomic
+from applications.files import naming_file, write_atomic
 from applications.runs import Run
 
 REPORT = "report.html"
@@ -153,6 +153,7 @@ def _content(runs: Sequence[Run], score: str) -> dict[str, Any]:
                 "config": run.config,
                 "input": "x".join(map(str, run.metrics["input_shape"])),
                 **{key: _finite(run.metrics.get(key)) for key in _METRICS},
+                "remarks": run.remarks,
                 "file_bytes": file.stat().st_size if file.is_file() else None,
                 "fp32_bytes": 4 * run.metrics["params"],
                 "int8_bytes": int8_bytes(profile) if profile else None,
@@ -210,7 +211,11 @@ def _profile(run: Run) -> list[dict[str, Any]]:
     import pandas as pd
 
     file = run.path / "profile.csv"
-    return pd.read_csv(file).to_dict("records") if file.is_file() else []  # pyright: ignore
+    if not file.is_file():
+        return []
+    with naming_file(file, "A profile must be a table of layers"):
+        table = pd.read_csv(file)
+        return table.astype(dict.fromkeys(_COSTS, int)).to_dict("records")  # pyright: ignore
 
 
 def _columns(profile: list[dict[str, Any]]) -> dict[str, list]:
@@ -247,11 +252,7 @@ def _confusion(run: Run) -> dict[str, list] | None:
 
 
 def _predictions(run: Run) -> dict[str, np.ndarray] | None:
-    file = run.path / "predictions.npz"
-    if not file.is_file():
-        return None
-    with np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
+    return run.predictions if (run.path / "predictions.npz").is_file() else None
 
 
 def _mistakes(

@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from applications.files import naming_file
 
 RESIZES = ("stretch", "crop", "pad")
 WANTED = "Image files must be ones that Pillow decodes"
@@ -147,26 +148,13 @@ def is_grey(image: Image.Image) -> bool:
 
 @contextmanager
 def opened_image(path: str) -> Iterator[Image.Image]:
-    with (
-        naming_file(path, "Image files must be ones that Pillow decodes"),
-        Image.open(path) as image,
-    ):
-        yield image
-
-
-@contextmanager
-def naming_file(path: str | Path, wanted: str) -> Iterator[None]:
-    """Whatever goes wrong with the file is a ValueError that names it.
-
-    A damaged file makes Pillow, zipfile and numpy raise a dozen types, down to SyntaxError.
-    """
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else one_line(error)
-        raise ValueError(f"{wanted}. Received: {path} ({reason})") from error
+    with naming_file(path, WANTED):
+        try:
+            image = Image.open(path)
+        except UnidentifiedImageError:
+            raise ValueError("unknown format") from None
+        with image:
+            yield image
 
 
 def in_threads(function: Callable[[int], None], count: int, description: str) -> None:
@@ -234,7 +222,3 @@ def text_array(texts: list[str]) -> np.ndarray:
 
 def half_up(number: float) -> int:
     return math.floor(number + 0.5)
-
-
-def one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -36,11 +36,10 @@ from applications.data.images import (
     in_threads,
     is_grey,
     load_images,
-    naming_file,
-    one_line,
     opened_image,
     text_array,
 )
+from applications.files import naming_file, one_line
 
 SPLITS = ("train", "validation", "test")
 FRACTIONS = {"test": 0.2, "validation": 0.1}  # cut in this order, each from what is left
@@ -262,7 +261,7 @@ def open_source(data: str | os.PathLike[str], *, seed: int = 0) -> Source:
 
     Args:
         data: "digits", "mnist", "fashion_mnist", "cifar10", "cifar100", a folder of images or the
-            path of an `.npz` file with `x_train, y_train, x_test, y_test` and optionally
+            path of an `.npz` file with `x_train, y_train` and optionally `x_test, y_test` and
             `x_val, y_val` (images (N, H, W) or (N, H, W, 1 or 3) of integers 0..255, labels (N,)).
             A folder called like a data set is written `./digits`.
         seed: of the cut, 0..2**32 - 1. The same data and seed give the same splits anywhere.
@@ -278,7 +277,7 @@ def open_source(data: str | os.PathLike[str], *, seed: int = 0) -> Source:
         return _digits(seed)
     if data in KERAS_DATASETS:
         return _keras_dataset(data, seed)
-    path = Path(data).expanduser()
+    path = Path(os.path.expanduser(data))  # leaves `~nobody` as it is
     if path.is_dir():
         return _folder(data, path, seed)
     if path.is_file() and path.suffix.lower() == ".npz":
@@ -303,7 +302,7 @@ def open_test(data: str | os.PathLike[str], labels: Sequence[str], *, seed: int 
     Raises:
         ValueError: as `open_source`, or the data have a class that the network does not know.
     """
-    root = Path(os.fspath(data)).expanduser()
+    root = Path(os.path.expanduser(data))
     if os.fspath(data) in NAMES or not root.is_dir():
         source = open_source(data, seed=seed)
     else:
@@ -518,15 +517,17 @@ def _check_npz(path: Path) -> list[str]:
     Headers are small and plain text, so that nothing is unpickled, and no memory asked for that the
     file does not fill.
     """
-    wanted = ["x_train", "y_train", "x_test", "y_test"]
+    wanted = ["x_train", "y_train"]
     headers = {}
     with (
         naming_file(path, "`data` must be an .npz file that numpy reads"),
         zipfile.ZipFile(path) as archive,
     ):
         entries = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        if {"x_val", "y_val"} & entries.keys():
-            wanted += ["x_val", "y_val"]
+        for pair in (["x_test", "y_test"], ["x_val", "y_val"]):
+            # Without test images they are cut, unless something else may have been meant for them.
+            if set(pair) & entries.keys() or (pair[0] == "x_test" and entries.keys() - set(wanted)):
+                wanted += pair
         for name in entries.keys() & set(wanted):
             with archive.open(entries[name]) as file:
                 headers[name] = _npy_header(file)

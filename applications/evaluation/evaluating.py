@@ -1,19 +1,23 @@
 """How good and how fast a trained network is, and what it says about single images."""
 
+import csv
 import functools
+import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from os.path import expanduser
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import numpy as np
 
 from applications import evaluation
 from applications.console import plain_console
+from applications.data.images import NAMED, WANTED, read_images
 from applications.data.sources import Subset, listed, open_source, open_test
 from applications.evaluation.metrics import metrics
-from applications.files import check_picture
+from applications.files import check_file, write_atomic
 from applications.runs import Run, load
 from keras_archs import runtimes
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
 # Multiply-adds of all images from which on a runtime's speed repays the seconds of its conversion.
 _REPAID = 10**12
+_CHUNK = 256  # image files that are in memory at a time
 
 
 def score(model: "keras.Model | Predictor", subset: Subset, batch_size: int = 256) -> np.ndarray:
@@ -114,12 +119,11 @@ def evaluate(
     *size, channels = run.model.input_shape[1:]
     test = source.test_at(tuple(size), channels, run.config["resize"])
     if data is None:
-        with np.load(run.path / "predictions.npz") as predictions:
-            if list(test.ids) != predictions["ids"].tolist():
-                raise ValueError(
-                    "`data` must be given, because the run's own data have changed since: "
-                    f"their test split is another one. Received: data={run.config['data']!r}"
-                )
+        if list(test.ids) != run.predictions["ids"].tolist():
+            raise ValueError(
+                "`data` must be given, because the run's own data have changed since: "
+                f"their test split is another one. Received: data={run.config['data']!r}"
+            )
     network = _fastest(run.model, run.metrics["macs"] * len(test))
     result = metrics(test.labels, score(network, test, batch_size), run.labels)
     missing = [label for label in run.labels if label not in source.labels]
@@ -128,7 +132,7 @@ def evaluate(
 
 def _is_same(data: str | os.PathLike[str], own: str) -> bool:
     """Whether both are the same folder, file or name."""
-    return data == own or Path(data).expanduser().resolve() == Path(own).expanduser().resolve()
+    return data == own or os.path.realpath(expanduser(data)) == os.path.realpath(expanduser(own))
 
 
 def _fastest(model: "keras.Model", macs: int) -> "keras.Model | Predictor":
@@ -161,14 +165,90 @@ def print_metrics(result: dict[str, Any]) -> None:
         console.print(f"no images of {listed(result['missing_classes'])}")
 
 
+class Answer(NamedTuple):
+    """What a network says of an image file: `(class name, probability in 0..1)`, the surest first.
+
+    Where the file cannot be read there is the reason in place of the classes.
+    """
+
+    path: str
+    classes: list[tuple[str, float]]
+    error: str | None = None
+
+
+def answers(
+    network: "Run | keras.Model | str | os.PathLike[str]",
+    images: Iterable[str | os.PathLike[str]],
+    top: int = 3,
+) -> Iterator[Answer]:
+    """Classes of image files, some hundreds at a time: any number of them takes no more memory.
+
+    Args:
+        network: as for `predict`.
+        images: paths of image files; each is turned and resized as the run's own images were.
+        top: classes an image, at most all.
+
+    Yields:
+        An answer for each file, in their order; those that cannot be read have an error.
+
+    Raises:
+        ValueError: `top` is below 1, or the network is not one.
+    """
+    network = _opened(network)
+    paths = iter(images)
+    while chunk := [os.fspath(path) for path in itertools.islice(paths, _CHUNK)]:
+        errors: dict[str, str] = {}
+        try:
+            probabilities = iter(network.predict(chunk))
+        except (ValueError, OSError):
+            errors = dict(filter(None, map(_unreadable, chunk)))
+            good = [path for path in chunk if path not in errors]
+            probabilities = iter(network.predict(good) if good else ())
+        for path in chunk:
+            if path in errors:
+                yield Answer(path, [], errors[path])
+                continue
+            row = next(probabilities)
+            best = np.argsort(-row, kind="stable")[:top]
+            yield Answer(path, [(network.labels[k], float(row[k])) for k in best])
+
+
+def _opened(network: "Run | keras.Model | str | os.PathLike[str]") -> Any:
+    is_folder = isinstance(network, str | os.PathLike) and Path(network).suffix != ".keras"
+    return load(network) if is_folder else evaluation.networks.opened(network)
+
+
+def _unreadable(path: str) -> tuple[str, str] | None:
+    """The path and why the file cannot be read; None if it can."""
+    try:
+        read_images([path], (1, 1, 1))
+    except FileNotFoundError:
+        return path, "no such file"
+    except (ValueError, OSError) as error:
+        return path, str(error).rpartition(f"{path} (")[2].removesuffix(")") or str(error)
+    return None
+
+
+def check_read(unreadable: Sequence[Answer], images: int) -> None:
+    """Raise ValueError, naming the first ten, if files could not be read."""
+    if unreadable:
+        named = ", ".join(f"{answer.path} ({answer.error})" for answer in unreadable[:NAMED])
+        more = ", ..." if len(unreadable) > NAMED else ""
+        raise ValueError(
+            f"{WANTED}. Received: {len(unreadable)} of {images} that are not: {named}{more}"
+        )
+
+
 def predict(
     run: "Run | keras.Model | str | os.PathLike[str]",
     images: Sequence[str | os.PathLike[str]],
     top: int = 3,
     *,
+    out: str | os.PathLike[str] | None = None,
     explain: str | os.PathLike[str] | None = None,
     method: str | None = None,
     filters: str | os.PathLike[str] | None = None,
+    verbose: int = 0,
 ) -> list[tuple[str, list[tuple[str, float]]]]:
     """Classes of image files, most probable first.
 
@@ -177,16 +257,19 @@ def predict(
             `keras.Model` that classifies images, or the `.keras` file of one.
         images: paths of image files; each is turned and resized as the run's own images were.
         top: classes per image, at most all.
+        out: a `.csv` file for the answers: `image`, `rank` from 1, `class`, `probability`.
         explain: a `.png` file for a picture of where each image's most probable class was found.
         method: how it is explained: "cam", "gradcam" or "guided", as `applications.explain` has it.
         filters: a `.png` file for a picture of the first layer's kernels.
+        verbose: 1 prints each answer as soon as it is there.
 
     Returns:
         One `(path, [(class name, probability in 0..1), ...])` per image, in the given order.
 
     Raises:
-        ValueError: no image was given, `top` is below 1, a file is not a readable image, or the
-            network cannot be explained by this method.
+        ValueError: no image was given, `top` is below 1, or the network cannot be explained by this
+            method; or files are no images that can be read: they are named when all others have
+            been answered, and `out` and the pictures written.
     """
     if not images:
         raise ValueError("`images` must name at least one image file. Received: images=[]")
@@ -196,18 +279,62 @@ def predict(
         raise ValueError(f"`method` must be given with `explain`. Received: method={method!r}")
     for name, path in (("explain", explain), ("filters", filters)):
         if path is not None:
-            check_picture(name, path)
-    is_folder = isinstance(run, str | os.PathLike) and Path(run).suffix != ".keras"
-    network = load(run) if is_folder else evaluation.networks.opened(run)
-    probabilities = network.predict([os.fspath(path) for path in images])
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
-    if explain is not None:
+            check_file(name, path)
+    if out is not None:
+        check_file("out", out, ".csv")
+    network = _opened(run)
+    found: list[Answer] = []
+    show = _table(images, network.labels) if verbose else None
+
+    def collect(file: TextIO | None) -> None:
+        writer = file and csv.writer(file, lineterminator="\n")
+        if writer:
+            writer.writerow(("image", "rank", "class", "probability"))
+        for answer in answers(network, images, top):
+            found.append(answer)
+            if show:
+                show(answer)
+            if writer:
+                for rank, (label, probability) in enumerate(answer.classes, start=1):
+                    writer.writerow((answer.path, rank, label, f"{probability:.6f}"))
+
+    def write(path: Path) -> None:
+        # As the names of files may be anything, so may what stands for them.
+        with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            collect(file)
+
+    write_atomic(out, write) if out is not None else collect(None)
+    good = [answer for answer in found if answer.error is None]
+    if explain is not None and good:
         evaluation.explaining.save_explanations(
-            evaluation.explaining.explain_all(network, images, method=method), explain
+            evaluation.explaining.explain_all(network, [a.path for a in good], method=method),
+            explain,
         )
     if filters is not None:
         evaluation.explaining.save_filters(network.model, filters)
-    return [
-        (os.fspath(path), [(network.labels[k], float(row[k])) for k in order])
-        for path, row, order in zip(images, probabilities, best, strict=True)
+    check_read([answer for answer in found if answer.error is not None], len(found))
+    return [(answer.path, answer.classes) for answer in good]
+
+
+def _table(
+    images: Sequence[str | os.PathLike[str]], labels: Sequence[str]
+) -> Callable[[Answer], None]:
+    """Prints the head of a table of answers; what it returns prints the lines of one."""
+    from rich.cells import cell_len
+
+    console = plain_console()
+    widths = [
+        max(map(cell_len, (head, *map(os.fspath, texts))))
+        for head, texts in (("image", images), ("class", labels))
     ]
+
+    def line(*cells: str) -> None:
+        padded = [text + " " * (n - cell_len(text)) for text, n in zip(cells, widths, strict=False)]
+        console.print(*padded, cells[-1], sep="  ", soft_wrap=True)
+
+    def show(answer: Answer) -> None:
+        for rank, (label, probability) in enumerate(answer.classes):
+            line("" if rank else answer.path, label, f"{100 * probability:.1f} %")
+
+    line("image", "class", "probability")
+    return show

@@ -23,7 +23,7 @@ from PIL import Image
 
 from applications.data.images import read_images, resize_images
 from applications.evaluation.networks import Network, flat, logits_of, opened
-from applications.files import check_picture, write_atomic
+from applications.files import check_file, write_atomic
 from applications.runs import Run
 from keras_archs.graph import Call, calls
 from keras_archs.kinds import DROPOUTS, PADDINGS, POOLS, relu_bound
@@ -379,7 +379,7 @@ def save_explanations(explanations: Sequence[Explanation], path: str | os.PathLi
     """
     from matplotlib.figure import Figure
 
-    check_picture("path", path)
+    check_file("path", path)
     groups: dict[bytes, list[Explanation]] = {}
     for explanation in explanations:
         groups.setdefault(explanation.image.tobytes(), []).append(explanation)
@@ -429,7 +429,7 @@ def save_filters(model: keras.Model, path: str | os.PathLike[str]) -> None:
     Raises:
         ValueError: the model has no convolution.
     """
-    check_picture("path", path)
+    check_file("path", path)
     convolutions = (
         c.operation for c in calls(flat(model)) if isinstance(c.operation, layers.Conv2D)
     )

@@ -17,7 +17,8 @@ def metrics(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str])
     Returns:
         `test_accuracy`; `macro_f1`, the mean over the classes that occur among the labels or the
         predictions; `test_loss`, the mean cross-entropy in nats; `confusion_matrix`, rows are the
-        true classes and columns the predicted ones; `per_class`, by name `precision`, `recall`,
+        true classes and columns the predicted ones; `predicted_classes`, how many classes were
+        predicted at all; `per_class`, by name `precision`, `recall`,
         `f1` (each 0 where undefined) and the number of `images`.
 
     Raises:
@@ -52,6 +53,7 @@ def metrics(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str])
         "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=zero)),
         "test_loss": float(log_loss(labels, probabilities, labels=classes)),
         "confusion_matrix": confusion_matrix(labels, predicted, labels=classes).tolist(),
+        "predicted_classes": len(np.unique(predicted)),
         "per_class": per_class,
     }
 

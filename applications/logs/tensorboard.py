@@ -36,6 +36,8 @@ METRICS = (
     "latency_ms_p95",
     "macro_f1",
     "test_loss",
+    "predicted_classes",
+    "steps",
     "validation_accuracy",
     "images_per_second",
 )
@@ -289,7 +291,14 @@ class TensorBoardLogger(keras.callbacks.Callback):
         self._writer.write_event(event)
 
     def _learning_rate(self) -> float:
-        return keras.ops.convert_to_numpy(self.model.optimizer.learning_rate).item()
+        """That of the last step; the optimizer's own attribute is that of the next one."""
+        optimizer: Any = self.model.optimizer
+        rate: Any = optimizer.learning_rate
+        described = optimizer.get_config()["learning_rate"]
+        if isinstance(described, dict):
+            schedule: Any = keras.optimizers.schedules.deserialize(described)
+            rate = schedule(optimizer.iterations - 1)
+        return keras.ops.convert_to_numpy(rate).item()
 
 
 def _markdown(profile: "Profile") -> str:

@@ -513,7 +513,7 @@ class _Search:
         for record in self._engine.records():  # Hyperband keeps them until nothing is promoted
             folder = trial_folder(self._folder, record["trial"])
             if record["status"] == "completed":
-                shutil.rmtree(folder / runs.CHECKPOINT.parent, ignore_errors=True)
+                shutil.rmtree(folder / runs.CHECKPOINTS, ignore_errors=True)
         table = self._write_table(best)
         if best is None:
             reasons = "; ".join(sorted({r["reason"] for r in self._engine.records()})[:3])

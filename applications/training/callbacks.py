@@ -50,6 +50,32 @@ class Journal(keras.callbacks.Callback):
         self.rows.append({"epoch": epoch + 1, **values, "seconds": seconds})
 
 
+class UnbiasedStatistics(keras.callbacks.Callback):
+    """Between epochs BatchNorm's running statistics are those of the steps so far alone.
+
+    As Keras keeps them they still hold `momentum ** steps` of the values that they began with,
+    which in a short training outweigh small variances. Here they begin at 0 and are divided by
+    the share that is not of the beginning, as Adam divides its moments (arXiv:1412.6980, section
+    3): the same as a momentum that rises from 0 to the layer's own. While an epoch is trained they
+    are what Keras expects. A frozen layer keeps its own.
+    """
+
+    def on_epoch_begin(self, epoch, logs: Any = None):
+        self._scale(lambda share: share)
+
+    def on_test_begin(self, logs: Any = None):
+        self._scale(lambda share: 1 / share)
+
+    def _scale(self, factor: Callable[[float], float]) -> None:
+        model: Any = self.model
+        steps: Any = keras.ops.convert_to_numpy(model.optimizer.iterations)
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
+                by = factor(1 - layer.momentum ** int(steps))
+                layer.moving_mean.assign(layer.moving_mean * by)
+                layer.moving_variance.assign(layer.moving_variance * by)
+
+
 class Report(keras.callbacks.Callback):
     """Hands each finished epoch's row of the history on."""
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -27,6 +28,27 @@ def prepare(network: keras.Model, plan: Plan) -> None:
         load_weights(network, options.weights, recipe.pretrained_layers)
     elif options.weights is None:
         draw(network, recipe, options.seed)
+
+
+@contextmanager
+def short_memory(network: keras.Model, steps: int) -> Iterator[None]:
+    """In here BatchNorm's running statistics forget what is older than a tenth of the training.
+
+    In a short one, kernels change by more in the time that Keras' momentum remembers than the
+    statistics bear (`benchmarks/running_statistics.py`).
+
+    Args:
+        steps: of the training.
+    """
+    layers = [x for x in network.layers if isinstance(x, keras.layers.BatchNormalization)]
+    before = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = min(layer.momentum, max(0.0, 1 - 10 / steps))
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, before, strict=True):
+            layer.momentum = momentum
 
 
 def draw(network: keras.Model, recipe: Recipe, seed: int) -> None:

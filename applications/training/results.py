@@ -57,6 +57,7 @@ def write_results(
         "latency_ms_p50": p50,
         "latency_ms_p95": p95,
         "epochs": len(history),
+        "steps": len(history) * images // config["batch_size"],
         "train_seconds": round(sum(seconds), 3),
         "images_per_second": round(images / float(np.median(seconds)), 1),
         "backend": keras.backend.backend(),
@@ -154,6 +155,7 @@ def write_card(
         names=" | ".join(results),
         rule="---|" * len(results),
         figures=" | ".join(results.values()),
+        remarks="".join(f"**Beware: {text}.**\n\n" for text in runs.remarks(metrics, classes)),
         path=repr(str(path)),
         after=after,
     )
@@ -168,12 +170,10 @@ def _template() -> Template:
 def last_line(run: runs.Run, data_name: str) -> str:
     config, metrics = run.config, run.metrics
     multipliers = [f" {name} {config[name]:g}" for name in ("alpha", "rho") if config[name] != 1]
-    predicted = np.count_nonzero(np.sum(metrics["confusion_matrix"], axis=0))
-    classes = len(run.labels)
-    warning = f" (it predicts {predicted} of {classes} classes)" if predicted < classes else ""
+    said = f" ({'; '.join(run.remarks)})" if run.remarks else ""
     return (
         f"{config['arch']}{''.join(multipliers)} on {data_name}: "
         f"{100 * metrics['test_accuracy']:.1f} % test accuracy, macro F1 "
-        f"{100 * metrics['macro_f1']:.1f} %{warning}, {short_count(metrics['params'])} parameters, "
+        f"{100 * metrics['macro_f1']:.1f} %{said}, {short_count(metrics['params'])} parameters, "
         f"{metrics['train_seconds']:.0f} s -> {run.path}"
     )

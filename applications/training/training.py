@@ -21,9 +21,10 @@ from applications.logs.tensorboard import TensorBoardLogger
 from applications.options import Group, Options, Plan, Running, takes
 from applications.training import finetuning
 from applications.training.building import built_network, without_auxiliary
-from applications.training.callbacks import Journal, ProgressLines, Report
-from applications.training.checkpoints import Checkpoint, finished_epochs, restore
-from applications.training.optimizing import compiled_model, prepare, schedule_of
+from applications.training.callbacks import Journal, ProgressLines, Report, UnbiasedStatistics
+from applications.training.checkpoints import Checkpoint, last_checkpoint, restore
+from applications.training.memory import check_memory, naming_what_is_too_large
+from applications.training.optimizing import compiled_model, prepare, schedule_of, short_memory
 from applications.training.results import (
     EVALUATION_BATCH,
     last_line,
@@ -120,6 +121,7 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
 
     source = open_source(options.data, seed=options.seed)
     plan = options.planned(source)
+    check_memory(plan, source)
     options = plan.options
     if running.verbose and source.not_read:
         first = source.not_read[0]
@@ -142,13 +144,13 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
             run = runs.load(path)
             if run.metrics["epochs"] >= last:
                 if last == epochs:
-                    shutil.rmtree(path / runs.CHECKPOINT.parent, ignore_errors=True)
+                    shutil.rmtree(path / runs.CHECKPOINTS, ignore_errors=True)
                 if running.verbose:
                     print(f"finished already: {last_line(run, dataset.name)}")
                 return run
             (path / "metrics.json").unlink()
-        claim = runs.Claim(path / runs.CHECKPOINT.parent)
-        for folder in (path, path / runs.CHECKPOINT.parent):
+        claim = runs.Claim(path / runs.CHECKPOINTS)
+        for folder in (path, path / runs.CHECKPOINTS):
             remove_partials(folder)
         shown = _hyperparameters(plan.config)
         if trial and trial.columns:
@@ -186,7 +188,7 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
     claim.check()
     write_json(path / "metrics.json", metrics)
     if last == epochs:
-        shutil.rmtree(path / runs.CHECKPOINT.parent)
+        shutil.rmtree(path / runs.CHECKPOINTS)
     run = runs.load(path)
     if running.verbose:
         print(last_line(run, dataset.name))
@@ -290,20 +292,21 @@ def _fit(
 ) -> list[dict[str, float]]:
     """Train from the run's last finished epoch, if there is one, to epoch `last`: the history."""
     options, recipe = plan.options, plan.recipe
-    checkpoint, epochs, batch_size = path / runs.CHECKPOINT, plan.epochs, plan.batch_size
+    checkpoints, epochs, batch_size = path / runs.CHECKPOINTS, plan.epochs, plan.batch_size
     steps = len(dataset.train) // batch_size
     weights = None
     if options.class_weight == "balanced":
         weights = balanced_weights(dataset.train.labels, len(dataset.labels))
     rows: list[dict[str, float]] = []
-    done = finished_epochs(checkpoint)
-    for part in finetuning.parts_left(parts, done):
+    saved = last_checkpoint(checkpoints, or_anew=trial is not None)
+    for part in finetuning.parts_left(parts, len(saved.history) if saved else 0):
         rate, span = part.rate * plan.learning_rate, (part.stop - part.start) * steps
         schedule = schedule_of(recipe, rate, span)
-        with finetuning.frozen(network, part.frozen):
+        with finetuning.frozen(network, part.frozen), short_memory(network, span):
             model = compiled_model(network, recipe, rate, span)
-            if done and not rows:
-                rows += restore(checkpoint, model)
+            if saved:
+                restore(saved, model)
+                rows, saved = saved.history, None
             first = logger.epochs = len(rows)
             if first >= min(part.stop, last):
                 continue
@@ -318,24 +321,26 @@ def _fit(
             )
             progress = [ProgressLines(epochs, steps, rows)] if verbose else []
             try:
-                model.fit(
-                    batches,
-                    initial_epoch=first,
-                    epochs=min(part.stop, last),
-                    steps_per_epoch=steps,
-                    validation_data=_Images(dataset.validation),
-                    shuffle=False,  # the batches come in their own order
-                    verbose=0,  # pyright: ignore[reportArgumentType]
-                    # The journal refuses a bad loss before anything is logged or saved; the log is
-                    # on disk before the checkpoint that says its epoch is done.
-                    callbacks=[
-                        Journal(schedule, steps, rows, part.start * steps),
-                        *progress,
-                        logger,
-                        Checkpoint(checkpoint, rows, claim),
-                        *([Report(trial.report, rows)] if trial and trial.report else []),
-                    ],
-                )
+                with naming_what_is_too_large(plan):
+                    model.fit(
+                        batches,
+                        initial_epoch=first,
+                        epochs=min(part.stop, last),
+                        steps_per_epoch=steps,
+                        validation_data=_Images(dataset.validation),
+                        shuffle=False,  # the batches come in their own order
+                        verbose=0,  # pyright: ignore[reportArgumentType]
+                        # The journal refuses a bad loss before anything is logged or saved; the log
+                        # is on disk before the checkpoint that says its epoch is done.
+                        callbacks=[
+                            UnbiasedStatistics(),
+                            Journal(schedule, steps, rows, part.start * steps),
+                            *progress,
+                            logger,
+                            Checkpoint(checkpoints, rows, claim),
+                            *([Report(trial.report, rows)] if trial and trial.report else []),
+                        ],
+                    )
             except KeyboardInterrupt:
                 where = f"after epoch {len(rows)} of {epochs}" if rows else "in the first epoch"
                 raise KeyboardInterrupt(

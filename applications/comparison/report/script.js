@@ -327,6 +327,12 @@ function compareRows(a, b) {
   return (descending ? -1 : 1) * (one - other);
 }
 
+// What makes the figures of a row mean less than they seem to.
+function beware(row) {
+  const said = [...new Set(row.members.flatMap((run) => run.remarks))];
+  return said.length ? element("small", { className: "beware" }, said.join("; ")) : null;
+}
+
 function drawHead() {
   const cell = (key, text, hint, className) => {
     const active = order.key === key;
@@ -361,7 +367,7 @@ function drawTable() {
     box.addEventListener("change", () => { tick(row, box.checked); drawAll(); document.querySelector(`#table input[data-row="${row.key}"]`)?.focus(); });
     box.dataset.row = row.key;
     const seeds = row.members.length > 1 ? element("small", { className: "muted" }, ` ×${row.members.length}`) : null;
-    const name = element("span", { title: row.members.map((run) => run.path).join("\n") }, row.name, seeds);
+    const name = element("span", { title: row.members.map((run) => run.path).join("\n") }, row.name, seeds, beware(row));
     const first = element("th", { scope: "row", className: "first" }, element("label", { className: "run" }, box, swatch(row), name));
     const cells = COLUMNS.map((key) => {
       const isBest = rows().length > 1 && known(row.values[key]) && row.values[key] === best[key] && key !== "epochs";

@@ -101,7 +101,7 @@ def test_runs_are_read_and_sorted_by_accuracy(tmp_path, capsys):
 def test_the_csv_has_one_row_a_run(tmp_path):
     runs = [write_run(tmp_path / f"m{seed}", arch="mobilenet", seed=seed) for seed in (0, 1)]
     table = compare(runs, run_dir=tmp_path / "out")
-    written = pd.read_csv(tmp_path / "out" / "comparison.csv")
+    written = pd.read_csv(tmp_path / "out" / "comparison.csv", keep_default_na=False)
     pd.testing.assert_frame_equal(written, table, check_dtype=False)
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"comparison.csv", "report.html"}
 

@@ -697,7 +697,7 @@ def test_npz_labels_with_gaps_become_class_names(tmp_path):
     "change, wanted",
     [
         (dict(x_test=None), "with x_train, y_test, y_train; missing: x_test"),
-        (dict(x_test=None, y_test=None), "missing: x_test, y_test"),
+        (dict(x_test=None, y_test=None, x_tset=np.zeros((3, 8, 8), np.uint8)), "missing: x_test"),
         (dict(x_val=np.zeros((3, 8, 8), np.uint8)), "missing: y_val"),
         (dict(y_train=np.arange(19) % 3), "`x_train` and `y_train` must be of one length. "
                                           "Received: 20 and 19"),

@@ -1,15 +1,18 @@
 """Testing a trained network: probabilities, metrics, latency, other data, single images."""
 
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from applications import train
 from applications.evaluation import evaluating as evaluation
 from applications.evaluation.evaluating import (
+    answers,
     evaluate,
     latency,
     metrics,
@@ -282,8 +285,43 @@ def test_bad_requests_are_refused(run, photographs, tmp_path):
         predict(run, [])
     with pytest.raises(ValueError, match="`top` must be >= 1"):
         predict(run, photographs, top=0)
-    with pytest.raises(FileNotFoundError, match="none.png"):
-        predict(run, [tmp_path / "none.png"])
+    with pytest.raises(ValueError, match="`out` must be a .csv file"):
+        predict(run, photographs, out=tmp_path / "out.txt")
+
+
+def test_good_images_are_answered_and_bad_ones_named_at_the_end(run, photographs, tmp_path):
     (tmp_path / "text.png").write_text("no image")
-    with pytest.raises(ValueError, match="text.png"):
-        predict(run, [photographs[0], tmp_path / "text.png"])
+    first, second = map(str, photographs)
+    bad = [str(tmp_path / name) for name in ("text.png", "none.png")]
+    found = list(answers(run, [first, bad[0], second, bad[1]], top=1))
+    assert [answer.error for answer in found] == [None, "unknown format", None, "no such file"]
+    assert [answer.classes for answer in found[::2]] == [
+        classes for _, classes in predict(run, [first, second], top=1)
+    ]
+    with pytest.raises(ValueError, match="Received: 2 of 3 that are not: ") as error:
+        predict(run, [bad[0], first, bad[1]], out=tmp_path / "out.csv", top=2)
+    assert f"{bad[0]} (unknown format), {bad[1]} (no such file)" in str(error.value)
+    table = pd.read_csv(tmp_path / "out.csv", dtype={"class": str})
+    ((_, expected),) = predict(run, [first], top=2)
+    assert table["image"].tolist() == [first] * 2 and table["rank"].tolist() == [1, 2]
+    assert table["class"].tolist() == [label for label, _ in expected]
+    assert table["probability"].tolist() == pytest.approx([p for _, p in expected], abs=1e-6)
+
+
+def test_of_many_bad_images_ten_are_named(run, tmp_path):
+    with pytest.raises(ValueError, match="Received: 12 of 12 that are not: ") as error:
+        predict(run, [tmp_path / f"{number}.png" for number in range(12)])
+    assert str(error.value).count("no such file") == 10
+
+
+def test_images_are_decoded_a_chunk_at_a_time(run, photographs, monkeypatch):
+    monkeypatch.setattr(evaluation, "_CHUNK", 2)
+    seen = []
+    network = SimpleNamespace(
+        labels=run.labels, predict=lambda paths: seen.append(len(paths)) or run.predict(paths)
+    )
+    paths = photographs * 3
+    assert [answer.classes for answer in answers(network, paths[:5])] == [
+        classes for _, classes in predict(run, paths[:5])
+    ]
+    assert seen == [2, 2, 1]

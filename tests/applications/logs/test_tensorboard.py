@@ -77,6 +77,17 @@ def test_every_epoch_is_one_step_of_each_curve(tmp_path):
     assert all(640 / seconds[step] <= speed[step] for step in (1, 2, 3))  # without validation
 
 
+def test_the_learning_rate_is_that_of_the_last_step(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(keras.optimizers.schedules.PolynomialDecay(1, 4, 0)), "mse")
+    x, y = np.zeros((8, 2)), np.zeros((8, 1))
+    logger = TensorBoardLogger(tmp_path)
+    model.fit(x, y, batch_size=4, epochs=2, callbacks=[logger], verbose=0)
+    logger.close()
+    rates = curve(read(tmp_path), "training/learning_rate")
+    assert rates == pytest.approx({1: 0.75, 2: 0.25})  # of steps 1 and 3, counted from 0
+
+
 def test_what_is_not_known_is_left_out(tmp_path):
     fit(tmp_path, epochs=1)[0].close()
     assert "training/images_per_second" not in read(tmp_path).Tags()["scalars"]

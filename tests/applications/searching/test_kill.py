@@ -3,7 +3,7 @@
 The processes here are real, and so is what kills them.
 """
 
-import json
+import contextlib
 import os
 import random
 import subprocess
@@ -11,13 +11,13 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from postgres import postgres
 from processes import alive, children, wait_for
 
 from applications import load, runs
+from applications.training.checkpoints import last_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -93,12 +93,11 @@ def searches():
 def checkpoints():
     """{trial: history in its checkpoint} of all trials that have one."""
     found = {}
-    for path in Path("shared").glob(f"trial-*/{runs.CHECKPOINT}"):
-        try:
-            with np.load(path) as saved:
-                found[path.parents[1].name] = json.loads(str(saved["state"]))["history"]
-        except FileNotFoundError:  # the trial has just ended
-            continue
+    for folder in Path("shared").glob("trial-*/checkpoint"):
+        with contextlib.suppress(FileNotFoundError):  # the trial has just ended
+            saved = last_checkpoint(folder, or_anew=False)
+            if saved:
+                found[folder.parent.name] = saved.history
     return found
 
 

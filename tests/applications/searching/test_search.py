@@ -22,6 +22,7 @@ import tuning
 from applications.cli.commands import app
 from applications.searching import pool as workers
 from applications.searching import studies as searching
+from applications.training.checkpoints import checkpoints, last_checkpoint
 
 COMMAND = [sys.executable, "-m", "applications.cli"]
 LEADING = (
@@ -478,7 +479,7 @@ def test_ctrl_c_ends_with_130_leaves_no_process_and_resume_goes_on(here, digits)
         *("--trials", "2", "--epochs", "40", "--algorithm", "random", "--run-dir", "s"),
     ]
     process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: Path("s/trial-0000/checkpoint/state.npz").exists() or process.poll())
+    wait_for(lambda: checkpoints(Path("s/trial-0000/checkpoint")) or process.poll())
     running = children(process.pid)
     process.send_signal(signal.SIGINT)
     stderr = process.communicate()[1]
@@ -486,7 +487,7 @@ def test_ctrl_c_ends_with_130_leaves_no_process_and_resume_goes_on(here, digits)
     assert "interrupted after 0 of 2 trials: `--resume` continues from there (s)" in stderr
     assert "Traceback" not in stderr
     assert running and not any(map(alive, running))
-    before = json.loads(str(np.load("s/trial-0000/checkpoint/state.npz")["state"]))["history"]
+    before = last_checkpoint(Path("s/trial-0000/checkpoint"), or_anew=False).history
     done = subprocess.run([*line, "--resume"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert set(table(Path("s"))["status"]) == {"completed"}

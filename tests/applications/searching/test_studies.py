@@ -253,6 +253,7 @@ def test_a_worker_killed_between_claim_and_first_heartbeat_claimed_nothing(
     assert len(attempts(server, study)) == 2
 
 
+@pytest.mark.slow
 def test_a_worker_killed_as_it_tells_leaves_no_half_result(server, study, open_engine):
     die_at("set_trial_state_values", server, study)
     (trial,) = attempts(server, study)
@@ -558,6 +559,7 @@ def test_the_password_is_seen_nowhere(server, open_engine, caplog, capfd):
     assert server.password not in caplog.text + output.out + output.err
 
 
+@pytest.mark.slow
 def test_a_wrong_password_is_an_error_that_names_the_reason(server, open_engine, monkeypatch):
     monkeypatch.setenv("PGPASSWORD", "not-the-word")
     monkeypatch.delenv("PGPASSFILE")

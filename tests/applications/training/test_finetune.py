@@ -1,14 +1,10 @@
 """Fine-tuning: which layers learn when, on which pixels, and that it is worth it."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 import keras_archs
-from applications import load, recipe, train
+from applications import recipe, train
 from applications.data.sources import open_source
 from applications.options import Options
 from applications.training import finetuning, training
@@ -157,16 +153,6 @@ def test_an_interrupted_fine_tuning_goes_on_as_if_it_had_not_been(stop, tuned):
     assert resumed.history[columns].equals(whole.history[columns])
 
 
-# --------------------------------------------------------------------------- by the command line
-
-
-def command(*arguments):
-    line = [sys.executable, "-m", "applications.cli", "train", *arguments]
-    done = subprocess.run(line, capture_output=True, text=True, env={**os.environ}, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.slow
 def test_fine_tuning_beats_training_from_scratch(shared_data, tmp_path):
     """Digits 0 to 4 of MNIST, then 5 to 9 with 100 images each, on unseen images."""
@@ -182,18 +168,16 @@ def test_fine_tuning_beats_training_from_scratch(shared_data, tmp_path):
             chosen[f"y_{split}"] = labels[rows] - classes[0]
         np.savez(tmp_path / name, **chosen)
 
-    write("low.npz", range(5), 2000)
+    write("low.npz", range(5), 1000)
     write("high.npz", range(5, 10), 100)
-    given = ("--arch", "vgg11", "--alpha", "0.125", "--size", "32")
-    low = ("--data", str(tmp_path / "low.npz"), "--epochs", "3", "--run-dir", str(tmp_path / "low"))
-    command(*given, *low)
-    results = {}
-    for seed in "012":
-        high = ("--data", str(tmp_path / "high.npz"), "--epochs", "3", "--seed", seed)
-        tuned = ("--weights", str(tmp_path / "low" / "model.keras"), "--freeze-until", "block3")
-        for name, more in (("scratch", ()), ("tuned", tuned)):
-            folder = tmp_path / f"{name}{seed}"
-            command(*given, *high, *more, "--run-dir", str(folder))
-            results.setdefault(name, []).append(load(folder).metrics["test_accuracy"])
+    given = {"arch": "vgg11", "alpha": 0.125, "size": 32, "epochs": 3, "verbose": 0}
+    train(**given, data=tmp_path / "low.npz", run_dir=tmp_path / "low")
+    tuned = {"weights": tmp_path / "low" / "model.keras", "freeze_until": "block3"}
+    results = {"scratch": [], "tuned": []}
+    for seed in range(3):
+        for name, more in (("scratch", {}), ("tuned", tuned)):
+            high = {"data": tmp_path / "high.npz", "seed": seed}
+            run = train(**given, **high, **more, run_dir=tmp_path / f"{name}{seed}")
+            results[name].append(run.metrics["test_accuracy"])
     spread = max(np.ptp(accuracies) for accuracies in results.values())
     assert np.mean(results["tuned"]) > np.mean(results["scratch"]) + spread

@@ -14,12 +14,14 @@ import pandas as pd
 import pytest
 
 from applications import load, runs
+from applications.options import Options
 from applications.training import callbacks, checkpoints, training
 from applications.training.training import train
 
 # Momentum, weight decay, shifted images and, with the dropout, seed generators: all have a state.
 LENET = {"arch": "lenet5", "recipe": "resnet20", "epochs": 4, "batch_size": 128, "verbose": 0}
 LENET |= {"size": 16, "args": {"dropout": 0.3}}
+LAST = Path(runs.CHECKPOINTS, "epoch-000004.npz")
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +62,7 @@ def assert_same(first, second):
     pd.testing.assert_frame_equal(
         first.history.drop(**drop), second.history.drop(**drop), check_exact=True
     )
-    for name in ("predictions.npz", runs.CHECKPOINT):
+    for name in ("predictions.npz", LAST):
         if not ((first.path / name).exists() and (second.path / name).exists()):
             continue
         with np.load(first.path / name) as ours, np.load(second.path / name) as theirs:
@@ -76,11 +78,72 @@ def test_an_interrupted_training_resumes_bit_for_bit(whole, monkeypatch):
             train(run_dir="cut", **LENET)
     assert not runs.is_finished("cut")
     # What a kill in the middle of the next checkpoint leaves behind.
-    Path("cut", "checkpoint", ".partial-state.npz").write_bytes(b"PK")
+    Path("cut", "checkpoint", ".partial-epoch-000003.npz").write_bytes(b"PK")
     keep_checkpoints(monkeypatch)
     run = train(run_dir="cut", resume=True, **LENET)
     assert_same(whole, run)
     assert list(run.history["epoch"]) == [1, 2, 3, 4]
+
+
+def damage(path, how):
+    """What a full disk, a lost block or a bad cable leaves of a file."""
+    content = bytearray(path.read_bytes())
+    if how == "cut short":
+        content = content[: len(content) // 2]
+    elif how == "emptied":
+        content.clear()
+    elif how == "one byte changed":
+        content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory):
+    """A run that was stopped after three of four epochs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("stopped"))
+        interrupt_after(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            train(run_dir="cut", **LENET)
+        return Path("cut").absolute()
+
+
+@pytest.mark.parametrize("how", ["cut short", "emptied", "one byte changed"])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
+    how, cut, whole, here, monkeypatch, capsys
+):
+    shutil.copytree(cut, "cut")
+    folder = Path("cut", "checkpoint")
+    kept = ["epoch-000003.npz", "epoch-000002.npz"]
+    assert [path.name for path in checkpoints.checkpoints(folder)] == kept
+    damage(folder / kept[0], how)
+    keep_checkpoints(monkeypatch)
+    run = train(run_dir="cut", resume=True, **LENET)
+    assert "passed over a damaged checkpoint" in (said := capsys.readouterr().err)
+    assert kept[0] in said and kept[1] not in said
+    assert_same(whole, run)
+
+
+def test_without_a_whole_checkpoint_the_error_says_what_to_do(cut, here):
+    shutil.copytree(cut, "cut")
+    for path in checkpoints.checkpoints(Path("cut", "checkpoint")):
+        damage(path, "one byte changed")
+    wanted = "without the folder it starts anew. Received: cut/checkpoint, all of whose"
+    with pytest.raises(ValueError, match=wanted):
+        train(run_dir="cut", resume=True, **LENET)
+    shutil.rmtree("cut/checkpoint")
+    assert train(run_dir="cut", resume=True, **LENET).metrics["epochs"] == 4
+
+
+def test_a_trial_of_a_search_starts_anew_without_a_whole_checkpoint(cut, here):
+    shutil.copytree(cut, "cut")
+    for path in checkpoints.checkpoints(Path("cut", "checkpoint")):
+        damage(path, "emptied")
+    options = {name: value for name, value in LENET.items() if name != "verbose"}
+    epochs = []
+    report = lambda row: epochs.append(row["epoch"])  # noqa: E731
+    training.train_trial(Options(**options), "cut", report=report)
+    assert epochs == [1, 2, 3, 4]
 
 
 def fail(*args, **kwargs):
@@ -100,7 +163,7 @@ def test_an_interruption_at_either_end_loses_nothing(owner, step, saved, whole, 
         patch.setattr(owner, step, fail)
         with pytest.raises(OSError, match="disk full"):
             train(run_dir="cut", **LENET)
-    assert Path("cut", runs.CHECKPOINT).exists() == saved
+    assert Path("cut", LAST).exists() == saved
     run = train(run_dir="cut", resume=True, **LENET)
     assert_same(whole, run)
     assert not Path("cut", "checkpoint").exists()
@@ -138,7 +201,7 @@ def test_a_checkpoint_of_another_backend_is_refused(monkeypatch):
     interrupt_after(monkeypatch, 1)
     with pytest.raises(KeyboardInterrupt):
         train(run_dir="cut", **LENET)
-    path = Path("cut", runs.CHECKPOINT)
+    path = Path("cut", "checkpoint", "epoch-000001.npz")
     arrays = dict(np.load(path))
     state = {**json.loads(str(arrays["state"])), "backend": "another"}
     np.savez(path, **{**arrays, "state": json.dumps(state)})
@@ -160,7 +223,7 @@ def test_a_process_that_outlives_its_claim_cannot_write_over_its_successor(monke
         patch.setattr(checkpoints.Checkpoint, "on_epoch_end", on_epoch_end)
         with pytest.raises(ValueError, match="another one has taken over. Received: cut"):
             train(run_dir="cut", **LENET)
-    assert sorted(path.name for path in folder.iterdir()) == ["owner", "state.npz"]
+    assert sorted(path.name for path in folder.iterdir()) == ["epoch-000001.npz", "owner"]
     assert epochs_saved("cut") == 1 and not runs.is_finished("cut")
     keep_checkpoints(monkeypatch)
     assert_same(whole, train(run_dir="cut", resume=True, **LENET))
@@ -187,11 +250,8 @@ def start(options, run_dir):
 
 
 def epochs_saved(run_dir):
-    try:
-        with np.load(os.path.join(run_dir, runs.CHECKPOINT)) as saved:
-            return len(json.loads(str(saved["state"]))["history"])
-    except FileNotFoundError:
-        return 0
+    files = checkpoints.checkpoints(Path(run_dir, "checkpoint"))
+    return int(files[0].stem.removeprefix("epoch-")) if files else 0
 
 
 @pytest.mark.slow
@@ -201,7 +261,6 @@ def epochs_saved(run_dir):
         LENET,
         {"arch": "resnet20", "alpha": 0.5, "recipe": "resnet20", "epochs": 3, "verbose": 0},
         {"arch": "mobilenet", "alpha": 0.25, "epochs": 3, "args": {"dropout": 0.2}, "verbose": 0},
-        {"arch": "simpnet_300k", "alpha": 0.5, "epochs": 3, "verbose": 0},
     ],
     ids=lambda options: options["arch"],
 )

@@ -1,0 +1,81 @@
+"""The memory that a training needs at least, said before it is asked for."""
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+
+from applications.data.sources import MEMORY_LIMIT, SPLITS, Source
+from applications.logs.diagnostics import device_name
+from applications.options import Plan
+
+_OUT_OF_MEMORY = ("ResourceExhausted", "RESOURCE_EXHAUSTED", "OutOfMemory")  # TF, JAX, PyTorch
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def machine_memory() -> int:
+    """Bytes that this process may have: the machine's, or fewer where its container has fewer."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for file in map(Path, _LIMITS):
+        if file.is_file() and (text := file.read_text().strip()).isdecimal():
+            found = min(found, int(text))
+    return found
+
+
+def check_memory(plan: Plan, source: Source) -> None:
+    """Raise ValueError, saying what would fit, where the machine cannot hold the training.
+
+    Counted are the weights, their gradients, the optimizer's moments, the outputs of all layers for
+    a batch, and the images that are kept decoded: less than a training on a CPU was seen to take.
+    On a GPU it is the device's memory that counts, of which nothing is said here.
+    """
+    if device_name() is not None:
+        return
+    moments = 2 if plan.recipe.optimizer.startswith("Adam") else 1
+    weights = plan.cost.weight_bytes * (2 + moments)
+    height, width = plan.image_size
+    pixels = height * width * source.channels
+    held = sum(map(source.count, SPLITS)) * pixels
+    fixed = weights + (held if held <= MEMORY_LIMIT else 0)
+    per_image = plan.cost.activation_bytes + 4 * pixels
+    needed, there = fixed + plan.batch_size * per_image, machine_memory()
+    if needed <= there:
+        return
+    batch = int((there - fixed) // per_image)
+    if batch >= 1:
+        way = f"`batch_size` {batch} would fit"
+    elif weights < there:
+        share = (there - weights) / (needed - weights)
+        way = f"a `size` of about {int(min(height, width) * math.sqrt(share))} would fit"
+    else:
+        way = "a smaller `alpha` would fit"
+    raise ValueError(
+        f"a training must fit into this machine's {_gib(there)}: {way}. Received: "
+        f"{plan.options.arch}, batch_size={plan.batch_size}, {height}x{width}, at least "
+        f"{_gib(needed)} (weights, gradients and optimizer {_gib(weights)}, layers' outputs "
+        f"{_gib(plan.batch_size * per_image)}, images {_gib(fixed - weights)})"
+    )
+
+
+@contextmanager
+def naming_what_is_too_large(plan: Plan) -> Iterator[None]:
+    """A backend that runs out of memory in here is a ValueError that says what to lower."""
+    try:
+        yield
+    except Exception as error:
+        texts = f"{type(error).__name__} {error}"
+        if isinstance(error, MemoryError) or any(sign in texts for sign in _OUT_OF_MEMORY):
+            height, width = plan.image_size
+            raise ValueError(
+                "a training must fit into memory: lower `batch_size`, `size` or `alpha`. Received: "
+                f"{plan.options.arch}, batch_size={plan.batch_size}, {height}x{width}, of which "
+                f"{keras.backend.backend()} says that memory ran out"
+            ) from error
+        raise
+
+
+def _gib(count: float) -> str:
+    return f"{count / 2**30:,.1f} GiB"

@@ -112,7 +112,7 @@ def train(
             it needs is missing yet.
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
-        threads: CPU threads of TensorFlow, >= 1. None leaves it to TensorFlow.
+        threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
         precision: "float32", "mixed_float16" or "mixed_bfloat16". None: "float32".
         args: the architecture's own arguments and `dropout`, by name. A family with stems gets
             stem="small" for sides up to 64 unless this says otherwise.
@@ -205,7 +205,7 @@ def compare(
             it needs is missing yet.
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
-        threads: CPU threads of TensorFlow, >= 1. None leaves it to TensorFlow.
+        threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
         precision: "float32", "mixed_float16" or "mixed_bfloat16". None: "float32".
         args: the architecture's own arguments and `dropout`, by name. A family with stems gets
             stem="small" for sides up to 64 unless this says otherwise.
@@ -280,8 +280,8 @@ def search(
         data: "digits", a data set of Keras, a folder of images or an `.npz` file, as
             `applications.data.open_source` has it; or arrays: (images, labels), or a dict of such
             pairs by split, which are kept in `runs/data-HASH.npz`.
-        trials: configurations to train, >= 1. A search that is resumed may be given more, but for
-            algorithm "hyperband" and engine "optuna".
+        trials: configurations to train, 1..1,000,000. A search that is resumed may be given more,
+            but for algorithm "hyperband" and engine "optuna".
         budget: what a network may cost; None sets no limit.
         algorithm: "random", "bayesian", "hyperband" or "grid"; the first proposal is the space's
             default. With the engine "optuna": "random" or "bayesian".
@@ -291,7 +291,7 @@ def search(
         seeds: of isolation: each setting is trained once with each.
         tune: what else is searched: any of "learning_rate", "weight_decay", "augmentation" (the
             shift of images), "recipe" (the default one or the architecture's paper's).
-        workers: trials trained side by side, >= 1: one to a GPU where there are GPUs, else they
+        workers: trials trained side by side, 1..1024: one to a GPU where there are GPUs, else they
             share the processors.
         keep: how many of the best trials keep their model, >= 1.
         retries: how often a trial that failed is tried again.
@@ -320,7 +320,7 @@ def search(
             it needs is missing yet.
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
-        threads: CPU threads of TensorFlow, >= 1. None leaves it to TensorFlow.
+        threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
         precision: "float32", "mixed_float16" or "mixed_bfloat16". None: "float32".
         args: the architecture's own arguments and `dropout`, by name. A family with stems gets
             stem="small" for sides up to 64 unless this says otherwise.

@@ -1,6 +1,10 @@
-"""How tables and figures are printed: users' names are text, never markup."""
+"""What is printed, and what is not: users' names are text, and libraries keep silent."""
 
+import contextlib
+import os
 import re
+import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +22,20 @@ def plain_console(**options: Any) -> "Console":
     from rich.console import Console
 
     return Console(markup=False, emoji=False, highlight=False, **options)
+
+
+@contextlib.contextmanager
+def stderr_closed() -> Iterator[None]:
+    """Nobody sees what libraries in C write to file descriptor 2 in here, in any thread."""
+    sys.stderr.flush()
+    stderr, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nothing)
 
 
 def markdown(text: object) -> str:

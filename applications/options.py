@@ -401,10 +401,11 @@ class Options(_Checked):
     threads: int | None = option(
         None,
         help="CPU threads.",
-        doc="CPU threads of TensorFlow, >= 1. None leaves it to TensorFlow.",
-        check=_optional(count),
+        doc="CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.",
+        check=_optional(count, most=1024),
         shown="all processors",
         least=1,
+        most=1024,
     )
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] | None = option(
         None,
@@ -663,10 +664,11 @@ class Search(_Checked):
     trials: int = option(
         20,
         help="Networks to train.",
-        doc="configurations to train, >= 1. A search that is resumed may be given more, but for "
-        'algorithm "hyperband" and engine "optuna".',
-        check=count,
+        doc="configurations to train, 1..1,000,000. A search that is resumed may be given more, "
+        'but for algorithm "hyperband" and engine "optuna".',
+        check=lambda name, value: count(name, value, most=1_000_000),
         least=1,
+        most=1_000_000,
     )
     budget: Budget | None = option(
         None, help="", doc="what a network may cost; None sets no limit.", python_only=True
@@ -714,10 +716,11 @@ class Search(_Checked):
     workers: int = option(
         1,
         help="Trials trained side by side.",
-        doc="trials trained side by side, >= 1: one to a GPU where there are GPUs, else they share "
-        "the processors.",
-        check=count,
+        doc="trials trained side by side, 1..1024: one to a GPU where there are GPUs, else they "
+        "share the processors.",
+        check=lambda name, value: count(name, value, most=1024),
         least=1,
+        most=1024,
     )
     keep: int = option(
         1,

@@ -85,6 +85,17 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     return config
 
 
+class _Metrics(dict):
+    """Figures by name; a name that the file should have and has not is an error of the file."""
+
+    def __init__(self, path: Path):
+        super().__init__(read_json(path, dict))
+        self._path = path
+
+    def __missing__(self, name: str):
+        raise ValueError(f"metrics.json must hold {name!r}. Received: {self._path}")
+
+
 class Run:
     """A finished training.
 
@@ -119,7 +130,7 @@ class Run:
         missing = {name: default_of(name) for name in OPTIONS if name not in recorded}
         self.config: dict[str, Any] = {**recorded, **missing}
         self.labels: tuple[str, ...] = tuple(map(str, read_json(self.path / "labels.json", list)))
-        self.metrics: dict[str, Any] = read_json(self.path / "metrics.json", dict)
+        self.metrics: dict[str, Any] = _Metrics(self.path / "metrics.json")
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"

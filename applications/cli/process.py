@@ -1,11 +1,11 @@
 """The command line as a process: errors in one line, exit statuses, Ctrl-C, quiet libraries."""
 
-import contextlib
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable
 from importlib.machinery import PathFinder
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from applications.console import plain_console
+from applications.console import plain_console, stderr_closed
 
 
 def _one_line(error: Exception) -> str:
@@ -41,6 +41,9 @@ class CommandLine(TyperGroup):
         quiet = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3"
         if quiet and "keras" not in sys.modules and _QuietKeras not in sys.meta_path:
             sys.meta_path.insert(0, _QuietKeras)
+        # Of damaged images; what is wrong with them is said in the error that names them.
+        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+        logging.getLogger("PIL").setLevel(logging.CRITICAL)
         flags = SimpleNamespace(debug=False)
         try:
             status = super().main(args, prog_name, standalone_mode=False, obj=flags, **extra)
@@ -78,19 +81,6 @@ def _fail(message: str) -> int:
     return 2
 
 
-@contextlib.contextmanager
-def _file_descriptor_2_closed() -> Iterator[None]:
-    sys.stderr.flush()
-    stderr, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, 2)
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nothing)
-
-
 class _QuietKeras:
     """Import hook: TensorFlow's notes are not seen, wherever Keras is first imported.
 
@@ -105,7 +95,7 @@ class _QuietKeras:
             execute = spec.loader.exec_module
 
             def quietly(module):
-                with _file_descriptor_2_closed():
+                with stderr_closed():
                     execute(module)
                 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import applications
 import keras_archs
 from applications import children
+from applications.console import plain_console
 from applications.data.sources import open_source
 from applications.files import write_atomic
 from applications.runs import load
@@ -208,7 +209,6 @@ def kernel_sizes() -> dict[int, list[str]]:
 def _print(table: "pd.DataFrame") -> None:
     import pandas as pd
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     headings = {"batch": "batch", "chunk": "at a\ntime", "p50_ms": "p50\nms", "p95_ms": "p95\nms"}
@@ -231,7 +231,7 @@ def _print(table: "pd.DataFrame") -> None:
             *(f"{row['gflops']:.1f}", f"{100 * row['peak_share']:.0f}"),
             "" if pd.isna(row["agreement"]) else f"{100 * row['agreement']:.1f}",
         )
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = plain_console()
     # A file has no edge to fold lines at.
     console.width = console.width if console.is_terminal else 160
     console.print(output)

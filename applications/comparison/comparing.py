@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from pandas.api.typing import DataFrameGroupBy
 
-COLUMNS = (
-    *("run", "arch", "alpha", "rho", "input", "params", "macs"),
-    *("test_accuracy", "macro_f1", "latency_ms_p50", "latency_ms_p95", "train_seconds"),
-    "remarks",
+_FIGURES = (  # of metrics.json
+    *("params", "macs", "test_accuracy", "macro_f1", "latency_ms_p50", "latency_ms_p95"),
+    "train_seconds",
 )
+COLUMNS = ("run", "arch", "alpha", "rho", "input", *_FIGURES, "remarks")
 TABLE = "comparison.csv"
 
 
@@ -167,7 +167,7 @@ def _trained(
 def _row(run: Run) -> dict[str, Any]:
     config, metrics = run.config, run.metrics
     return {
-        **metrics,
+        **{name: metrics[name] for name in _FIGURES},
         "run": str(run.path),
         "arch": config["arch"],
         "alpha": config["alpha"],

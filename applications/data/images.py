@@ -9,6 +9,7 @@ import difflib
 import math
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,11 +17,13 @@ from contextlib import contextmanager
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from applications.console import stderr_closed
 from applications.files import naming_file
 
 RESIZES = ("stretch", "crop", "pad")
 WANTED = "Image files must be ones that Pillow decodes"
 NAMED = 10  # files that an error names
+_LIBTIFF = threading.Lock()  # file descriptor 2 belongs to all threads
 
 
 def read_images(
@@ -90,6 +93,7 @@ def load_images(images: np.ndarray, shape: tuple[int, int, int], resize: str) ->
         item = images[row]
         if isinstance(item, str):
             with opened_image(item) as image:
+                decode_pixels(image)
                 out[row] = _pixels(image, shape, resize)
         else:
             flat = item[..., 0] if item.shape[-1] == 1 else item
@@ -155,6 +159,15 @@ def opened_image(path: str) -> Iterator[Image.Image]:
             raise ValueError("unknown format") from None
         with image:
             yield image
+
+
+def decode_pixels(image: Image.Image) -> None:
+    """Decode the pixels of an open file. libtiff writes what it finds damaged to stderr itself."""
+    if image.format == "TIFF":
+        with _LIBTIFF, stderr_closed():
+            image.load()
+    else:
+        image.load()
 
 
 def in_threads(function: Callable[[int], None], count: int, description: str) -> None:

@@ -31,6 +31,7 @@ import numpy as np
 from applications.data.folders import class_names, list_images, split_folders
 from applications.data.images import (
     checked_shape,
+    decode_pixels,
     half_up,
     image_array,
     in_threads,
@@ -140,7 +141,7 @@ class Dataset:
 
         def decode(row: int) -> None:
             with opened_image(paths[row]) as image:
-                image.load()
+                decode_pixels(image)
 
         in_threads(decode, len(paths), "Checking images")
 

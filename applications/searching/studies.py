@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import applications
 from applications import runs
 from applications.comparison.reporting import REPORT, write_report
+from applications.console import plain_console
 from applications.files import write_atomic, write_json
 from applications.options import SEARCHED, Group, Options, Search, takes
 from applications.recipes import recipe
@@ -361,10 +362,8 @@ class _Search:
     """Trains what an engine hands out, and keeps the table."""
 
     def __init__(self, asked: Search, plan: _SearchPlan, engine: Engine, folder: Path):
-        from rich.console import Console
-
         self._asked, self._plan, self._engine, self._folder = asked, plan, engine, folder
-        self._console = Console(stderr=True, highlight=False, quiet=not asked.verbose)
+        self._console = plain_console(stderr=True, quiet=not asked.verbose)
         self._began = time.monotonic()
         self._done_here = 0
 
@@ -572,7 +571,6 @@ class _Search:
         text = effect.to_csv(index=False, lineterminator="\n")
         write_atomic(self._folder / ISOLATION, text)
         if self._asked.verbose:
-            from rich.console import Console
             from rich.table import Table
 
             shown = Table(title=f"{self._asked.isolate}: validation accuracy in %, by setting")
@@ -587,7 +585,7 @@ class _Search:
                     f"{row['params']:,}",
                     f"{row['macs']:,}",
                 )
-            Console().print(shown)
+            plain_console().print(shown)
 
     def _print(self, best: runs.Run, front: tuple[int, ...]) -> None:
         if self._engine.exhausted and len(self._engine.records()) < self._total:

@@ -8,8 +8,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from applications.console import plain_console
 
 
 class Journal(keras.callbacks.Callback):
@@ -99,7 +100,7 @@ class ProgressLines(keras.callbacks.Callback):
     def __init__(self, epochs: int, steps: int, rows: list[dict[str, float]]):
         super().__init__()
         self.epochs, self.steps, self.rows = epochs, steps, rows
-        self.console = Console(stderr=True, highlight=False)
+        self.console = plain_console(stderr=True)
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(),

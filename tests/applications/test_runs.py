@@ -184,3 +184,21 @@ def test_runs_are_read_without_keras(finished):
         "sys.exit('keras' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(finished)]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("metrics", "said"),
+    [
+        ({}, []),
+        ({"confusion_matrix": [[3, 1], [0, 4]], "steps": 480}, []),
+        ({"confusion_matrix": [[4, 0], [4, 0]]}, ["it predicts 1 of 2 classes"]),
+        ({"steps": 36}, ["36 steps of training are too few to mean anything"]),
+    ],
+)
+def test_figures_that_mislead_are_remarked_on(metrics, said):
+    assert runs.remarks(metrics, 2) == said
+
+
+def test_a_longer_training_than_the_finished_one_is_shown_the_way(finished):
+    with pytest.raises(ValueError, match="A new run with `weights` .*run/model.keras trains a fin"):
+        runs.find_run(finished, {**CONFIG, "epochs": 9})

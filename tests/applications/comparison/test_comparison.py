@@ -98,6 +98,18 @@ def test_runs_are_read_and_sorted_by_accuracy(tmp_path, capsys):
     assert output.splitlines()[-1].endswith(f"keras-archs dashboard {tmp_path}")
 
 
+def test_a_network_that_predicts_one_class_is_remarked_on(tmp_path, capsys):
+    write_run(tmp_path / "one", arch="lenet5")
+    metrics = json.loads((tmp_path / "one" / "metrics.json").read_text())
+    metrics |= {"confusion_matrix": [[5, 0], [2, 0]], "steps": 36}
+    (tmp_path / "one" / "metrics.json").write_text(json.dumps(metrics))
+    table = compare([tmp_path / "one", write_run(tmp_path / "two", arch="mobilenet")])
+    remark = "it predicts 1 of 2 classes; 36 steps of training are too few to mean anything"
+    assert table.set_index("arch")["remarks"].to_dict() == {"lenet5": remark, "mobilenet": ""}
+    assert f"{tmp_path / 'one'}: {remark}" in capsys.readouterr().out
+    assert "it predicts 1 of 2 classes" in (tmp_path / "report.html").read_text()
+
+
 def test_the_csv_has_one_row_a_run(tmp_path):
     runs = [write_run(tmp_path / f"m{seed}", arch="mobilenet", seed=seed) for seed in (0, 1)]
     table = compare(runs, run_dir=tmp_path / "out")

@@ -744,6 +744,15 @@ def test_a_damaged_npz_is_an_error_that_names_it(tmp_path, error):
     assert str(path) in error(open_source, path)
 
 
+def test_what_libtiff_finds_damaged_is_not_written_to_stderr(tmp_path, error, capfd):
+    path = write(tmp_path / "a.tif", compression="tiff_deflate")
+    content = bytearray(path.read_bytes())
+    content[50] ^= 255  # of the pixels: their checksum does not fit any more
+    path.write_bytes(content)
+    assert str(path) in error(read_images, [path], (8, 8, 3))
+    assert capfd.readouterr().err == ""
+
+
 def test_a_pickle_called_npz_is_not_loaded(tmp_path, error):
     import pickle
 

@@ -628,7 +628,7 @@ def test_the_signature_and_the_documentation_name_every_option():
         ({"precision": "float8"}, "`precision` must be one of"),
         ({"weights": "none.keras"}, "none.keras"),
         ({"data": "digit"}, "Did you mean 'digits'"),
-        ({"threads": 0}, "`threads` must be an integer >= 1"),
+        ({"threads": 0}, r"`threads` must be an integer in \[1, 1024\]"),
     ],
 )
 def test_wrong_arguments_leave_nothing_behind(options, message, here):

@@ -241,7 +241,7 @@ def load_network(file: str | os.PathLike[str]) -> "keras.Model":
             model = keras.saving.load_model(file, own, compile=False, safe_mode=True)
     if not isinstance(model, keras.Model):
         raise ValueError(f"a .keras file must hold a model. Received: {file}")
-    return model
+    return keras_archs.graph.exportable(model)
 
 
 def load(path: str | os.PathLike[str]) -> Run:

@@ -33,7 +33,7 @@ import keras
 
 import keras_archs
 from keras_archs.checks import check_alpha, check_rho, is_count, nearest
-from keras_archs.graph import deep_graphs, feature_tensors
+from keras_archs.graph import deep_graphs, exportable, feature_tensors
 from keras_archs.kinds import globally_pooled
 from keras_archs.weights import (
     KnownWeights,
@@ -397,7 +397,7 @@ def _assemble(
         outputs = globally_pooled(x, common["pooling"])
     else:
         outputs = x
-    return keras.Model(inputs, outputs, name=common["name"] or info.name)
+    return exportable(keras.Model(inputs, outputs, name=common["name"] or info.name))
 
 
 def _builder(title: str, spec: _Spec) -> Callable:

@@ -42,6 +42,15 @@ def graph_of(operation) -> Any:
     return graph if isinstance(graph, Functional) else None
 
 
+def exportable(model: keras.Model) -> keras.Model:
+    """The model, ready for `export(format="onnx")` without a call before.
+
+    Keras refuses a model that was never called, even where its graph says what it takes.
+    """
+    model._called = True  # Keras offers no public way
+    return model
+
+
 def last_uses(order: Sequence) -> dict[int, int]:
     """For each tensor's `id` the position in `order` of the last call that reads it."""
     return {id(tensor): at for at, call in enumerate(order) for tensor in call.inputs}

@@ -8,8 +8,8 @@ _CHUNK = 512  # images read at once
 _MOST = 50_000  # images; of a larger set, this many at even distances
 
 
-def channel_statistics(subset: Subset) -> tuple[list[float], list[float]]:
-    """Mean and variance of each channel, pixels scaled to 0..1, read a chunk at a time."""
+def channel_statistics(subset: Subset) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each channel, pixels 0..255, read a chunk at a time."""
     count = min(len(subset), _MOST)
     rows = np.linspace(0, len(subset) - 1, count).astype(np.int64)
     total = squares = np.zeros(subset.batch(rows[:1]).shape[-1])
@@ -23,4 +23,4 @@ def channel_statistics(subset: Subset) -> tuple[list[float], list[float]]:
     mean = total / pixels
     # At least one grey level squared: a channel without contrast would be blown up.
     variance = np.maximum(squares / pixels - mean**2, 1 / 255**2)
-    return mean.tolist(), variance.tolist()
+    return 255 * mean, 255 * np.sqrt(variance)

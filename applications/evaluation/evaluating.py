@@ -202,6 +202,8 @@ def answers(
             probabilities = iter(network.predict(chunk))
         except (ValueError, OSError):
             errors = dict(filter(None, map(_unreadable, chunk)))
+            if not errors:
+                raise
             good = [path for path in chunk if path not in errors]
             probabilities = iter(network.predict(good) if good else ())
         for path in chunk:
@@ -215,7 +217,9 @@ def answers(
 
 def _opened(network: "Run | keras.Model | str | os.PathLike[str]") -> Any:
     is_folder = isinstance(network, str | os.PathLike) and Path(network).suffix != ".keras"
-    return load(network) if is_folder else evaluation.networks.opened(network)
+    found = load(network) if is_folder else evaluation.networks.opened(network)
+    _ = found.model  # a run without one is an error before any image is read
+    return found
 
 
 def _unreadable(path: str) -> tuple[str, str] | None:

@@ -13,7 +13,7 @@ from keras_archs.weights import Preprocessing, reverse_colours
 
 
 def built_network(plan: Plan, dataset: Dataset) -> keras.Model:
-    """uint8 images 0..255 -> probabilities: rescaling, normalisation, the architecture's layers.
+    """uint8 images 0..255 -> probabilities: normalisation, then the architecture's layers.
 
     A dict of probabilities where the architecture has auxiliary classifiers.
     """
@@ -23,14 +23,14 @@ def built_network(plan: Plan, dataset: Dataset) -> keras.Model:
     built = keras_archs.build(options.arch, **arguments)
     report = getattr(built, "load_report", None)
     if report and report.preprocessing:
-        mean, variance = _statistics_of(report.preprocessing, built)
+        mean, std = _statistics_of(report.preprocessing, built)
     else:
-        mean, variance = channel_statistics(dataset.train)
+        mean, std = channel_statistics(dataset.train)
     images = keras.Input(dataset.image_shape, dtype="uint8", name="images")
-    x = keras.layers.Rescaling(1 / 255, dtype="float32", name="rescaling")(images)
-    x = keras.layers.Normalization(
-        mean=mean, variance=variance, dtype="float32", name="normalization"
-    )(x)
+    # A Normalization layer does the same, but its constants become inputs of an ONNX file.
+    x = keras.layers.Rescaling(
+        (1 / std).tolist(), (-mean / std).tolist(), dtype="float32", name="rescaling"
+    )(images)
 
     def call(layer, *inputs, **options):
         normalised: Any = keras.tree.map_structure(lambda t: x if t is images else t, inputs)
@@ -45,15 +45,14 @@ def built_network(plan: Plan, dataset: Dataset) -> keras.Model:
 
 def _statistics_of(
     preprocessing: Preprocessing, built: keras.Model
-) -> tuple[list[float], list[float]]:
-    """Mean and variance of each channel, red first, pixels scaled to 0..1.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each channel, red first, of pixels 0..255.
 
     Weights that want blue first get kernels that read red first.
     """
     if preprocessing.bgr:
         reverse_colours(built)
-    mean, std = np.array(preprocessing.mean) / 255, np.array(preprocessing.std) / 255
-    return mean.tolist(), (std**2).tolist()
+    return np.array(preprocessing.mean), np.array(preprocessing.std)
 
 
 def without_auxiliary(network: keras.Model) -> keras.Model:

@@ -17,6 +17,7 @@ from applications import runs
 from applications.data.batches import balanced_weights, training_batches
 from applications.data.sources import Dataset, Subset, open_source
 from applications.files import remove_partials, write_json
+from applications.logs.diagnostics import device_name
 from applications.logs.tensorboard import TensorBoardLogger
 from applications.options import Group, Options, Plan, Running, takes
 from applications.training import finetuning
@@ -127,6 +128,12 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
         first = source.not_read[0]
         more = f" and {len(source.not_read) - 1} more" if len(source.not_read) > 1 else ""
         print(f"not read: {first}{more} (split.json names all)", file=sys.stderr)
+    if running.verbose and options.precision == "mixed_float16" and device_name() is None:
+        print(
+            "warning: a CPU computes mixed_float16 several times slower than float32: "
+            "without `precision` it takes float32",
+            file=sys.stderr,
+        )
     dataset = source.at(plan.image_size, resize=options.resize)
     dataset.check()
     epochs = plan.epochs

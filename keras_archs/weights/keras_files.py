@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,18 +97,24 @@ def _is_within(array: Any, file: h5py.File, size: int) -> bool:
 
 
 def _preprocessing(config: Any) -> Preprocessing | None:
-    """What a run's network does to its images first: rescaling, then normalisation."""
+    """What a run's network does to its images first.
+
+    Rescaling by channel or, in runs of version 0.1, rescaling by a number and Normalization.
+    """
     options = {
-        layer["class_name"]: layer["config"]
+        layer["name"]: layer["config"]
         for layer in config.get("config", {}).get("layers", ())
-        if layer.get("class_name") in ("Rescaling", "Normalization")
+        if layer.get("name") in ("rescaling", "normalization")
     }
     try:
-        scale = float(options["Rescaling"]["scale"])
-        mean = np.ravel(options["Normalization"]["mean"]).astype(float) / scale
-        std = np.sqrt(np.ravel(options["Normalization"]["variance"]).astype(float)) / scale
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        scale, offset = (np.asarray(options["rescaling"][k], float) for k in ("scale", "offset"))
+        mean, std = -offset / scale, 1 / scale
+        if "normalization" in options:
+            own = options["normalization"]
+            mean = mean + np.ravel(own["mean"]).astype(float) * std
+            std = np.sqrt(np.ravel(own["variance"]).astype(float)) * std
+    except (KeyError, TypeError, ValueError):
         return None
-    if options["Rescaling"].get("offset") or not math.isfinite(mean.sum() + std.sum()):
+    if mean.ndim != 1 or mean.shape != std.shape or not np.isfinite([mean, std]).all():
         return None
     return Preprocessing(tuple(mean.tolist()), tuple(std.tolist()))

@@ -8,11 +8,14 @@ import json
 import shutil
 from pathlib import Path
 
+import keras
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 import applications
+import keras_archs
 import tuning
 from applications.options import OPTIONS
 
@@ -25,6 +28,17 @@ def here(tmp_path, monkeypatch):
     shutil.copytree(BEFORE, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_its_weights_bring_their_preprocessing(here):
+    file = here / "finished" / "model.keras"
+    network = keras_archs.LeNet5((16, 16, 1), 10, alpha=0.25, weights=file)
+    found = network.load_report.preprocessing
+    (mean,), (std,) = found.mean, found.std
+    saved = keras.saving.load_model(file, compile=False)
+    scaled = keras.Model(saved.input, saved.get_layer("normalization").output)
+    pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    np.testing.assert_allclose(scaled(pixels), (pixels - mean) / std, rtol=1e-4, atol=1e-5)
 
 
 def forget(file, names):

@@ -318,7 +318,9 @@ def test_images_are_decoded_a_chunk_at_a_time(run, photographs, monkeypatch):
     monkeypatch.setattr(evaluation, "_CHUNK", 2)
     seen = []
     network = SimpleNamespace(
-        labels=run.labels, predict=lambda paths: seen.append(len(paths)) or run.predict(paths)
+        model=run.model,
+        labels=run.labels,
+        predict=lambda paths: seen.append(len(paths)) or run.predict(paths),
     )
     paths = photographs * 3
     assert [answer.classes for answer in answers(network, paths[:5])] == [

@@ -162,6 +162,7 @@ def test_the_pages_show_all_runs(runs, tmp_path):
         browser.close()
 
 
+@pytest.mark.slow
 def test_the_layout_that_overlays_architectures_is_one_for_all_runs(runs):
     folder, accuracies = runs
     with served(folder) as address:

@@ -323,6 +323,7 @@ def test_nothing_of_it_is_logged_unasked(tmp_path, network, digits):
     assert not [tag for tag in tags["scalars"] if tag.startswith(("gradient", "dead"))]
 
 
+@pytest.mark.slow
 def test_looking_inside_changes_nothing(tmp_path, network, digits):
     """The same training ends with the same weights, dropout and statistics included."""
     start = [keras.ops.convert_to_numpy(variable) for variable in network.variables]

@@ -57,7 +57,7 @@ def all_files(folder):
 # ------------------------------------------------------------------------ one search from its end
 
 SEARCH = [
-    *("search", "--arch", "lenet5", "--trials", "3", "--algorithm", "random", "--epochs", "3"),
+    *("search", "--arch", "lenet5", "--trials", "2", "--algorithm", "random", "--epochs", "3"),
     *("--tune", "learning_rate,augmentation", "--budget-macs", "300000", "--keep", "1"),
     *("--run-dir", "found"),
 ]
@@ -108,8 +108,8 @@ def test_the_table_has_the_columns_that_are_documented(searched):
 
 def test_the_table_tells_of_every_trial_what_its_run_says(searched):
     done = table(searched)
-    assert list(done["trial"]) == [0, 1, 2] and set(done["status"]) == {"completed"}
-    assert done["reason"].isna().all() and list(done["attempts"]) == [1, 1, 1]
+    assert list(done["trial"]) == [0, 1] and set(done["status"]) == {"completed"}
+    assert done["reason"].isna().all() and list(done["attempts"]) == [1, 1]
     for row in done.to_dict("records"):
         run = applications.load(row["run"])
         for name in (
@@ -124,7 +124,7 @@ def test_the_table_tells_of_every_trial_what_its_run_says(searched):
         for name in ("arch", "alpha", "rho", "recipe", "learning_rate", "shift", "seed"):
             assert row[name] == run.config[name]
         assert (row["hp/learning_rate"], row["hp/shift"]) == (row["learning_rate"], row["shift"])
-    assert done["learning_rate"].nunique() == 3
+    assert done["learning_rate"].nunique() == 2
 
 
 def test_every_trial_fits_the_budget(searched):
@@ -167,7 +167,7 @@ def test_every_trial_has_curves_and_a_row_of_hyperparameters(searched):
 def test_it_says_how_it_goes_and_what_was_best(found):
     folder, done = found
     lines = done.stderr.splitlines()
-    assert [line.split(":")[0] for line in lines] == [f"trial {n} of 3" for n in (1, 2, 3)]
+    assert [line.split(":")[0] for line in lines] == [f"trial {n} of 2" for n in (1, 2)]
     assert all("best " in line and "ETA " in line for line in lines)
     best = winner(folder / "found")
     assert done.stdout.startswith(f"best: {best['run']}, {100 * best['test_accuracy']:.2f} %")

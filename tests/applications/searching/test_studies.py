@@ -163,6 +163,7 @@ def test_three_workers_complete_as_many_trials_as_were_asked_for(server, study, 
     assert len({trial.user_attrs["metrics"]["worker"] for trial in completed}) > 1
 
 
+@pytest.mark.slow
 def test_random_trials_do_not_depend_on_who_asks(server, study, start_worker, open_engine):
     options = {"trials": 8, "algorithm": "random", "seed": 3}
     for worker in [start_worker(**options) for _ in range(2)]:
@@ -392,6 +393,7 @@ def test_trials_that_run_elsewhere_keep_an_exhausted_search_open(open_engine):
     assert second.finished
 
 
+@pytest.mark.slow
 def test_a_bayesian_search_learns(open_engine):
     engine = open_engine(trials=40)
     run_to_its_end(engine)
@@ -399,6 +401,7 @@ def test_a_bayesian_search_learns(open_engine):
     assert sum(accuracies[-10:]) > sum(accuracies[:10])
 
 
+@pytest.mark.slow
 def test_two_objectives_evolve_and_have_a_pareto_front(server, study, open_engine):
     engine = open_engine(trials=24, objectives=("accuracy", "macs"))
     run_to_its_end(engine)

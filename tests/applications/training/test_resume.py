@@ -109,19 +109,24 @@ def cut(tmp_path_factory):
 
 
 @pytest.mark.parametrize("how", ["cut short", "emptied", "one byte changed"])
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
-    how, cut, whole, here, monkeypatch, capsys
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(how, cut, here, capsys):
+    folder = Path(shutil.copytree(cut, "cut"), "checkpoint")
+    last, before = checkpoints.checkpoints(folder)
+    assert (last.name, before.name) == ("epoch-000003.npz", "epoch-000002.npz")
+    damage(last, how)
+    saved = checkpoints.last_checkpoint(folder, or_anew=False)
+    assert saved is not None and saved.path == before and len(saved.history) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("passed over a damaged checkpoint: ") and last.name in said
+
+
+def test_from_the_checkpoint_before_a_training_ends_as_if_it_had_not_been_cut(
+    cut, whole, here, monkeypatch
 ):
     shutil.copytree(cut, "cut")
-    folder = Path("cut", "checkpoint")
-    kept = ["epoch-000003.npz", "epoch-000002.npz"]
-    assert [path.name for path in checkpoints.checkpoints(folder)] == kept
-    damage(folder / kept[0], how)
+    damage(Path("cut", "checkpoint", "epoch-000003.npz"), "emptied")
     keep_checkpoints(monkeypatch)
-    run = train(run_dir="cut", resume=True, **LENET)
-    assert "passed over a damaged checkpoint" in (said := capsys.readouterr().err)
-    assert kept[0] in said and kept[1] not in said
-    assert_same(whole, run)
+    assert_same(whole, train(run_dir="cut", resume=True, **LENET))
 
 
 def test_without_a_whole_checkpoint_the_error_says_what_to_do(cut, here):
@@ -132,7 +137,7 @@ def test_without_a_whole_checkpoint_the_error_says_what_to_do(cut, here):
     with pytest.raises(ValueError, match=wanted):
         train(run_dir="cut", resume=True, **LENET)
     shutil.rmtree("cut/checkpoint")
-    assert train(run_dir="cut", resume=True, **LENET).metrics["epochs"] == 4
+    assert checkpoints.last_checkpoint(Path("cut/checkpoint"), or_anew=False) is None
 
 
 def test_a_trial_of_a_search_starts_anew_without_a_whole_checkpoint(cut, here):

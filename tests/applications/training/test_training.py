@@ -133,7 +133,7 @@ def test_the_network_is_flat_and_computes_what_the_architecture_does(arch):
 
     assert not any(isinstance(layer, keras.Model) for layer in network.layers)
     assert network.input_shape == (None, *shape) and network.inputs[0].dtype == "uint8"
-    names = ["images", "rescaling", "normalization", *(x.name for x in built.layers[1:])]
+    names = ["images", "rescaling", *(x.name for x in built.layers[1:])]
     assert [layer.name for layer in network.layers] == names
     assert all(len(layer._inbound_nodes) == 1 for layer in network.layers)
 
@@ -408,13 +408,28 @@ def test_a_config_repeats_its_run_in_a_new_folder(quick):
     assert again.history["loss"].equals(run.history["loss"])
 
 
+def test_a_precision_that_a_cpu_is_slow_at_is_said_before_the_start(quick, capsys, monkeypatch):
+    class Begun(Exception):
+        pass
+
+    def begin(dataset):
+        raise Begun
+
+    monkeypatch.setattr(training.Dataset, "check", begin)
+    for precision, slow in (("mixed_float16", True), ("mixed_bfloat16", False), (None, False)):
+        with pytest.raises(Begun):
+            train("lenet5", precision=precision, **{**quick, "verbose": 1})
+        assert ("a CPU computes mixed_float16" in capsys.readouterr().err) == slow
+
+
 def test_mixed_precision_is_the_runs_own(quick):
     run = train("lenet5", precision="mixed_bfloat16", **quick)
     assert run.model.get_layer("c1").compute_dtype == "bfloat16"
-    assert run.model.get_layer("normalization").compute_dtype == "float32"
+    assert run.model.get_layer("rescaling").compute_dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.slow
 def test_balanced_classes_change_the_loss(quick, here):
     data = dict(np.load(quick["data"]))
     rows = np.flatnonzero((data["y_train"] == 0) | (np.arange(90) < 30))
@@ -549,6 +564,7 @@ def test_a_trial_never_reads_a_test_image(quick, monkeypatch):
     training.train_trial(Options(arch="lenet5", data=quick["data"], epochs=1), "trial")
 
 
+@pytest.mark.slow
 def test_a_trial_reports_its_epochs_and_may_stop_early(quick):
     given = {name: value for name, value in quick.items() if name != "verbose"}
     config = Options(arch="lenet5", **{**given, "epochs": 4})
@@ -566,6 +582,7 @@ def test_a_trial_reports_its_epochs_and_may_stop_early(quick):
     pd.testing.assert_frame_equal(history(run), history(whole))
 
 
+@pytest.mark.slow
 def test_what_is_planned_is_what_is_trained(quick, here):
     before = sorted(here.rglob("*"))
     options = Options(arch="lenet5", data="stripes.npz", batch_size=1000, size=16, epochs=1)

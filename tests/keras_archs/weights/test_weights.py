@@ -348,8 +348,8 @@ def test_a_run_reads_what_the_weights_were_trained_on(cached):
     model = keras_archs.VGG11((32, 32, 3), 3, alpha=1 / 16, stem="small")
     wanted = keras_archs.VGG11((32, 32, 3), 3, alpha=1 / 16, stem="small")
     wanted.set_weights(model.get_weights())
-    mean, variance = building._statistics_of(CAFFE, model)
+    mean, std = building._statistics_of(CAFFE, model)
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
-    normal = (images / 255 - mean) / np.sqrt(variance)
+    normal = (images - mean) / std
     ours, theirs = run(model, normal.astype(np.float32)), run(wanted, CAFFE(images))
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)

@@ -5,6 +5,7 @@ from typing import Literal
 
 import keras
 from keras import layers
+from keras.src.ops import numpy as operations  # Keras has no public name for what `a + b` calls
 
 from keras_archs.graph import Graph
 
@@ -33,6 +34,7 @@ ELEMENTWISE_MERGES = (
     *(layers.Add, layers.Subtract, layers.Multiply, layers.Average),
     *(layers.Maximum, layers.Minimum),
 )
+ADDITIONS = (layers.Add, operations.Add)
 MERGES = (*ELEMENTWISE_MERGES, layers.Concatenate)
 
 ELEMENTWISE_ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU)

@@ -1,24 +1,26 @@
 """Which of SimpNet's principles a network breaks.
 
->>> for finding in tuning.lint(keras_archs.SimpNet(experiment=22)):
+>>> for finding in tuning.lint(keras_archs.SimpNet(experiment=22), "balanced_distribution"):
 ...     print(finding)
 balanced_distribution: conv1, conv10: the widest layer has 8.0 times the filters of the narrowest...
 
 A network is read as a chain of convolutions, reductions and dropouts; each check looks at the chain
-and yields the layers concerned, a message and, for a mere hint, True. How experiments are compared
-(isolation) cannot be seen in one network.
+and yields the layers concerned, a message, the severity and, for a mere hint, True. How experiments
+are compared (isolation) cannot be seen in one network.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import accumulate, groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
 from keras_archs.cost import runs_of
 from keras_archs.graph import graph_of
 from keras_archs.kinds import (
+    ADDITIONS,
     CONVOLUTIONS,
     DEPTHWISE,
     DROPOUTS,
@@ -27,10 +29,14 @@ from keras_archs.kinds import (
     MAX_POOLS,
     POOLS,
     SEPARABLE,
+    WITH_KERNEL,
 )
 from tuning.principles import (
+    BEST_DEPTHS,
     EARLIEST_REDUCTION,
     LARGE,
+    LATE_REDUCTION,
+    LEAST_WITH_DROPOUT,
     SPATIAL_PART,
     WIDEST_TO_NARROWEST,
     Finding,
@@ -69,6 +75,7 @@ class _Chain:
     """What the checks look at. A convolution that writes the classes is no layer here."""
 
     params: int
+    residual: bool  # whether shortcuts were left out
     layers: list[_Layer] = field(default_factory=list)
     classifier: list[_Layer] = field(default_factory=list)
     reductions: list[_Reduction] = field(default_factory=list)
@@ -82,28 +89,59 @@ class _Chain:
         return len(self.layers) + len(self.classifier)
 
 
+class _Way(NamedTuple):
+    """The calls from the input to a tensor, linked: ways that part share what precedes the fork."""
+
+    length: int
+    call: Any
+    before: "_Way | None"
+
+
+def _joined(one: _Way | None, other: _Way) -> _Way | None:
+    """Of two ways that an addition joins the one with kernels; None where both have some."""
+    if one is None:
+        return None
+    parted, has_kernel = [one, other], [False, False]
+    while parted[0] is not parted[1]:
+        at = int(parted[0].length < parted[1].length)
+        has_kernel[at] |= isinstance(parted[at].call.operation, WITH_KERNEL)
+        parted[at] = parted[at].before
+    if all(has_kernel):
+        return None
+    if any(has_kernel):
+        return one if has_kernel[0] else other
+    return one if one.length >= other.length else other
+
+
 def _calls(model) -> list:
-    """The calls of a model without branches, nested ones in place."""
+    """The calls of a chain, nested ones in place; shortcuts without kernels are left out."""
+    received = f"Received: {type(model).__name__} {getattr(model, 'name', model)!r}"
     graph = graph_of(model)
     if graph is None:
         raise ValueError(
-            "`model` must be a functional keras.Model or a built Sequential. "
-            f"Received: {type(model).__name__} {getattr(model, 'name', model)!r}"
+            f"`model` must be a functional keras.Model or a built Sequential. {received}"
         )
-    shapes = [[side or _ANY_SIDE for side in tensor.shape[1:]] for tensor in graph.inputs]
-    runs = runs_of(graph, shapes[0] if len(shapes) == 1 else shapes)
-    for run in runs:
-        if len(run.inputs) > 1:
-            raise ValueError(
-                f"`model` must be a chain of layers: layer `{run.name}` merges branches. "
-                f"Received: {type(model).__name__} {model.name!r}"
-            )
     if len(graph.inputs) > 1 or len(graph.outputs) > 1:
         raise ValueError(
-            "`model` must be a chain of layers, with one input and one output. "
-            f"Received: {type(model).__name__} {model.name!r}"
+            f"`model` must be a chain of layers, with one input and one output. {received}"
         )
-    return runs
+    start = way = _Way(0, None, None)
+    ways: dict[int, _Way] = {}
+    for run in runs_of(graph, [side or _ANY_SIDE for side in graph.inputs[0].shape[1:]]):
+        read = [ways[id(tensor)] for tensor in run.inputs] or [start]
+        may_join = len(read) == 1 or isinstance(run.operation, ADDITIONS)
+        before = reduce(_joined, read) if may_join else None
+        if before is None:
+            raise ValueError(
+                f"`model` must be a chain of layers: layer `{run.name}` merges branches. {received}"
+            )
+        way = _Way(before.length + 1, run, before)
+        ways |= {id(tensor): way for tensor in run.outputs}
+    calls = []
+    while way is not start:
+        calls.append(way.call)
+        way = way.before
+    return calls[::-1]
 
 
 def _shrinks(operation, inputs, outputs) -> bool:
@@ -128,7 +166,8 @@ def _add_convolution(chain, name, operation, width, depthwise):
 def _read(model) -> _Chain:
     convolutions = (*CONVOLUTIONS, *DEPTHWISE, *SEPARABLE)
     runs = _calls(model)
-    chain = _Chain(params=model.count_params())
+    residual = any(len(inputs) > 1 for _, _, inputs, _ in runs)
+    chain = _Chain(model.count_params(), residual)
     in_features, has_dense = True, False
     for name, operation, inputs, outputs in runs:
         if isinstance(operation, DROPOUTS):
@@ -159,6 +198,10 @@ def _names(layers: Iterable[_Layer]) -> tuple[str, ...]:
     return tuple(name for layer in layers for name in layer.names)
 
 
+def _sizes(layers: Iterable[_Layer]) -> str:
+    return ", ".join(f"{size}x{size}" for size in sorted({layer.kernel for layer in layers}))
+
+
 def _alike(first: int, second: int) -> bool:
     return abs(first - second) <= max(2, _SAME_WIDTH * max(first, second))
 
@@ -176,7 +219,30 @@ def _shrinking_widths(chain: _Chain):
             _names(layer for layer, _ in thinner),
             f"{first.width} filters after layers of up to {before}: widths only grow towards the "
             "end",
+            max(1 - layer.width / widest for layer, widest in thinner),
         )
+
+
+def _unusual_depth(chain: _Chain):
+    best = [row for row in BEST_DEPTHS if row[0] <= chain.params]
+    if best:
+        params, fewest, most = best[-1]
+        nearest = max(chain.depth, fewest)
+        if not chain.residual:  # plain chains were compared
+            nearest = min(nearest, most)
+        if nearest != chain.depth:
+            yield (
+                _names(chain.layers[-1:]),
+                f"{chain.depth} convolutions in a network of {chain.params:,} parameters: "
+                f"{nearest} did best at {params:,}",
+                abs(chain.depth / nearest - 1),
+                True,
+            )
+
+
+def _expansion(chain: _Chain):
+    yield from _shrinking_widths(chain)
+    yield from _unusual_depth(chain)
 
 
 def _comes_back(values: list, same: Callable[[Any, Any], bool]) -> int | None:
@@ -204,43 +270,87 @@ def _mixed_groups(chain: _Chain):
                 yield (
                     _names(group[at : at + 1]),
                     f"{plural} of {text} at one resolution: layers of a kind stand side by side",
+                    1 / len(group),
                 )
 
 
-def _early_pointwise(chain: _Chain):
-    total = chain.depth
+def _large_kernels_first(chain: _Chain):
+    kernels = [layer.kernel for layer in chain.layers]
     early = [
         layer
-        for at, layer in enumerate(chain.layers, start=1)
-        if layer.kernel == 1 and at <= SPATIAL_PART * total
+        for at, layer in enumerate(chain.layers)
+        if any(3 <= later < layer.kernel for later in kernels[at:])
     ]
     if early:
         yield (
             _names(early),
+            f"kernels of {_sizes(early)} in {len(early)} of {chain.depth} convolutions, before "
+            "smaller ones: at the end they did better",
+            len(early) / chain.depth,
+            True,
+        )
+
+
+def _homogeneity(chain: _Chain):
+    yield from _mixed_groups(chain)
+    yield from _large_kernels_first(chain)
+
+
+def _pointwise(chain: _Chain):
+    total = chain.depth
+    early, late = [], []
+    for at, layer in enumerate(chain.layers, start=1):
+        if layer.kernel == 1:
+            (early if at <= SPATIAL_PART * total else late).append(layer)
+    if early:
+        yield (
+            _names(early),
             f"kernels of 1x1 among the first two thirds of {total} convolutions see no neighbours",
+            len(early) / total,
+        )
+    if late:
+        yield (
+            _names(late),
+            f"kernels of 1x1 in the last third of {total} convolutions: 3x3 did a little better "
+            "with as many parameters",
+            len(late) / total,
+            True,
         )
 
 
 def _early_reduction(chain: _Chain):
     if chain.reductions:
         first = chain.reductions[0]
+        text = f"the map is reduced after {first.after} of {chain.depth} convolutions"
+        missing = 1 - first.after / (LATE_REDUCTION * chain.depth)
         if first.after < EARLIEST_REDUCTION * chain.depth:
+            yield (first.name,), f"{text}: before a quarter of them", missing
+        elif missing > 0:
             yield (
                 (first.name,),
-                f"the map is reduced after {first.after} of {chain.depth} convolutions: before a "
-                "quarter of them",
+                f"{text}: after half of them it keeps more, for more multiply-adds",
+                missing,
+                True,
             )
 
 
 def _costly_kernels(chain: _Chain):
     large = [layer for layer in chain.layers if layer.kernel > 3]
     if large:
-        sizes = sorted({layer.kernel for layer in large})
-        text = ", ".join(f"{size}x{size}" for size in sizes)
-        yield _names(large), f"kernels of {text}: 3x3 makes more of the same parameters"
+        yield (
+            _names(large),
+            f"kernels of {_sizes(large)} in {len(large)} of {chain.depth} convolutions: 3x3 makes "
+            "more of the same parameters",
+            sum(layer.kernel / 3 - 1 for layer in large) / chain.depth,
+        )
     odd = [layer for layer in chain.layers if layer.width % 8]
     if odd and chain.params > LARGE:
-        yield _names(odd), "numbers of filters that are no multiples of 8 waste hardware", True
+        yield (
+            _names(odd),
+            "numbers of filters that are no multiples of 8 waste hardware",
+            len(odd) / chain.depth,
+            True,
+        )
 
 
 def _imbalance(chain: _Chain):
@@ -254,6 +364,7 @@ def _imbalance(chain: _Chain):
             _names((narrowest, widest)),
             f"the widest layer has {ratio:.1f} times the filters of the narrowest "
             f"({widest.width} and {narrowest.width}): more than {WIDEST_TO_NARROWEST}",
+            ratio / WIDEST_TO_NARROWEST - 1,
         )
 
 
@@ -262,27 +373,42 @@ def _bad_dropout(chain: _Chain):
     if high:
         rate = max(rate for _, rate in high)
         names = tuple(name for name, _ in high)
-        yield names, f"dropout of {rate:g} inside the features: more than {_HIGHEST_RATE}"
-    if chain.params > LARGE and not any(rate for _, rate in chain.dropouts + chain.head_dropouts):
         yield (
-            _names(chain.layers[-1:]),
-            f"no dropout in a network of {chain.params:,} parameters: above {LARGE:,} it has some",
+            names,
+            f"dropout of {rate:g} inside the features: more than {_HIGHEST_RATE}",
+            rate / _HIGHEST_RATE - 1,
         )
+    if not any(rate for _, rate in chain.dropouts + chain.head_dropouts):
+        text = f"no dropout in a network of {chain.params:,} parameters"
+        last = _names(chain.layers[-1:])
+        if chain.params > LARGE:
+            yield last, f"{text}: above {LARGE:,} it has some", 1.0
+        elif chain.params >= LEAST_WITH_DROPOUT and chain.reductions:
+            yield last, f"{text}: after the poolings it helped on CIFAR-100", 1.0, True
 
 
 def _weak_pooling(chain: _Chain):
     for kind, text in (("stride", "a strided convolution"), ("average", "average pooling")):
         names = tuple(found.name for found in chain.reductions if found.kind == kind)
         if names:
-            yield names, f"{text} reduces the map where max pooling would keep what is strongest"
+            yield (
+                names,
+                f"{text} reduces the map where max pooling would keep what is strongest",
+                len(names) / len(chain.reductions),
+            )
     if chain.global_average:
-        yield (chain.global_average,), "global average pooling: global maxima did better", True
+        yield (
+            (chain.global_average,),
+            "global average pooling: global maxima did better",
+            1.0,
+            True,
+        )
 
 
 CHECKS: Mapping[str, Callable[[_Chain], Iterable[tuple]]] = {  # by principle
-    "gradual_expansion": _shrinking_widths,
-    "homogeneous_groups": _mixed_groups,
-    "correlation_preservation": _early_pointwise,
+    "gradual_expansion": _expansion,
+    "homogeneous_groups": _homogeneity,
+    "correlation_preservation": _pointwise,
     "maximum_information": _early_reduction,
     "maximum_performance": _costly_kernels,
     "balanced_distribution": _imbalance,
@@ -294,21 +420,23 @@ CHECKS: Mapping[str, Callable[[_Chain], Iterable[tuple]]] = {  # by principle
 def lint(model: keras.Model, principles: str | Iterable[str] = "all") -> list[Finding]:
     """Which principles a network breaks, where, and what the paper measured for it.
 
-    Nested models are read in place, preprocessing layers are skipped, and a depthwise convolution
-    counts as one layer with the pointwise one that follows it.
+    Nested models are read in place, preprocessing layers and shortcuts without kernels are skipped,
+    and a depthwise convolution counts as one layer with the pointwise one that follows it.
 
     Args:
-        model: a chain of layers: functional or a built Sequential, of this package or not.
+        model: a chain of layers, residual or plain: functional or a built Sequential, of this
+            package or not.
         principles: "all", or the names of those that are checked.
 
     Raises:
-        ValueError: the model has branches; the message names the layer that merges them.
+        ValueError: the model has branches with kernels; the message names the layer that merges
+            them.
     """
     wanted = chosen(principles)
     chain = _read(model)
     return [
-        Finding(principle.name, layers, message, principle.evidence, bool(advice))
+        Finding(principle.name, layers, message, principle.evidence, severity, bool(advice))
         for principle in wanted
         if principle.name in CHECKS
-        for layers, message, *advice in CHECKS[principle.name](chain)
+        for layers, message, severity, *advice in CHECKS[principle.name](chain)
     ]

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 LARGE = 1_000_000  # parameters: from here on dropout is expected and channel counts matter
 WIDEST_TO_NARROWEST = 7.5  # between 7.2 of experiments 30 to 32 and 8.0 of 22, the lower of IV
 EARLIEST_REDUCTION = 0.25  # of the layers: experiment 31 pools at 0.23, the published at 0.30 on
+LATE_REDUCTION = 0.5  # of the layers: experiment 32 pools at 0.54 and beats 30, at 0.38
 SPATIAL_PART = 2 / 3  # of the layers: in table VIII, 1x1 kernels cost least in the last ones
+BEST_DEPTHS = (  # tables II and III: from so many parameters on, the fewest and most convolutions
+    (300_000, 10, 10),
+    (500_000, 13, math.inf),
+)
+LEAST_WITH_DROPOUT = 300_000  # parameters: no smaller network was compared with and without
 
 
 @dataclass(frozen=True)
@@ -65,13 +71,16 @@ class Finding:
         layers: names of the layers concerned, `outer/inner` inside a nested model.
         message: what is wrong, with the figures.
         evidence: what the paper measured for it.
-        advice: whether this is a hint that no network need follow.
+        severity: by what part a bound is missed, or by what part of the layers; more than 0. Its
+            sum over the findings of one principle puts networks in order.
+        advice: whether this is a hint that no network need follow, as where the budget decides.
     """
 
     principle: str
     layers: tuple[str, ...]
     message: str
     evidence: tuple[Evidence, ...]
+    severity: float
     advice: bool = False
 
     def __str__(self) -> str:

@@ -275,8 +275,8 @@ def search(
 
     Args:
         space: "simpnet", which stands for `tuning.space`; another architecture, whose `arch_space`
-            is searched; or a function `(hp, *, input_shape, classes, budget) -> arguments of the
-            builder` with an attribute `arch` that names the builder.
+            with `rho` is searched; or a function `(hp, *, input_shape, classes, budget) ->
+            arguments of the builder` with an attribute `arch` that names the builder.
         data: "digits", a data set of Keras, a folder of images or an `.npz` file, as
             `applications.data.open_source` has it; or arrays: (images, labels), or a dict of such
             pairs by split, which are kept in `runs/data-HASH.npz`.

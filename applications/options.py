@@ -655,8 +655,8 @@ class Search(_Checked):
         help="simpnet: the space of SimpNet's principles. Another architecture: its width, "
         "resolution and dropout.",
         doc='"simpnet", which stands for `tuning.space`; another architecture, whose `arch_space` '
-        "is searched; or a function `(hp, *, input_shape, classes, budget) -> arguments of the "
-        "builder` with an attribute `arch` that names the builder.",
+        "with `rho` is searched; or a function `(hp, *, input_shape, classes, budget) -> arguments "
+        "of the builder` with an attribute `arch` that names the builder.",
         metavar="NAME",
         flag="--arch",
         positional=True,

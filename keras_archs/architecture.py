@@ -90,10 +90,21 @@ class ArchInfo:
             TypeError: the builder has no such argument of its family's.
             ValueError: the builder does not take a value.
         """
+        return self._spec_for(own).smallest(own)
+
+    def input_shape_for(self, **own: Any) -> tuple[int, int, int]:
+        """The paper's `(height, width, channels)` with these arguments of the family.
+
+        Raises:
+            TypeError, ValueError: as for `min_size_for`.
+        """
+        return self._spec_for(own).usual_input(own)[0]
+
+    def _spec_for(self, own: Mapping[str, Any]) -> "_Spec":
         builder = _REGISTRY[self.name]
         _check_keywords(builder.__name__, own, builder.spec.own)
         _check_own(own, builder.spec.own)
-        return builder.spec.smallest(own)
+        return builder.spec
 
     @property
     def weights(self) -> list[KnownWeights]:
@@ -359,6 +370,12 @@ class _Spec:
             return self.min_size[arguments["stem"]]
         return self.min_size
 
+    def usual_input(self, given: Mapping[str, Any]) -> tuple[tuple[int, int, int], int]:
+        """The paper's input shape and number of classes with these own arguments."""
+        if self.paper_input:
+            return _call(self.paper_input, self.with_own(given))
+        return self.facts["input_shape"], self.facts["classes"]
+
     def info(self, title: str) -> ArchInfo:
         arguments = self.with_own({})
         layout = {"layout": arguments["layout"]} if "layout" in arguments else {}
@@ -376,9 +393,7 @@ def _assemble(
     title: str, spec: _Spec, info: ArchInfo, common: Mapping[str, Any], own: Mapping[str, Any]
 ) -> keras.Model:
     smallest = spec.smallest(own)
-    paper_shape, paper_classes = info.input_shape, info.classes
-    if spec.paper_input:
-        paper_shape, paper_classes = _call(spec.paper_input, spec.with_own(own))
+    paper_shape, paper_classes = spec.usual_input(own)
     shape = _check_input_shape(common["input_shape"], title, paper_shape, common["rho"], smallest)
     dropout = common["dropout"]
     available = {**common, **spec.fixed, **own}

@@ -4,7 +4,8 @@
     model = keras_archs.SimpNet((32, 32, 3), 10, **kwargs)
 
 They build nothing, and call no more of `hp` than Choice, Int, Float and Fixed, under the same names
-for the same input shape and principles. Every sample is a valid network within the budget.
+for the same input shape and principles. Every sample is a valid network within the budget. A value
+that `hp` was given beforehand is a ValueError where the space does not have it.
 """
 
 import functools
@@ -16,7 +17,7 @@ from itertools import accumulate
 from typing import Any
 
 import keras_archs
-from keras_archs.checks import is_count
+from keras_archs.checks import choice, count, is_count, number
 from keras_archs.registry import check_arch
 from tuning.budget import Budget, Cost, Skeleton, fitted, scaled
 from tuning.principles import PRINCIPLES, chosen
@@ -38,20 +39,28 @@ _SMALL = 500_000  # parameters: the paper's 300K have no dropout or 0.1 after po
 
 def _int(hp, name, bounds, default) -> int:
     low, high = bounds
-    return hp.Fixed(name, low) if low == high else hp.Int(name, low, high, default=default)
+    value = hp.Fixed(name, low) if low == high else hp.Int(name, low, high, default=default)
+    return count(name, value, low, high)
 
 
 def _float(hp, name, bounds, step, default) -> float:
     low, high = bounds
-    if low == high:
-        return hp.Fixed(name, low)
-    return hp.Float(name, low, high, step=step, default=default)
+    value = (
+        hp.Fixed(name, low)
+        if low == high
+        else hp.Float(name, low, high, step=step, default=default)
+    )
+    if isinstance(value, float):
+        value = round(value, 9)  # keras-tuner adds up steps: 0.8500000000000001
+    return number(name, value, least=low, most=high)
 
 
 def _choice(hp, name, values, default):
     if len(values) == 1:
-        return hp.Fixed(name, values[0])
-    return hp.Choice(name, list(values), default=default if default in values else values[0])
+        value = hp.Fixed(name, values[0])
+    else:
+        value = hp.Choice(name, list(values), default=default if default in values else values[0])
+    return choice(name, value, values)
 
 
 def _bounds(principles) -> dict[str, Any]:
@@ -436,15 +445,17 @@ _DROPOUTS = ("paper", "0", "0.1", "0.2", "0.3", "0.4", "0.5")
 
 @dataclass(frozen=True)
 class ArchSpace:
-    """The space over one registered architecture's `alpha`, `rho` and `dropout`.
+    """The space over one registered architecture's `alpha`, `dropout` and, if asked for, `rho`.
 
     Attributes:
         arch: its name, as `keras_archs.list_archs` spells it.
         own: arguments of the family's own that are fixed.
+        rho: whether it varies; else it is 1.
     """
 
     arch: str
     own: Mapping[str, Any] = field(default_factory=dict)
+    rho: bool = False
     # The costs that were computed.
     _found: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -459,7 +470,7 @@ class ArchSpace:
         """Keyword arguments of the builder but for `input_shape` and `classes`.
 
         `alpha` is at most the largest, to 0.001, that fits the budget at the `rho` that was
-        sampled; where none fits, a smaller `rho` takes its place.
+        sampled; where none fits, a smaller `rho` takes its place, if it varies.
 
         Args:
             hp: a `keras_tuner.HyperParameters`, or anything with its Choice, Float and Fixed.
@@ -471,13 +482,14 @@ class ArchSpace:
             ValueError: the image or the budget is too small for any network; the message names the
                 smallest.
         """
-        shape = keras_archs.info(self.arch).input_shape if input_shape is None else input_shape
+        info = keras_archs.info(self.arch)
+        shape = info.input_shape_for(**self.own) if input_shape is None else input_shape
         _check(shape, 1 if classes is None else classes, budget)
         rhos = self._rhos(tuple(shape))
         scales = self._scales()
         alpha = _float(hp, "alpha", _ALPHAS if scales else (1.0, 1.0), 0.05, 1.0)
         rho = _float(hp, "rho", (rhos[0], rhos[-1]), 0.125, 1.0)
-        dropout = hp.Choice("dropout", list(_DROPOUTS), default=_DROPOUTS[0])
+        dropout = _choice(hp, "dropout", _DROPOUTS, _DROPOUTS[0])
         if budget is not None:
             alpha, rho = self._capped(alpha, rho, rhos, (tuple(shape), classes, budget), scales)
         dropped = None if dropout == "paper" else float(dropout)
@@ -491,7 +503,7 @@ class ArchSpace:
                 f"`input_shape` must be at least {smallest}x{smallest} for {self.arch}. "
                 f"Received: input_shape={shape}"
             )
-        return rhos
+        return rhos if self.rho else rhos[-1:]
 
     def _scales(self) -> bool:
         """Whether the architecture takes other widths with these arguments."""
@@ -540,14 +552,18 @@ class ArchSpace:
         return self._found[key]
 
 
-def arch_space(arch: str, **own: Any) -> ArchSpace:
-    """The space over `alpha`, `rho` and `dropout` of a registered architecture.
+def arch_space(arch: str, *, rho: bool = False, **own: Any) -> ArchSpace:
+    """The space over `alpha`, `dropout` and, if asked for, `rho` of a registered architecture.
+
+    The network's input stays as it is given, so that any tuner's data fit. With another `rho` it is
+    smaller, and each trial's images must be resized to it, as `tuning.search` does.
 
     Args:
         arch: a name of `keras_archs.list_archs()`.
+        rho: whether `rho` varies too, from 0.5 to 1.
         **own: arguments of its family's own that are fixed, such as `stem="small"`.
 
     Raises:
         ValueError: the name is unknown.
     """
-    return ArchSpace(check_arch(arch).lower(), own)
+    return ArchSpace(check_arch(arch).lower(), own, rho)

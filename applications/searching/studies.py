@@ -180,7 +180,7 @@ class _SearchPlan:
                 principles = [name for name in PRINCIPLES if name != asked.isolate]
             self._space = functools.partial(space, principles=principles)
         else:
-            self._space = arch_space(self.arch, **(self.base.args or {}))
+            self._space = arch_space(self.arch, rho=True, **(self.base.args or {}))
 
     def __call__(self, hp: "HyperParameters") -> dict[str, Any]:
         """The options of one trial."""

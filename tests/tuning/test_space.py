@@ -2,11 +2,14 @@
 
 import math
 import random
+import re
 
 import keras_tuner
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
 
 import keras_archs
 import tuning
@@ -345,6 +348,51 @@ def test_wrong_arguments_of_a_space_are_refused(wrong, message):
         space(Values(), **{**CIFAR, **wrong})
 
 
+@pytest.mark.parametrize(
+    "sampled, name, value, wanted",
+    [
+        (space, "depth_3", 20, "an integer in [3, 6]"),
+        (space, "depth_3", 3.5, "an integer in [3, 6]"),
+        (space, "reductions", 9, "an integer in [2, 3]"),
+        (space, "kernel_1", 4, "one of 3."),
+        (space, "kernel_5", 2, "one of 1, 3."),
+        (space, "expansion", -0.5, "in [0.5, 1.25]"),
+        (space, "tilt", "wide", "in [0.75, 1.25]"),
+        (space, "first_pool", math.nan, "in [0.3, 0.55]"),
+        (space, "pooling", "bogus", "one of 'max'."),
+        (space, "dropout_rate", 0.9, "in [0.05, 0.3]"),
+        (space, "dropout_placement", "every", "one of 'after_pooling', 'every_layer'."),
+        (space, "share", 0.5, "in [1.0, 1.0]"),
+        (arch_space("resnet20"), "alpha", -1, "in [0.25, 2.0]"),
+        (arch_space("resnet20"), "rho", 0.5, "in [1.0, 1.0]"),
+        (arch_space("resnet20", rho=True), "rho", 0.25, "in [0.5, 1.0]"),
+        (arch_space("resnet20"), "dropout", 0.3, "one of 'paper', '0', '0.1'"),
+    ],
+)
+@pytest.mark.parametrize("how", ["fixed", "value"])
+def test_a_value_that_the_space_does_not_have_is_refused_by_its_name(
+    sampled, name, value, wanted, how
+):
+    hp = keras_tuner.HyperParameters()
+    if how == "fixed" and value == value:  # keras-tuner's Fixed takes no NaN
+        hp.Fixed(name, value)
+    else:
+        hp.values[name] = value
+    with pytest.raises(ValueError, match=re.escape(f"`{name}` must be {wanted}")) as caught:
+        sampled(hp, **CIFAR)
+    assert str(caught.value).endswith(f"Received: {name}={value!r}")
+
+
+def test_a_value_of_the_space_that_is_given_is_kept():
+    hp = keras_tuner.HyperParameters()
+    hp.Fixed("depth_3", 6)
+    hp.values["dropout_placement"] = "after_pooling"
+    hp.values["expansion"] = 0.6  # between two steps
+    rows = space_of(hp)
+    assert len(rows) - 1 == 14 and rates(rows) == [0.2, 0.3]
+    assert rows != space_of(Values(depth_3=6, dropout_placement="after_pooling"))
+
+
 # ---------------------------------------------------------------------------- principles in a space
 
 
@@ -461,7 +509,7 @@ def test_what_cannot_be_isolated_is_refused():
     ],
 )
 def test_alpha_is_capped_at_the_largest_that_fits(arch, own, shape, budget):
-    sampled = arch_space(arch, **own)
+    sampled = arch_space(arch, rho=True, **own)
     assert sampled.arch == arch
 
     def cost(**kwargs):
@@ -487,12 +535,14 @@ def test_the_default_point_of_an_architecture_is_the_paper_s():
     hp = keras_tuner.HyperParameters()
     assert arch_space("mobilenet")(hp) == {"alpha": 1.0, "rho": 1.0, "dropout": None}
     assert [parameter.name for parameter in hp.space] == ["alpha", "rho", "dropout"]
+    varied = keras_tuner.HyperParameters()
+    assert arch_space("mobilenet", rho=True)(varied) == arch_space("mobilenet")(hp)
     assert arch_space("LeNet5").arch == "lenet5" and space.arch == "simpnet"
 
 
 def test_rho_keeps_every_architecture_at_its_minimum_size():
     for arch in keras_archs.list_archs():
-        sampled, smallest = arch_space(arch), keras_archs.info(arch).min_size
+        sampled, smallest = arch_space(arch, rho=True), keras_archs.info(arch).min_size
         for side in (smallest, smallest + 1, math.ceil(smallest * 1.3), 2 * smallest):
             hp = Values()
             sampled(hp, input_shape=(side, 2 * smallest, 3), classes=7)
@@ -516,13 +566,43 @@ def test_an_architecture_of_one_width_has_one_alpha():
 
 def test_rho_gives_way_where_no_width_fits():
     tight = Budget(macs=8_000)
-    kwargs = arch_space("lenet5")(Values(), input_shape=(40, 40, 1), budget=tight)
+    kwargs = arch_space("lenet5", rho=True)(Values(), input_shape=(40, 40, 1), budget=tight)
     assert kwargs["rho"] < 1
     assert keras_archs.profile("lenet5", input_shape=(40, 40, 1), **kwargs).macs <= 8_000
+    with pytest.raises(ValueError, match="the smallest possible network"):
+        arch_space("lenet5")(Values(), input_shape=(40, 40, 1), budget=tight)
+
+
+def test_a_tuner_of_keras_tuner_trains_on_its_own_images(tmp_path):
+    images, labels = (part[:64] for part in load_digits(return_X_y=True))
+    images = np.pad(images.reshape(-1, 8, 8, 1) / 16, [(0, 0), (12, 12), (12, 12), (0, 0)])
+    sampled = arch_space("lenet5")
+    shapes = set()
+
+    def build(hp):
+        given = {"input_shape": (32, 32, 1), "classes": 10}
+        model = keras_archs.LeNet5(**given, **sampled(hp, **given, budget=Budget(params=20_000)))
+        shapes.add(model.input_shape)
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    tuner = keras_tuner.RandomSearch(
+        build, objective="accuracy", max_trials=2, seed=1, directory=tmp_path, project_name="t"
+    )
+    tuner.search(images, labels, batch_size=32, verbose=0)
+    assert [trial.status for trial in tuner.oracle.trials.values()] == ["COMPLETED"] * 2
+    assert shapes == {(None, 32, 32, 1)}
+
+
+def test_without_an_input_shape_the_budget_is_kept_at_the_network_s_own():
+    sampled, budget = arch_space("simpnet", experiment=98), Budget(macs=50_000_000)
+    profile = keras_archs.profile("simpnet", **sampled(Values(), budget=budget))
+    assert profile.rows[0].output_shape == (227, 227, 3)
+    assert 0.9 * budget.macs < profile.macs <= budget.macs
 
 
 def test_a_budget_too_small_for_an_architecture_names_its_smallest():
     with pytest.raises(ValueError, match=r"at least 76 parameters and 3,712 MACs, the smallest"):
-        arch_space("lenet5")(Values(), budget=Budget(params=75))
+        arch_space("lenet5", rho=True)(Values(), budget=Budget(params=75))
     with pytest.raises(ValueError, match="Did you mean 'mobilenet'"):
         arch_space("mobilnet")

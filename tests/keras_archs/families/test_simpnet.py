@@ -191,6 +191,13 @@ def strided(number, side):
     return (shrinking, others) if model.output_shape[1] else (set(), set())
 
 
+def test_the_input_shape_of_an_experiment_is_its_own():
+    info = keras_archs.info("simpnet")
+    for number, row in experiments().items():
+        assert info.input_shape_for(experiment=number) == tuple(row["input_shape"])
+    assert info.input_shape_for() == info.input_shape
+
+
 @pytest.mark.parametrize("number", geometries())
 def test_the_minimum_size_of_a_chain_is_the_smallest_that_works(number):
     least = keras_archs.info("simpnet").min_size_for(experiment=number)

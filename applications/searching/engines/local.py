@@ -402,7 +402,7 @@ class KerasTuner:
             kind = {
                 "random": oracles.RandomSearchOracle,
                 "bayesian": oracles.BayesianOptimizationOracle,
-                "grid": oracles.GridSearchOracle,
+                "grid": _grid(),
             }[algorithm]
             if self._models:  # the default, three a hyperparameter, is more than most searches try
                 options["num_initial_points"] = max(3, trials // 3)
@@ -478,6 +478,21 @@ class KerasTuner:
 
 def _item(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
+
+
+def _grid() -> type:
+    """keras-tuner's grid, whose points follow at once: its own waits for all but two to end, for
+    hyperparameters that they might bring; here all are known."""
+    import keras_tuner
+
+    class Grid(keras_tuner.oracles.GridSearchOracle):
+        def populate_space(self, trial_id):
+            found = super().populate_space(trial_id)
+            if found["status"] == "RUNNING":
+                self._populate_next.append(trial_id)
+            return found
+
+    return Grid
 
 
 def _hyperband(trials: int) -> type:

@@ -157,6 +157,22 @@ def test_a_grid_is_visited_whole_and_only_as_far_as_trials_go(open_engine, file)
     assert configs(engine) == whole[:4] and not engine.exhausted
 
 
+def test_a_grid_keeps_any_number_of_workers_busy(open_engine, file):
+    engine = open_engine("grid", small_space, trials=20)
+    jobs = list(iter(engine.ask, None))
+    assert len(jobs) == 6 and distinct(configs(engine)) and not engine.finished
+    for job in reversed(jobs[2:]):
+        tell(engine, job)
+    engine = open_engine("grid", small_space, trials=20)  # killed, with two in flight
+    assert [job.config for job in run(engine)] == [job.config for job in jobs[:2]]
+    assert len(engine.records()) == 6 and engine.exhausted
+    side_by_side = configs(engine)
+    file.unlink()
+    engine = open_engine("grid", small_space, trials=20)
+    run(engine)
+    assert configs(engine) == side_by_side
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_proposals_follow_from_the_seed(open_engine, file, algorithm):
     def found(seed):

@@ -299,6 +299,9 @@ class StudyEngine:
                     f"`{name}` must be {before!r}, with which the study {self._name!r} "
                     f"was started. Received: {name}={options.get(name)!r}"
                 )
+        if study.metric_names is None:  # a study of before has none
+            with _no_experimental_warnings():
+                study.set_metric_names(options["objectives"])
         return storage.get_study_id_from_name(self._name)
 
     def _study(self, storage: "Storage") -> "Study":
@@ -705,7 +708,7 @@ def _begin_with_the_lock(storage: "RDBStorage") -> None:
 
 @contextlib.contextmanager
 def _no_experimental_warnings() -> Iterator[None]:
-    """Optuna calls its heartbeat experimental, since 2021."""
+    """Optuna calls its heartbeat experimental, since 2021, and names of objectives, since 2023."""
     from optuna.exceptions import ExperimentalWarning
 
     with warnings.catch_warnings():

@@ -428,6 +428,33 @@ def test_two_objectives_evolve_and_have_a_pareto_front(server, study, open_engin
     assert len(generations) == 24 and max(Counter(generations).values()) <= 24 // 4
 
 
+@pytest.mark.parametrize(
+    "objectives", [("accuracy",), ("accuracy", "macs"), ("params", "accuracy")]
+)
+def test_other_programs_see_the_names_of_the_objectives(tmp_path, objectives, recwarn):
+    storage = f"sqlite:///{tmp_path}/study.db"
+    options = {"storage": storage, "study": "s", "trials": 2, "objectives": objectives}
+    for _ in range(2):  # two workers, one after the other
+        engine = StudyEngine(plan, **options)
+        job = engine.ask()
+        engine.tell(job, score(job.config))
+        engine.close()
+    study = optuna.load_study(study_name="s", storage=storage)
+    assert study.metric_names == list(objectives)
+    assert not [warning for warning in recwarn if "xperimental" in str(warning.message)]
+
+
+def test_a_study_that_was_begun_without_names_is_given_them(tmp_path):
+    storage = f"sqlite:///{tmp_path}/study.db"
+    options = {"storage": storage, "study": "s", "trials": 2, "objectives": ("accuracy", "macs")}
+    StudyEngine(plan, **options).close()
+    with sqlite3.connect(tmp_path / "study.db") as file:
+        file.execute("DELETE FROM study_system_attributes WHERE key = 'study:metric_names'")
+    StudyEngine(plan, **options).close()
+    names = optuna.load_study(study_name="s", storage=storage).metric_names
+    assert names == ["accuracy", "macs"]
+
+
 def test_a_plan_sees_the_values_that_keras_tuner_would_give_it(open_engine):
     seen = []
 

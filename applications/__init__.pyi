@@ -268,10 +268,11 @@ def search(
     folder `trial-0000`, ... each, `best.yaml` (the winner's options for `train --config`),
     `report.html`, a page that shows the trials, and, for isolation, `isolation.csv`. Columns of
     `trials.csv`: `trial`, its number; `status`, "waiting", "running", "completed" or "failed", with
-    the `reason`; `attempts`; `validation_accuracy` in 0..1; `validation_loss`; `params`; `macs`;
-    `latency_ms_p50`, `latency_ms_p95` of one image; `epochs`; `train_seconds`; `test_accuracy`, the
-    winner's alone; `run`, its folder; the options of `train` that differ between trials;
-    `hp/NAME`, each hyperparameter. Options of a training are the same for all trials.
+    the `reason`; `attempts`; `validation_accuracy` and `validation_macro_f1` in 0..1;
+    `validation_loss`; `params`; `macs`; `latency_ms_p50`, `latency_ms_p95` of one image; `epochs`;
+    `train_seconds`; `test_accuracy` and `macro_f1`, the winner's alone; `run`, its folder; the
+    options of `train` that differ between trials; `hp/NAME`, each hyperparameter. Options of a
+    training are the same for all trials.
 
     Args:
         space: "simpnet", which stands for `tuning.space`; another architecture, whose `arch_space`

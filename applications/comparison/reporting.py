@@ -31,7 +31,8 @@ MISTAKES = 12  # of each run
 _THUMBNAIL = 64  # longest side in pixels
 _MATRIX = 50  # classes of a confusion matrix; of more, those with the most mistakes
 _METRICS = (
-    *("test_accuracy", "validation_accuracy", "macro_f1", "test_loss", "params", "macs"),
+    *("test_accuracy", "macro_f1", "test_loss", "validation_accuracy", "validation_macro_f1"),
+    *("params", "macs"),
     *("latency_ms_p50", "latency_ms_p95", "peak_activation_bytes", "train_seconds"),
     *("images_per_second", "epochs", "backend", "keras"),
 )

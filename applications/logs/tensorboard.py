@@ -39,6 +39,7 @@ METRICS = (
     "predicted_classes",
     "steps",
     "validation_accuracy",
+    "validation_macro_f1",
     "images_per_second",
 )
 

@@ -52,6 +52,7 @@ _POLL = 1.0  # seconds after which an engine is asked again though nothing happe
 _DISCOVERY = 100  # random points at which a space is asked for its hyperparameters
 _METRICS = {  # column of the table -> key of metrics.json
     "validation_accuracy": SCORE,
+    "validation_macro_f1": "validation_macro_f1",
     "validation_loss": "validation_loss",
     "params": "params",
     "macs": "macs",
@@ -60,6 +61,7 @@ _METRICS = {  # column of the table -> key of metrics.json
     "epochs": "epochs",
     "train_seconds": "train_seconds",
     "test_accuracy": "test_accuracy",
+    "macro_f1": "macro_f1",
 }
 _OPTIONS = ("arch", "alpha", "rho", "recipe", "learning_rate", "weight_decay", "shift", "seed")
 
@@ -90,10 +92,11 @@ def search(asked: Search, shared: Mapping[str, Any]) -> SearchResult:
     folder `trial-0000`, ... each, `best.yaml` (the winner's options for `train --config`),
     `report.html`, a page that shows the trials, and, for isolation, `isolation.csv`. Columns of
     `trials.csv`: `trial`, its number; `status`, "waiting", "running", "completed" or "failed", with
-    the `reason`; `attempts`; `validation_accuracy` in 0..1; `validation_loss`; `params`; `macs`;
-    `latency_ms_p50`, `latency_ms_p95` of one image; `epochs`; `train_seconds`; `test_accuracy`, the
-    winner's alone; `run`, its folder; the options of `train` that differ between trials;
-    `hp/NAME`, each hyperparameter. Options of a training are the same for all trials.
+    the `reason`; `attempts`; `validation_accuracy` and `validation_macro_f1` in 0..1;
+    `validation_loss`; `params`; `macs`; `latency_ms_p50`, `latency_ms_p95` of one image; `epochs`;
+    `train_seconds`; `test_accuracy` and `macro_f1`, the winner's alone; `run`, its folder; the
+    options of `train` that differ between trials; `hp/NAME`, each hyperparameter. Options of a
+    training are the same for all trials.
 
     Args:
 
@@ -535,7 +538,7 @@ class _Search:
             folder = trial_folder(self._folder, record["trial"])
             metrics = dict(record["metrics"])
             if best is not None and folder == best.path:
-                metrics["test_accuracy"] = best.metrics["test_accuracy"]
+                metrics |= {name: best.metrics[name] for name in ("test_accuracy", "macro_f1")}
             rows.append(
                 {
                     **{name: record[name] for name in ("trial", "status", "reason", "attempts")},
@@ -562,25 +565,30 @@ class _Search:
 
     def _write_isolation(self, table: "pd.DataFrame") -> None:
         """Mean and spread of each setting over the seeds, into isolation.csv and on the screen."""
-        done = table[table["status"] == "completed"]
+        done = table[table["status"] == "completed"].astype({"validation_macro_f1": float})
         groups = done.groupby("hp/setting", sort=False)
         effect = groups["validation_accuracy"].agg(["count", "mean", "min", "max", "std"])
+        effect.insert(2, "macro_f1", groups["validation_macro_f1"].mean())
         effect = effect.join(groups[["params", "macs"]].first()).reset_index()
         effect = effect.rename(columns={"hp/setting": "setting", "count": "seeds"})
         effect.insert(0, "principle", self._asked.isolate)
         text = effect.to_csv(index=False, lineterminator="\n")
         write_atomic(self._folder / ISOLATION, text)
         if self._asked.verbose:
+            from rich import box
             from rich.table import Table
 
-            shown = Table(title=f"{self._asked.isolate}: validation accuracy in %, by setting")
-            for column in ("setting", "seeds", "mean", "lowest..highest", "params", "MACs"):
+            title = f"{self._asked.isolate}: validation accuracy in %, by setting"
+            shown = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+            columns = "setting", "seeds", "mean", "macro F1", "lowest..highest", "params", "MACs"
+            for column in columns:
                 shown.add_column(column, justify="left" if column == "setting" else "right")
             for row in effect.to_dict("records"):
                 shown.add_row(
                     row["setting"],
                     str(row["seeds"]),
                     f"{100 * row['mean']:.2f}",
+                    f"{100 * row['macro_f1']:.2f}",
                     f"{100 * row['min']:.2f}..{100 * row['max']:.2f}",
                     f"{row['params']:,}",
                     f"{row['macs']:,}",
@@ -594,9 +602,9 @@ class _Search:
             print(f"no other trial beats these in both objectives: {', '.join(map(str, front))}")
         metrics = best.metrics
         print(
-            f"best: {best.path}, {100 * metrics['test_accuracy']:.2f} % test accuracy "
-            f"({100 * metrics['validation_accuracy']:.2f} % validation), {metrics['params']:,} "
-            f"parameters, {metrics['macs']:,} MACs"
+            f"best: {best.path}, {100 * metrics['test_accuracy']:.2f} % test accuracy, macro F1 "
+            f"{100 * metrics['macro_f1']:.2f} % ({100 * metrics['validation_accuracy']:.2f} % "
+            f"validation), {metrics['params']:,} parameters, {metrics['macs']:,} MACs"
         )
         print(python_call(best.config, self._plan.shape, self._plan.classes))
         print(f"keras-archs train --config {self._folder / BEST}")

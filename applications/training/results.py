@@ -1,6 +1,6 @@
 """What a training leaves behind: the model, its figures, its card."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -13,7 +13,7 @@ import pandas as pd
 import keras_archs
 from applications import runs
 from applications.console import markdown, short_count
-from applications.data.sources import Dataset
+from applications.data.sources import Dataset, Subset
 from applications.evaluation.evaluating import latency, score
 from applications.evaluation.metrics import metrics
 from applications.files import write_atomic, write_json
@@ -48,6 +48,7 @@ def write_results(
     metrics = {
         **(test_network(network, dataset, path) if test else {}),
         "validation_accuracy": history[-1]["val_accuracy"],
+        "validation_macro_f1": _macro_f1(network, dataset.validation, dataset.labels),
         "validation_loss": history[-1]["val_loss"],
         "params": profile.params,
         "trainable_params": profile.trainable_params,
@@ -86,6 +87,10 @@ def test_network(network: keras.Model, dataset: Dataset, path: Path) -> dict[str
         ),
     )
     return metrics(dataset.test.labels, probabilities, dataset.labels)
+
+
+def _macro_f1(network: keras.Model, subset: Subset, labels: Sequence[str]) -> float:
+    return metrics(subset.labels, score(network, subset, EVALUATION_BATCH), labels)["macro_f1"]
 
 
 def _csv(frame: pd.DataFrame) -> str:

@@ -39,6 +39,7 @@ const QUANTITIES = {
   test_accuracy: ["Test accuracy, %", "test accuracy, %", percent, false],
   validation_accuracy: ["Validation, %", "validation accuracy, %", percent, false],
   macro_f1: ["Macro F1, %", "macro F1, %", percent, false],
+  validation_macro_f1: ["Validation F1, %", "validation macro F1, %", percent, false],
   params: ["Parameters", "parameters", count, true],
   macs: ["MACs", "MACs", count, true, "Multiply-accumulates of one image"],
   fp32_bytes: ["fp32 size", "size in fp32", bytes, true, "4 bytes a parameter"],
@@ -450,7 +451,7 @@ function drawTheme() {
 }
 
 const costs = ["macs", "params", "latency_ms_p50", "latency_ms_p95", "file_bytes", "fp32_bytes", "int8_bytes", "peak_activation_bytes", "train_seconds"].filter(present);
-const scores = [data.score, "test_accuracy", "validation_accuracy", "macro_f1"].filter((key, index, all) => present(key) && all.indexOf(key) === index);
+const scores = [data.score, "test_accuracy", "validation_accuracy", "macro_f1", "validation_macro_f1"].filter((key, index, all) => present(key) && all.indexOf(key) === index);
 options("x", costs.map((key) => [key, title(key)]));
 options("y", scores.map((key) => [key, title(key)]));
 options("bubble", [["", "one size"], ...costs.map((key) => [key, title(key)])]);

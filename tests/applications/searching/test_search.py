@@ -32,11 +32,13 @@ LEADING = (
         "reason",
         "attempts",
         "validation_accuracy",
+        "validation_macro_f1",
         "validation_loss",
         "params",
         "macs",
     ),
-    *("latency_ms_p50", "latency_ms_p95", "epochs", "train_seconds", "test_accuracy", "run"),
+    *("latency_ms_p50", "latency_ms_p95", "epochs", "train_seconds", "test_accuracy"),
+    *("macro_f1", "run"),
 )
 
 
@@ -114,6 +116,7 @@ def test_the_table_tells_of_every_trial_what_its_run_says(searched):
         run = applications.load(row["run"])
         for name in (
             "validation_accuracy",
+            "validation_macro_f1",
             "validation_loss",
             "params",
             "macs",
@@ -137,7 +140,8 @@ def test_only_the_winner_is_tested_and_has_a_model(searched):
     best = winner(searched)
     assert best["validation_accuracy"] == done["validation_accuracy"].max()
     run = applications.load(best["run"])
-    assert run.metrics["test_accuracy"] == best["test_accuracy"]
+    for name in ("test_accuracy", "macro_f1"):
+        assert run.metrics[name] == best[name] and done[name].notna().sum() == 1
     assert {"model.keras", "predictions.npz"} < set(os.listdir(run.path))
     for folder in others(searched):
         names = set(os.listdir(folder))
@@ -170,7 +174,10 @@ def test_it_says_how_it_goes_and_what_was_best(found):
     assert [line.split(":")[0] for line in lines] == [f"trial {n} of 2" for n in (1, 2)]
     assert all("best " in line and "ETA " in line for line in lines)
     best = winner(folder / "found")
-    assert done.stdout.startswith(f"best: {best['run']}, {100 * best['test_accuracy']:.2f} %")
+    assert done.stdout.startswith(
+        f"best: {best['run']}, {100 * best['test_accuracy']:.2f} % test accuracy, macro F1 "
+        f"{100 * best['macro_f1']:.2f} % ({100 * best['validation_accuracy']:.2f} % validation), "
+    )
     assert "keras-archs train --config found/best.yaml\n" in done.stdout
     assert "no further network" not in done.stdout
 
@@ -386,7 +393,8 @@ def test_isolation_compares_the_settings_of_one_principle(here, digits, capfd):
     )
     effect = pd.read_csv("s/isolation.csv")
     assert list(effect) == [
-        *("principle", "setting", "seeds", "mean", "min", "max", "std", "params", "macs")
+        *("principle", "setting", "seeds", "mean", "macro_f1", "min", "max", "std"),
+        *("params", "macs"),
     ]
     assert set(effect["principle"]) == {"dropout"} and (effect["seeds"] == 2).all()
     labels = [label for label, _ in tuning.settings("dropout", input_shape=(16, 16, 1))]
@@ -396,6 +404,8 @@ def test_isolation_compares_the_settings_of_one_principle(here, digits, capfd):
     for row in effect.to_dict("records"):
         scores = trials.loc[trials["hp/setting"] == row["setting"], "validation_accuracy"]
         assert row["mean"] == pytest.approx(scores.mean())
+        f1 = trials.loc[trials["hp/setting"] == row["setting"], "validation_macro_f1"]
+        assert row["macro_f1"] == pytest.approx(f1.mean())
         assert (row["min"], row["max"]) == (scores.min(), scores.max())
         assert row["std"] == pytest.approx(scores.std())
     assert (trials["params"] <= 6_000).all() and trials["params"].nunique() == 1

@@ -4,12 +4,14 @@ import dataclasses
 import inspect
 import json
 import os
+from functools import partial
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.metrics import accuracy_score, f1_score
 
 import keras_archs
 from applications import load
@@ -351,6 +353,17 @@ def test_predictions_are_those_of_the_saved_model(trained):
     np.testing.assert_allclose(run.predict(images), saved["probabilities"], atol=1e-5)
     accuracy = (saved["probabilities"].argmax(axis=1) == saved["labels"]).mean()
     assert run.metrics["test_accuracy"] == pytest.approx(accuracy)
+
+
+def test_validation_figures_are_those_of_the_saved_model(trained):
+    run, _ = trained
+    source = open_source(run.config["data"], seed=run.config["seed"])
+    images = source.at((16, 16), 1, resize=run.config["resize"]).validation
+    predicted = run.predict(images.batch(np.arange(len(images)))).argmax(axis=1)
+    wanted = {"accuracy": accuracy_score, "macro_f1": partial(f1_score, average="macro")}
+    for name, score in wanted.items():
+        found = run.metrics[f"validation_{name}"]
+        assert found == pytest.approx(score(images.labels, predicted)), name
 
 
 def test_predict_takes_files_and_arrays_of_any_size_and_colour(trained, here):

@@ -381,9 +381,10 @@ def _bad_dropout(chain: _Chain):
     if not any(rate for _, rate in chain.dropouts + chain.head_dropouts):
         text = f"no dropout in a network of {chain.params:,} parameters"
         last = _names(chain.layers[-1:])
+        pools = any(found.kind != "stride" for found in chain.reductions)
         if chain.params > LARGE:
             yield last, f"{text}: above {LARGE:,} it has some", 1.0
-        elif chain.params >= LEAST_WITH_DROPOUT and chain.reductions:
+        elif chain.params >= LEAST_WITH_DROPOUT and pools:
             yield last, f"{text}: after the poolings it helped on CIFAR-100", 1.0, True
 
 

@@ -270,9 +270,10 @@ def search(
     `trials.csv`: `trial`, its number; `status`, "waiting", "running", "completed" or "failed", with
     the `reason`; `attempts`; `validation_accuracy` and `validation_macro_f1` in 0..1;
     `validation_loss`; `params`; `macs`; `latency_ms_p50`, `latency_ms_p95` of one image; `epochs`;
-    `train_seconds`; `test_accuracy` and `macro_f1`, the winner's alone; `run`, its folder; the
-    options of `train` that differ between trials; `hp/NAME`, each hyperparameter. Options of a
-    training are the same for all trials.
+    `train_seconds`; `test_accuracy` and `macro_f1`, the winner's alone; `remarks` on what makes
+    these figures mean less than they seem to; `run`, its folder; the options of `train` that differ
+    between trials; `hp/NAME`, each hyperparameter. Options of a training are the same for all
+    trials.
 
     Args:
         space: "simpnet", which stands for `tuning.space`; another architecture, whose `arch_space`

@@ -94,9 +94,10 @@ def search(asked: Search, shared: Mapping[str, Any]) -> SearchResult:
     `trials.csv`: `trial`, its number; `status`, "waiting", "running", "completed" or "failed", with
     the `reason`; `attempts`; `validation_accuracy` and `validation_macro_f1` in 0..1;
     `validation_loss`; `params`; `macs`; `latency_ms_p50`, `latency_ms_p95` of one image; `epochs`;
-    `train_seconds`; `test_accuracy` and `macro_f1`, the winner's alone; `run`, its folder; the
-    options of `train` that differ between trials; `hp/NAME`, each hyperparameter. Options of a
-    training are the same for all trials.
+    `train_seconds`; `test_accuracy` and `macro_f1`, the winner's alone; `remarks` on what makes
+    these figures mean less than they seem to; `run`, its folder; the options of `train` that differ
+    between trials; `hp/NAME`, each hyperparameter. Options of a training are the same for all
+    trials.
 
     Args:
 
@@ -536,13 +537,13 @@ class _Search:
         rows = []
         for record in self._engine.records():
             folder = trial_folder(self._folder, record["trial"])
-            metrics = dict(record["metrics"])
-            if best is not None and folder == best.path:
-                metrics |= {name: best.metrics[name] for name in ("test_accuracy", "macro_f1")}
+            tested = best is not None and folder == best.path
+            metrics = best.metrics if tested else record["metrics"]
             rows.append(
                 {
                     **{name: record[name] for name in ("trial", "status", "reason", "attempts")},
                     **{column: metrics.get(key) for column, key in _METRICS.items()},
+                    "remarks": "; ".join(runs.remarks(metrics, self._plan.classes)),
                     "run": str(folder),
                     **{name: record["config"].get(name) for name in _OPTIONS},
                     **{
@@ -552,7 +553,7 @@ class _Search:
                     },
                 }
             )
-        leading = ["trial", "status", "reason", "attempts", *_METRICS, "run", *_OPTIONS]
+        leading = ["trial", "status", "reason", "attempts", *_METRICS, "remarks", "run", *_OPTIONS]
         table = pd.DataFrame(rows, columns=None if rows else leading)
         write_atomic(self._folder / TABLE, table.to_csv(index=False, lineterminator="\n"))
         return table
@@ -601,10 +602,11 @@ class _Search:
         if len(front) > 1:
             print(f"no other trial beats these in both objectives: {', '.join(map(str, front))}")
         metrics = best.metrics
+        validation = f"{100 * metrics['validation_accuracy']:.2f} % validation"
         print(
             f"best: {best.path}, {100 * metrics['test_accuracy']:.2f} % test accuracy, macro F1 "
-            f"{100 * metrics['macro_f1']:.2f} % ({100 * metrics['validation_accuracy']:.2f} % "
-            f"validation), {metrics['params']:,} parameters, {metrics['macs']:,} MACs"
+            f"{100 * metrics['macro_f1']:.2f} % ({'; '.join([validation, *best.remarks])}), "
+            f"{metrics['params']:,} parameters, {metrics['macs']:,} MACs"
         )
         print(python_call(best.config, self._plan.shape, self._plan.classes))
         print(f"keras-archs train --config {self._folder / BEST}")

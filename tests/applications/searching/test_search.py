@@ -38,7 +38,7 @@ LEADING = (
         "macs",
     ),
     *("latency_ms_p50", "latency_ms_p95", "epochs", "train_seconds", "test_accuracy"),
-    *("macro_f1", "run"),
+    *("macro_f1", "remarks", "run"),
 )
 
 
@@ -176,8 +176,10 @@ def test_it_says_how_it_goes_and_what_was_best(found):
     best = winner(folder / "found")
     assert done.stdout.startswith(
         f"best: {best['run']}, {100 * best['test_accuracy']:.2f} % test accuracy, macro F1 "
-        f"{100 * best['macro_f1']:.2f} % ({100 * best['validation_accuracy']:.2f} % validation), "
+        f"{100 * best['macro_f1']:.2f} % ({100 * best['validation_accuracy']:.2f} % validation"
+        f"; {best['remarks']}), "
     )
+    assert "steps of training are too few" in best["remarks"]
     assert "keras-archs train --config found/best.yaml\n" in done.stdout
     assert "no further network" not in done.stdout
 

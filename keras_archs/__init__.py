@@ -86,7 +86,12 @@ def list_archs(pattern: str = "*") -> list[str]:
 
     Args:
         pattern: a shell pattern such as `"resnet*"`; case does not matter.
+
+    Raises:
+        TypeError: the pattern is no text.
     """
+    if not isinstance(pattern, str):
+        raise TypeError(f"`pattern` must be a text. Received: pattern={pattern!r}")
     names = (name.lower() for names in MODULES.values() for name in names)
     return sorted(name for name in names if fnmatchcase(name, pattern.lower()))
 

@@ -168,6 +168,9 @@ def list_archs(pattern: str = "*") -> list[str]:
 
     Args:
         pattern: a shell pattern such as `"resnet*"`; case does not matter.
+
+    Raises:
+        TypeError: the pattern is no text.
     """
 
 @_builder

@@ -18,6 +18,7 @@ A body with auxiliary classifiers returns `(features, taps)`: `taps` are the ten
 from, and its head, which names `taps`, returns a dict of outputs where `aux=True` asks for them.
 """
 
+import functools
 import inspect
 import math
 import os
@@ -32,8 +33,14 @@ from typing import Any, Literal, NamedTuple
 import keras
 
 import keras_archs
-from keras_archs.checks import check_alpha, check_rho, is_count, nearest
-from keras_archs.graph import deep_graphs, exportable, feature_tensors
+from keras_archs.checks import check_alpha, check_rho, check_weights_fit, count, is_count, nearest
+from keras_archs.graph import (
+    deep_graphs,
+    exportable,
+    feature_tensors,
+    has_values,
+    without_values,
+)
 from keras_archs.kinds import globally_pooled
 from keras_archs.weights import (
     KnownWeights,
@@ -234,6 +241,9 @@ def _documentation(spec: "_Spec", info: ArchInfo) -> str:
 # --------------------------------------------------------------------------------------- checking
 
 
+_LARGEST_SIDE = 2**20  # in pixels
+
+
 def _check_input_shape(shape, title: str, paper_shape, rho: float, smallest: int):
     """The (height, width, channels) to build, `rho` applied."""
     wanted = "(height, width, channels) of positive integers, None allowed for the sides"
@@ -251,6 +261,11 @@ def _check_input_shape(shape, title: str, paper_shape, rho: float, smallest: int
             f"input_shape={shape!r}"
         )
     sides = [None if side is None else scaled_side(int(side), rho) for side in given[:2]]
+    if any(side is not None and side > _LARGEST_SIDE for side in sides):
+        raise ValueError(
+            f"`input_shape` must have sides of at most {_LARGEST_SIDE}. "
+            f"Received: input_shape={tuple(given)}"
+        )
     if any(side is not None and side < smallest for side in sides):
         scaled = f" (with rho={rho!r}: {sides[0]}x{sides[1]})" if rho != 1 else ""
         raise ValueError(
@@ -313,6 +328,28 @@ def _check_keywords(title: str, given: Iterable[str], known: Collection[str]):
             )
 
 
+# What a network that somebody uses does not exceed. Of one that does, the size is computed before
+# memory is asked for.
+_USUAL = {"alpha": 8, "classes": 100_000}
+_USUAL_SIDE = 4096  # and number of channels
+_USUAL_COUNT = 64  # of an own argument, such as WideResNet's `k`
+_MOST_OWN = 4096  # of an own argument, such as a depth
+
+
+def _check_fits(assemble: Callable[[], keras.Model], common: Mapping[str, Any], own) -> None:
+    """Raise ValueError where unusual arguments make weights that the machine cannot hold."""
+    shape = common["input_shape"]
+    given = {name: common[name] for name in ("alpha", "classes") if common[name] is not None}
+    unusual = {name: value for name, value in given.items() if value > _USUAL[name]}
+    if shape is not None and any((side or 0) > _USUAL_SIDE for side in shape):
+        unusual["input_shape"] = shape
+    unusual |= {n: v for n, v in own.items() if is_count(v) and v > _USUAL_COUNT}
+    if unusual and has_values():
+        with without_values():
+            weights = assemble().weights
+        check_weights_fit(sum(4 * math.prod(weight.shape) for weight in weights), **unusual)
+
+
 def _check_own(own: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]):
     for name, value in own.items():
         hint = parameters[name].annotation
@@ -321,8 +358,8 @@ def _check_own(own: Mapping[str, Any], parameters: Mapping[str, inspect.Paramete
         if literal and not any(type(value) is type(c) and value == c for c in choices):
             wanted = ", ".join(repr(c) for c in choices)
             raise ValueError(f"`{name}` must be one of {wanted}. Received: {name}={value!r}")
-        if hint is int and not is_count(value):
-            raise ValueError(f"`{name}` must be an integer >= 1. Received: {name}={value!r}")
+        if hint is int:
+            count(name, value, most=_MOST_OWN)
 
 
 # --------------------------------------------------------------------------------------- building
@@ -438,8 +475,10 @@ def _builder(title: str, spec: _Spec) -> Callable:
         _check_own(own, own_parameters)
         if own.get("aux") and (not common["include_top"] or common["features"] is not None):
             raise ValueError("`aux` must be False without the classifier. Received: aux=True")
+        assemble = functools.partial(_assemble, title, spec, info, common, own)
         with deep_graphs():
-            model = _assemble(title, spec, info, common, own)
+            _check_fits(assemble, common, own)
+            model = assemble()
             if weights is not None:
                 options = {"adapt": adapt, "arch": info.name, "built": given}
                 model.load_report = load_weights(model, weights, **options)

@@ -2,9 +2,17 @@
 
 import difflib
 import math
+import os
 from collections.abc import Iterable
 from numbers import Real
+from pathlib import Path
 from typing import Any
+
+_LARGEST_ALPHA = 10_000
+_MEMORY_LIMITS = (
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -91,10 +99,37 @@ def _is_text(value) -> bool:
 
 
 def check_alpha(alpha: float) -> float:
-    """The width multiplier as a `float`, a finite number > 0, else ValueError."""
-    return number("alpha", alpha, above=0)
+    """The width multiplier as a `float`, a number in (0, 10000], else ValueError."""
+    found = number("alpha", alpha, above=0)
+    return number("alpha", found, above=0, most=_LARGEST_ALPHA)
 
 
 def check_rho(rho: float) -> float:
     """The resolution multiplier as a `float`, a number in (0, 1], else ValueError."""
     return number("rho", rho, above=0, most=1)
+
+
+def machine_memory() -> int:
+    """Bytes that this process may have: the machine's, or fewer where its container has fewer."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for file in map(Path, _MEMORY_LIMITS):
+        if file.is_file() and (text := file.read_text().strip()).isdecimal():
+            found = min(found, int(text))
+    return found
+
+
+def gib(size: float) -> str:
+    """Bytes as text: "1.5 GiB"."""
+    return f"{size / 2**30:,.1f} GiB"
+
+
+def check_weights_fit(size: int, **received: Any) -> None:
+    """Raise ValueError, naming what was received, where weights of so many bytes do not fit."""
+    there = machine_memory()
+    if size > there:
+        named = " and ".join(f"`{name}`" for name in received)
+        values = ", ".join(f"{name}={value!r}" for name, value in received.items())
+        raise ValueError(
+            f"{named} must make a network that fits into this machine's {gib(there)}. "
+            f"Received: {values}, whose weights have {gib(size)}"
+        )

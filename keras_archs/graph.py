@@ -12,6 +12,7 @@ import numpy as np
 
 # Keras has no public names for these.
 from keras.src.backend.common import global_state
+from keras.src.backend.common.stateless_scope import in_stateless_scope
 from keras.src.models.functional import Functional
 
 Graph = Functional
@@ -36,7 +37,7 @@ def calls(model: keras.Model) -> list[Call]:
 
 def graph_of(operation) -> Any:
     """The graph that a call runs through; None where only the operation's `call` knows."""
-    if type(operation).call not in (Functional.call, keras.Sequential.call):
+    if getattr(type(operation), "call", None) not in (Functional.call, keras.Sequential.call):
         return None
     graph = getattr(operation, "_functional", operation)  # a Sequential's own, None until built
     return graph if isinstance(graph, Functional) else None
@@ -96,6 +97,11 @@ def deep_graphs():
         yield
     finally:
         sys.setrecursionlimit(limit)
+
+
+def has_values() -> bool:
+    """Whether the variables that are made here get values: not within `without_values`."""
+    return not in_stateless_scope()
 
 
 @contextlib.contextmanager

@@ -1,28 +1,17 @@
 """The memory that a training needs at least, said before it is asked for."""
 
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import keras
 
 from applications.data.sources import MEMORY_LIMIT, SPLITS, Source
 from applications.logs.diagnostics import device_name
 from applications.options import Plan
+from keras_archs.checks import gib, machine_memory
 
 _OUT_OF_MEMORY = ("ResourceExhausted", "RESOURCE_EXHAUSTED", "OutOfMemory")  # TF, JAX, PyTorch
-_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-
-
-def machine_memory() -> int:
-    """Bytes that this process may have: the machine's, or fewer where its container has fewer."""
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for file in map(Path, _LIMITS):
-        if file.is_file() and (text := file.read_text().strip()).isdecimal():
-            found = min(found, int(text))
-    return found
 
 
 def check_memory(plan: Plan, source: Source) -> None:
@@ -53,10 +42,10 @@ def check_memory(plan: Plan, source: Source) -> None:
     else:
         way = "a smaller `alpha` would fit"
     raise ValueError(
-        f"a training must fit into this machine's {_gib(there)}: {way}. Received: "
+        f"a training must fit into this machine's {gib(there)}: {way}. Received: "
         f"{plan.options.arch}, batch_size={plan.batch_size}, {height}x{width}, at least "
-        f"{_gib(needed)} (weights, gradients and optimizer {_gib(weights)}, layers' outputs "
-        f"{_gib(plan.batch_size * per_image)}, images {_gib(fixed - weights)})"
+        f"{gib(needed)} (weights, gradients and optimizer {gib(weights)}, layers' outputs "
+        f"{gib(plan.batch_size * per_image)}, images {gib(fixed - weights)})"
     )
 
 
@@ -75,7 +64,3 @@ def naming_what_is_too_large(plan: Plan) -> Iterator[None]:
                 f"{keras.backend.backend()} says that memory ran out"
             ) from error
         raise
-
-
-def _gib(count: float) -> str:
-    return f"{count / 2**30:,.1f} GiB"

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_archs.checks import count
+from keras_archs.checks import check_weights_fit, count
 from keras_archs.graph import Graph, calls, graph_of
 from keras_archs.kinds import (
     ACTIVATIONS,
@@ -66,10 +66,11 @@ def _for_classes(graph: Graph, prefix: str, tensor, classes: int) -> dict[str, l
         if nested is not None:
             at = [id(output) for output in call.outputs].index(id(tensor))
             return replace | _for_classes(nested, f"{path}/", nested.outputs[at], classes)
-        if is_a(layer, layers.Dense):
-            return replace | {path: [rebuilt(layer, call.inputs[0].shape, units=classes)]}
-        if is_a(layer, layers.Conv2D) and set(layer.kernel_size) == {1}:
-            return replace | {path: [rebuilt(layer, call.inputs[0].shape, filters=classes)]}
+        wide = "units" if is_a(layer, layers.Dense) else "filters"
+        if wide == "units" or (is_a(layer, layers.Conv2D) and set(layer.kernel_size) == {1}):
+            shape = call.inputs[0].shape
+            check_weights_fit(4 * (shape[-1] or 1) * classes, classes=classes)
+            return replace | {path: [rebuilt(layer, shape, **{wide: classes})]}
         keeps_channels = call.inputs and call.inputs[0].shape[-1] == tensor.shape[-1]
         if keeps_channels and is_a(layer, layers.Reshape):
             replace[path] = [changed(layer, target_shape=(*layer.target_shape[:-1], classes))]

@@ -7,6 +7,7 @@ import pytest
 from applications.data.sources import open_source
 from applications.options import Options
 from applications.training import memory
+from keras_archs.checks import machine_memory
 
 GIB = 2**30
 
@@ -18,7 +19,7 @@ def check(monkeypatch, there, **options):
 
 
 def test_the_machine_has_some_memory():
-    assert GIB / 4 < memory.machine_memory() < 2**50
+    assert GIB / 4 < machine_memory() < 2**50
 
 
 def test_what_fits_passes(monkeypatch):

@@ -93,7 +93,7 @@ def load_weights(
         ConnectionError: the source must be downloaded and cannot be.
     """
     arch, built = arch or model.name, dict(built or {})
-    stored = _read(model, source, arch, built)
+    stored = _read(model, source, arch, built, adapt)
     try:
         return fit(model, stored, source, adapt=adapt, layers=layers)
     except UnfitWeights:
@@ -103,10 +103,12 @@ def load_weights(
     return _shrunk_to_fit(model, stored, source, arch, built, alpha)
 
 
-def _read(model: keras.Model, source: Any, arch: str, built: Mapping[str, Any]) -> Stored:
+def _read(
+    model: keras.Model, source: Any, arch: str, built: Mapping[str, Any], adapt: bool
+) -> Stored:
     check_source(source)
     if source == "imagenet":
-        return keras_applications.read(arch, model.input_shape[1:], built)
+        return keras_applications.read(arch, model.input_shape[1:], built, adapt)
     if str(source).startswith(HUB):
         return timm.read(source, model)
     path = Path(source)

@@ -23,6 +23,7 @@ _ALPHAS = {  # of which there are files
     "mobilenetv2": (0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
 }
 _SIDES = {"mobilenet": (128, 160, 192, 224), "mobilenetv2": (96, 128, 160, 192, 224)}
+_CLASSES = 1000
 _NUMBERED = ("inceptionv3", "inceptionresnetv2")  # whose layers are copied in order
 
 
@@ -30,16 +31,17 @@ def _known(arch: str):
     return next((known for known in known_weights(arch) if known.weights == "imagenet"), None)
 
 
-def read(arch: str, input_shape: tuple, built: Mapping[str, Any]) -> Stored:
+def read(arch: str, input_shape: tuple, built: Mapping[str, Any], adapt: bool = False) -> Stored:
     """The twin's weights by the names of our layers.
 
     Args:
         arch: the registry's name.
         input_shape: (height, width, channels) of the network they are for.
         built: the arguments of the builder that differ from their defaults.
+        adapt: whether weights for other channels, classes or widths are adapted.
 
     Raises:
-        ValueError: there is no twin, or it has another layout.
+        ValueError: there is no twin, it has another layout, or weights of another shape.
         ConnectionError: Keras could not get the file, neither from its cache nor from the network.
     """
     known = _known(arch)
@@ -54,6 +56,8 @@ def read(arch: str, input_shape: tuple, built: Mapping[str, Any]) -> Stored:
             f"`layout` must be 'keras' for weights='imagenet'. Received: layout={built['layout']!r}"
         )
     top = bool(built.get("include_top", True)) and built.get("features") is None
+    if not adapt:
+        _check_shapes(arch, input_shape, top, built)
     twin = _twin(arch, input_shape, top, built.get("alpha", 1.0))
     theirs = [layer for layer in twin.layers if layer.weights]
     names = [layer.name for layer in theirs]
@@ -62,6 +66,22 @@ def read(arch: str, input_shape: tuple, built: Mapping[str, Any]) -> Stored:
         names = [layer.name for layer in ours.layers if layer.weights]
     values = {n: layer.get_weights() for n, layer in zip(names, theirs, strict=True)}
     return Stored(values, preprocessing=known.preprocessing)
+
+
+def _check_shapes(arch: str, input_shape: tuple, top: bool, built: Mapping[str, Any]) -> None:
+    """Raise ValueError for what the files are not made for, before one is downloaded."""
+    classes, alpha = built.get("classes"), built.get("alpha", 1.0)
+    alphas = _ALPHAS.get(arch, (1.0,))
+    for wrong, wanted, received in (
+        (top and classes not in (None, _CLASSES), f"{_CLASSES} classes", f"classes={classes}"),
+        (input_shape[-1] != 3, "3 channels", f"input_shape={input_shape}"),
+        (alpha not in alphas, f"alpha in {', '.join(map(str, alphas))}", f"alpha={alpha}"),
+    ):
+        if wrong:
+            raise ValueError(
+                f"`weights` 'imagenet' are for {wanted}: `adapt=True` adapts them. "
+                f"Received: {received}, arch={arch!r}"
+            )
 
 
 def _twin(arch: str, input_shape: tuple, top: bool, alpha: float) -> keras.Model:

@@ -18,6 +18,9 @@ import json
 import math
 import os
 import re
+import socket
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +50,7 @@ _PARAMETERS = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+_PATIENCE = 4.0  # seconds until a hub that does not answer is called unreachable
 _COUNT = "num_batches_tracked"
 _CONVOLUTIONS_THERE = {"pre_logits.fc1", "pre_logits.fc2"}  # dense here
 _DENSE_THERE = {"classifier"}  # where it is a convolution here
@@ -258,7 +262,7 @@ def _downloaded(source: str) -> tuple[Path, Preprocessing | None]:
     if not re.fullmatch(r"[\w.-]+", name):
         raise ValueError(f"`weights` must be {HUB}NAME. Received: weights={source!r}")
     try:
-        path = huggingface_hub.hf_hub_download(f"timm/{name}", "model.safetensors")
+        path = _cached(f"timm/{name}", "model.safetensors")
     except Exception as error:  # of the hub, of its library for HTTP, of files
         why = str(error).strip().partition("\n")[0].rstrip(".")
         raise ConnectionError(
@@ -266,9 +270,26 @@ def _downloaded(source: str) -> tuple[Path, Preprocessing | None]:
             f"Received: weights={source!r}"
         ) from error
     with contextlib.suppress(huggingface_hub.errors.EntryNotFoundError):
-        config = huggingface_hub.hf_hub_download(f"timm/{name}", "config.json")
+        config = _cached(f"timm/{name}", "config.json")
         return Path(path), _preprocessing(Path(config))
     return Path(path), None
+
+
+def _cached(repository: str, file: str) -> str:
+    """The file in the hub's cache, downloaded if it is missing there."""
+    import huggingface_hub
+    from huggingface_hub import constants, errors
+
+    try:
+        return huggingface_hub.hf_hub_download(repository, file, local_files_only=True)
+    except errors.LocalEntryNotFoundError:
+        if constants.HF_HUB_OFFLINE:
+            raise
+    if not urllib.request.getproxies():  # the hub's own retries take half a minute
+        address = urllib.parse.urlsplit(constants.ENDPOINT)
+        port = address.port or {"http": 80}.get(address.scheme, 443)
+        socket.create_connection((address.hostname, port), timeout=_PATIENCE).close()
+    return huggingface_hub.hf_hub_download(repository, file)
 
 
 def _preprocessing(config: Path) -> Preprocessing | None:

@@ -355,7 +355,7 @@ def test_a_checkpoint_of_the_hub_is_read_from_its_cache(squeezenet, file, tmp_pa
     cached = {"model.safetensors": str(file), "config.json": str(config)}
     asked = []
 
-    def downloaded(repository, name):
+    def downloaded(repository, name, local_files_only):
         asked.append(repository)
         return cached[name]
 
@@ -373,5 +373,11 @@ def test_without_a_connection_the_hub_is_one_clear_error(squeezenet, tmp_path, m
     with pytest.raises(ConnectionError, match="huggingface_hub has or can download: .*cache") as it:
         load_weights(squeezenet, "hf://timm/resnet18.not_there")
     assert "\n" not in str(it.value)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    for name in ("https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://localhost:9")
+    with pytest.raises(ConnectionError, match="huggingface_hub has or can download: .*refused"):
+        load_weights(squeezenet, "hf://timm/resnet18.not_there")
     with pytest.raises(ValueError, match="must be hf://timm/NAME"):
         load_weights(squeezenet, "hf://timm/../secrets")

@@ -301,6 +301,22 @@ def test_offline_is_one_clear_line(cached):
     assert "\n" not in str(e.value) and "no network" in str(e.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("mobilenet", {"classes": 10}, "are for 1000 classes: `adapt=True`.* Received: classes=10"),
+        ("resnet50", {"input_shape": (64, 64, 1)}, "are for 3 channels"),
+        ("mobilenet", {"alpha": 0.6}, "are for alpha in 0.25, 0.5, 0.75, 1.0"),
+        ("resnet50", {"alpha": 0.5, "include_top": False}, "are for alpha in 1.0"),
+    ],
+)
+def test_imagenet_weights_that_do_not_fit_are_not_downloaded(name, arguments, message, monkeypatch):
+    title = {"mobilenet": "MobileNet", "resnet50": "ResNet50"}[name]
+    monkeypatch.setattr(keras.applications, title, lambda **given: pytest.fail("downloaded"))
+    with pytest.raises(ValueError, match=message):
+        keras_archs.build(name, weights="imagenet", **arguments)
+
+
 def test_without_a_twin_imagenet_is_refused():
     with pytest.raises(ValueError, match="but for those that keras.applications has: densenet121"):
         keras_archs.SqueezeNet(weights="imagenet")

@@ -1,7 +1,10 @@
 """Images given as arrays from Python, kept in a file: other processes and later commands need them.
 
+>>> import numpy as np
+>>> images, labels = np.load("images.npy"), np.load("labels.npy")
 >>> applications.train("lenet5", data=(images, labels))
->>> applications.train("lenet5", data={"train": (x, y), "test": (x_test, y_test)})
+>>> test = images[:100], labels[:100]
+>>> applications.train("lenet5", data={"train": (images[100:], labels[100:]), "test": test})
 """
 
 import hashlib

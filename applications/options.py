@@ -344,7 +344,7 @@ class Options(_Checked):
     )
     weights: str | os.PathLike[str] | None = option(
         None,
-        help="Start from a .keras, .weights.h5, .safetensors or .caffemodel file, imagenet, or "
+        help="Start from a .keras, .h5, .safetensors or .caffemodel file, imagenet, or "
         "hf://timm/NAME.",
         doc='None for random weights, or what the builder takes: a file, "imagenet" or '
         '"hf://timm/NAME". Images then get the preprocessing that these weights were trained '

@@ -148,7 +148,7 @@ _COMMON_DOCS = {
     "the network crosses.",
     "dropout": "fraction dropped, in [0, 1). Defaults to the paper's{dropout}.",
     "classifier_activation": "name of the classifier's activation, None for logits.",
-    "weights": "None for random weights; the path of a `.keras`, `.weights.h5`, `.safetensors` "
+    "weights": "None for random weights; the path of a `.keras`, `.h5`, `.safetensors` "
     "(timm's or torchvision's names) or `.caffemodel` file; \"imagenet\" for those of "
     'keras.applications; or "hf://timm/NAME". `model.load_report` says what was loaded.',
     "adapt": "whether weights for another number of classes or channels, a larger alpha or another "

@@ -42,8 +42,7 @@ def score(model: "keras.Model | Predictor", subset: Subset, batch_size: int = 25
         batch_size: images per step.
     """
     count = len(subset)
-    batch_size = min(batch_size, count)
-    # The last batch starts over with the first images: one shape is compiled, not two.
+    # What a batch lacks is filled up with the first images: one shape is compiled, not two.
     forward = model if isinstance(model, runtimes.Predictor) else model.predict_on_batch
     batches = [
         forward(subset.batch(np.arange(start, start + batch_size) % count))
@@ -125,7 +124,7 @@ def evaluate(
                 f"their test split is another one. Received: data={run.config['data']!r}"
             )
     network = _fastest(run.model, run.metrics["macs"] * len(test))
-    result = metrics(test.labels, score(network, test, batch_size), run.labels)
+    result = metrics(test.labels, score(network, test, min(batch_size, len(test))), run.labels)
     missing = [label for label in run.labels if label not in source.labels]
     return {"data": source.name, "images": len(test), "missing_classes": missing, **result}
 

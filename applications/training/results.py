@@ -1,6 +1,6 @@
 """What a training leaves behind: the model, its figures, its card."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -13,7 +13,7 @@ import pandas as pd
 import keras_archs
 from applications import runs
 from applications.console import markdown, short_count
-from applications.data.sources import Dataset, Subset
+from applications.data.sources import Dataset
 from applications.evaluation.evaluating import latency, score
 from applications.evaluation.metrics import metrics
 from applications.files import write_atomic, write_json
@@ -48,7 +48,7 @@ def write_results(
     metrics = {
         **(test_network(network, dataset, path) if test else {}),
         "validation_accuracy": history[-1]["val_accuracy"],
-        "validation_macro_f1": _macro_f1(network, dataset.validation, dataset.labels),
+        "validation_macro_f1": _validation_macro_f1(network, dataset),
         "validation_loss": history[-1]["val_loss"],
         "params": profile.params,
         "trainable_params": profile.trainable_params,
@@ -76,7 +76,7 @@ def write_results(
 
 def test_network(network: keras.Model, dataset: Dataset, path: Path) -> dict[str, Any]:
     """The metrics of the test images; keeps their predictions in the run folder."""
-    probabilities = score(network, dataset.test, EVALUATION_BATCH)
+    probabilities = score(network, dataset.test, _batch_size(dataset))
     write_atomic(
         path / "predictions.npz",
         lambda file: np.savez_compressed(
@@ -89,8 +89,15 @@ def test_network(network: keras.Model, dataset: Dataset, path: Path) -> dict[str
     return metrics(dataset.test.labels, probabilities, dataset.labels)
 
 
-def _macro_f1(network: keras.Model, subset: Subset, labels: Sequence[str]) -> float:
-    return metrics(subset.labels, score(network, subset, EVALUATION_BATCH), labels)["macro_f1"]
+def _validation_macro_f1(network: keras.Model, dataset: Dataset) -> float:
+    subset = dataset.validation
+    probabilities = score(network, subset, _batch_size(dataset))
+    return metrics(subset.labels, probabilities, dataset.labels)["macro_f1"]
+
+
+def _batch_size(dataset: Dataset) -> int:
+    """Of both splits, so that the network is compiled for one."""
+    return min(EVALUATION_BATCH, max(len(dataset.validation), len(dataset.test)))
 
 
 def _csv(frame: pd.DataFrame) -> str:

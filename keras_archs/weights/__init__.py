@@ -5,6 +5,7 @@ the names of our layers. `fitting.fit` compares them with the network, adapts th
 sets them: all that fits, or nothing.
 
     .keras, .weights.h5    keras_files
+    .h5 of Keras 2         legacy_files
     .caffemodel            caffe
     .safetensors, hf://    timm
     "imagenet"             keras_applications
@@ -44,7 +45,7 @@ __all__ = [
     "save_safetensors",
 ]
 
-SUFFIXES = (".keras", ".weights.h5", ".safetensors", ".caffemodel")
+SUFFIXES = (".keras", ".h5", ".safetensors", ".caffemodel")
 _PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".pkl")
 
 
@@ -74,9 +75,9 @@ def load_weights(
 
     Args:
         model: a built model.
-        source: path of a `.keras`, `.weights.h5`, `.safetensors` (timm's or torchvision's names) or
-            `.caffemodel` file, `"imagenet"` (those of keras.applications, through its own download
-            and hash check) or `"hf://timm/NAME"`.
+        source: path of a `.keras`, `.weights.h5`, `.h5` (of Keras 2), `.safetensors` (timm's or
+            torchvision's names) or `.caffemodel` file, `"imagenet"` (those of keras.applications,
+            through its own download and hash check) or `"hf://timm/NAME"`.
         layers: names of the layers whose weights are set. None: all of them.
         adapt: whether weights for another number of channels or classes, a larger `alpha` or
             another size of the image are adapted.
@@ -116,7 +117,7 @@ def _read(
         return timm.read(path, model)
     if path.suffix == ".caffemodel":
         return caffe.read(path, model, arch)
-    return keras_files.read(path)
+    return keras_files.read(path, model, arch)
 
 
 def check_source(source: Any) -> None:

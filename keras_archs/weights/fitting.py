@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+import h5py
 import keras
 import numpy as np
 
@@ -28,6 +30,17 @@ class Stored:
     values: Mapping[str, Sequence[np.ndarray]]
     unused: Sequence[str] = ()
     preprocessing: Preprocessing | None = None
+
+
+def is_within(array: Any, file: h5py.File, size: int) -> bool:
+    """Whether the values lie in the file itself: no link, no virtual or external storage."""
+    return (
+        isinstance(array, h5py.Dataset)
+        and array.file.id == file.id
+        and not array.is_virtual
+        and not array.external
+        and array.size * array.dtype.itemsize <= size
+    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Weights in files that Keras wrote: `.keras` and `.weights.h5`. No model is built from them."""
+"""Weights in files that Keras wrote: `.keras` and `.h5`. No model is built from them."""
 
 import io
 import json
@@ -9,23 +9,32 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import keras
 import numpy as np
 
+from keras_archs.weights import legacy_files
 from keras_archs.weights.catalog import Preprocessing
-from keras_archs.weights.fitting import Stored, UnfitWeights
+from keras_archs.weights.fitting import Stored, UnfitWeights, is_within
 
 _WEIGHTS, _CONFIG = "model.weights.h5", "config.json"
 _EXPANSION = 20  # how many times as large as its compressed form a member may be
 
 
-def read(path: Path) -> Stored:
+def read(path: Path, model: keras.Model, arch: str) -> Stored:
     """The weights of every layer with a name, wherever it stands in the file's network.
+
+    Args:
+        path: of the file.
+        model: the network that they are for.
+        arch: its name in the registry.
 
     Raises:
         ValueError: the file is damaged, or claims more than it holds.
     """
     if path.suffix == ".h5":
         with _opened(path, h5py.File) as file:
+            if legacy_files.is_legacy(file):
+                return legacy_files.read(path, model, arch)
             return Stored(_layers(file, path))
     with _opened(path, zipfile.ZipFile) as archive:
         config = json.loads(_member(archive, _CONFIG, path))
@@ -69,7 +78,7 @@ def _layers(file: h5py.File, path: Path) -> dict[str, list[np.ndarray]]:
     layers: dict[str, list[np.ndarray]] = {}
     size = path.stat().st_size * (_EXPANSION if path.suffix == ".keras" else 1)
     if "layers" not in file:
-        raise UnfitWeights(path, "it holds no weights that Keras 3 has written")
+        raise UnfitWeights(path, "it holds no weights that Keras has written")
     groups: Any = file["layers"]
     for group in groups.values():
         arrays = group["vars"]
@@ -79,21 +88,10 @@ def _layers(file: h5py.File, path: Path) -> dict[str, list[np.ndarray]]:
         if name in layers:
             raise UnfitWeights(path, f"it holds two layers `{name}`")
         for at in range(len(arrays)):
-            if not _is_within(arrays[str(at)], file, size):
+            if not is_within(arrays[str(at)], file, size):
                 raise UnfitWeights(path, f"layer `{name}` claims more than the file can hold")
         layers[name] = [np.asarray(arrays[str(at)]) for at in range(len(arrays))]
     return {name: arrays for name, arrays in layers.items() if arrays}
-
-
-def _is_within(array: Any, file: h5py.File, size: int) -> bool:
-    """Whether the values lie in the file itself: no link, no virtual or external storage."""
-    return (
-        isinstance(array, h5py.Dataset)
-        and array.file.id == file.id
-        and not array.is_virtual
-        and not array.external
-        and array.size * array.dtype.itemsize <= size
-    )
 
 
 def _preprocessing(config: Any) -> Preprocessing | None:

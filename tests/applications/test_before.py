@@ -66,7 +66,7 @@ def test_a_finished_run_is_evaluated_compared_and_left_alone(here, forgotten):
     assert (here / "finished" / "metrics.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("forgotten", [(), ADDED_LATER])
+@pytest.mark.parametrize("forgotten", [pytest.param((), marks=pytest.mark.slow), ADDED_LATER])
 def test_an_interrupted_run_is_finished(here, forgotten):
     config = yaml.safe_load((here / "cut" / "config.yaml").read_text())
     forget(here / "cut" / "config.yaml", forgotten)

@@ -67,6 +67,7 @@ def test_an_exported_run_takes_images_alone(answers, suffix, precision, digits, 
     np.testing.assert_allclose(answers(file, images), run.predict(images), atol=tolerance)
 
 
+@pytest.mark.slow
 def test_a_network_is_exported_as_soon_as_it_is_built(tmp_path):
     network = keras_archs.MobileNet((32, 32, 3), classes=4, alpha=0.25, stem="small")
     file = tmp_path / "network.onnx"

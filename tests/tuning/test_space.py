@@ -573,6 +573,7 @@ def test_rho_gives_way_where_no_width_fits():
         arch_space("lenet5")(Values(), input_shape=(40, 40, 1), budget=tight)
 
 
+@pytest.mark.slow
 def test_a_tuner_of_keras_tuner_trains_on_its_own_images(tmp_path):
     images, labels = (part[:64] for part in load_digits(return_X_y=True))
     images = np.pad(images.reshape(-1, 8, 8, 1) / 16, [(0, 0), (12, 12), (12, 12), (0, 0)])

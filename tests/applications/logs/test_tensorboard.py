@@ -271,6 +271,7 @@ def test_the_confusion_matrix_and_the_worst_mistakes_are_images(tmp_path, networ
     assert picture(board, "test/worst_mistakes").ndim == 3
 
 
+@pytest.mark.slow
 def test_a_network_without_mistakes_has_no_picture_of_them(tmp_path, network, digits):
     logger = fit_network(network, tmp_path, digits)
     perfect = np.eye(10, dtype=np.float32)[digits[1]]

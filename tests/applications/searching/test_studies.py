@@ -193,6 +193,7 @@ def test_a_survivor_finishes_what_a_killed_worker_began(study, start_worker, ope
     assert records[0]["config"] == begun["config"]
 
 
+@pytest.mark.slow
 def test_kills_are_no_failures(open_engine):
     engine = open_engine(trials=1, retries=0)
     for attempt in (1, 2, 3):
@@ -599,6 +600,7 @@ def test_a_wrong_password_is_an_error_that_names_the_reason(server, open_engine,
     assert "not-the-word" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_workers_of_one_machine_can_share_a_file(tmp_path):
     storage = f"sqlite:///{tmp_path}/study.db"
     workers = [SPAWN.Process(target=work, args=(storage, "s", 8, {}, 0.05)) for _ in range(2)]

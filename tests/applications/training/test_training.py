@@ -192,6 +192,7 @@ def test_he_leaves_depthwise_kernels_alone():
     assert (kernel_of(network, "conv_pw_13") != before[1]).any()
 
 
+@pytest.mark.slow
 def test_a_separable_convolution_has_a_depthwise_and_a_pointwise_kernel():
     separable = {"separable_stem": True}
     network, _ = prepared("bninception", "googlenet", alpha=1 / 8, args=separable, size=32)
@@ -571,6 +572,7 @@ def test_a_trial_is_scored_on_validation_and_its_test_adds_what_training_would_h
     assert (trial.path / "predictions.npz").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_trial_never_reads_a_test_image(quick, monkeypatch):
     read = lambda *args: pytest.fail("the test images were read")  # noqa: E731
     monkeypatch.setattr(results, "test_network", read)

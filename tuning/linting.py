@@ -94,10 +94,10 @@ class _Way(NamedTuple):
 
     length: int
     call: Any
-    before: "_Way | None"
+    before: Any  # a `_Way`; None at the input
 
 
-def _joined(one: _Way | None, other: _Way) -> _Way | None:
+def _joined(one: Any, other: Any) -> Any:
     """Of two ways that an addition joins the one with kernels; None where both have some."""
     if one is None:
         return None
@@ -130,7 +130,7 @@ def _calls(model) -> list:
     for run in runs_of(graph, [side or _ANY_SIDE for side in graph.inputs[0].shape[1:]]):
         read = [ways[id(tensor)] for tensor in run.inputs] or [start]
         may_join = len(read) == 1 or isinstance(run.operation, ADDITIONS)
-        before = reduce(_joined, read) if may_join else None
+        before: Any = reduce(_joined, read) if may_join else None
         if before is None:
             raise ValueError(
                 f"`model` must be a chain of layers: layer `{run.name}` merges branches. {received}"

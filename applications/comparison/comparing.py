@@ -143,7 +143,7 @@ def _check_distinct(name: str, values: Sequence) -> None:
 
 def _opened(trainings: Sequence[Options]) -> Source:
     """The data; all networks are checked before the first is trained."""
-    source = open_source(trainings[0].data)
+    source = open_source(str(trainings[0].data))
     for options in trainings:
         if options.seed == trainings[0].seed:
             training.memory.check_memory(options.planned(source), source)
@@ -222,7 +222,7 @@ def _print(networks: "DataFrameGroupBy") -> None:
             f"{group['train_seconds'].mean():.0f}",
         )
     console.print(output)
-    for run in (run for group in groups for _, run in group.iterrows() if run["remarks"]):
+    for run in (run for group in groups for _, run in group.iterrows() if str(run["remarks"])):
         console.print(f"{run['run']}: {run['remarks']}", soft_wrap=True)
 
 

@@ -34,7 +34,7 @@ def kept_arrays(data: Any, folder: str = "runs") -> str:
         ValueError: there is no training split, or a split twice.
     """
     splits = data if isinstance(data, Mapping) else {"train": data}
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     for name, pair in splits.items():
         split = SPLIT_OF.get(str(name).lower())
         if split is None:

@@ -193,25 +193,25 @@ def answers(
     Raises:
         ValueError: `top` is below 1, or the network is not one.
     """
-    network = _opened(network)
+    opened = _opened(network)
     paths = iter(images)
     while chunk := [os.fspath(path) for path in itertools.islice(paths, _CHUNK)]:
         errors: dict[str, str] = {}
         try:
-            probabilities = iter(network.predict(chunk))
+            probabilities = iter(opened.predict(chunk))
         except (ValueError, OSError):
             errors = dict(filter(None, map(_unreadable, chunk)))
             if not errors:
                 raise
             good = [path for path in chunk if path not in errors]
-            probabilities = iter(network.predict(good) if good else ())
+            probabilities = iter(opened.predict(good) if good else ())
         for path in chunk:
             if path in errors:
                 yield Answer(path, [], errors[path])
                 continue
             row = next(probabilities)
             best = np.argsort(-row, kind="stable")[:top]
-            yield Answer(path, [(network.labels[k], float(row[k])) for k in best])
+            yield Answer(path, [(opened.labels[k], float(row[k])) for k in best])
 
 
 def _opened(network: "Run | keras.Model | str | os.PathLike[str]") -> Any:
@@ -327,7 +327,7 @@ def _table(
 
     console = plain_console()
     widths = [
-        max(map(cell_len, (head, *map(os.fspath, texts))))
+        max(map(cell_len, (head, *map(str, texts))))
         for head, texts in (("image", images), ("class", labels))
     ]
 

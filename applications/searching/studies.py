@@ -164,7 +164,7 @@ class _SearchPlan:
                     f"`{name}` needs the space {space.arch!r}. Received: space={chosen!r}"
                 )
         options = Options(arch=self.arch, **shared)
-        plan = options.planned(applications.data.open_source(options.data, seed=options.seed))
+        plan = options.planned(applications.data.open_source(str(options.data), seed=options.seed))
         self.shape: tuple[int, int, int] = plan.build_arguments["input_shape"]
         self.classes: int = plan.build_arguments["classes"]
         self.data_name = plan.data_name
@@ -537,8 +537,8 @@ class _Search:
         rows = []
         for record in self._engine.records():
             folder = trial_folder(self._folder, record["trial"])
-            tested = best is not None and folder == best.path
-            metrics = best.metrics if tested else record["metrics"]
+            is_best = best is not None and folder == best.path
+            metrics: Any = best.metrics if best and is_best else record["metrics"]
             rows.append(
                 {
                     **{name: record[name] for name in ("trial", "status", "reason", "attempts")},

@@ -70,8 +70,9 @@ class UnbiasedStatistics(keras.callbacks.Callback):
     def _scale(self, factor: Callable[[float], float]) -> None:
         model: Any = self.model
         steps: Any = keras.ops.convert_to_numpy(model.optimizer.iterations)
-        for layer in model.layers:
-            if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
+        layers: Any = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+        for layer in layers:
+            if layer.trainable:
                 by = factor(1 - layer.momentum ** int(steps))
                 layer.moving_mean.assign(layer.moving_mean * by)
                 layer.moving_variance.assign(layer.moving_variance * by)

@@ -120,7 +120,7 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
         runs.check_new(running.run_dir)
     set_threads(options.threads)
 
-    source = open_source(options.data, seed=options.seed)
+    source = open_source(str(options.data), seed=options.seed)
     plan = options.planned(source)
     check_memory(plan, source)
     options = plan.options

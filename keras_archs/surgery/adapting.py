@@ -70,7 +70,8 @@ def _for_classes(graph: Graph, prefix: str, tensor, classes: int) -> dict[str, l
         if wide == "units" or (is_a(layer, layers.Conv2D) and set(layer.kernel_size) == {1}):
             shape = call.inputs[0].shape
             check_weights_fit(4 * (shape[-1] or 1) * classes, classes=classes)
-            return replace | {path: [rebuilt(layer, shape, **{wide: classes})]}
+            width: dict[str, Any] = {wide: classes}
+            return replace | {path: [rebuilt(layer, shape, **width)]}
         keeps_channels = call.inputs and call.inputs[0].shape[-1] == tensor.shape[-1]
         if keeps_channels and is_a(layer, layers.Reshape):
             replace[path] = [changed(layer, target_shape=(*layer.target_shape[:-1], classes))]

@@ -538,7 +538,8 @@ class _Search:
         for record in self._engine.records():
             folder = trial_folder(self._folder, record["trial"])
             is_best = best is not None and folder == best.path
-            metrics: Any = best.metrics if best and is_best else record["metrics"]
+            tested = best if best is not None and folder == best.path else None
+            metrics: Any = tested.metrics if tested else record["metrics"]
             rows.append(
                 {
                     **{name: record[name] for name in ("trial", "status", "reason", "attempts")},

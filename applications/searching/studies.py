@@ -537,7 +537,6 @@ class _Search:
         rows = []
         for record in self._engine.records():
             folder = trial_folder(self._folder, record["trial"])
-            is_best = best is not None and folder == best.path
             tested = best if best is not None and folder == best.path else None
             metrics: Any = tested.metrics if tested else record["metrics"]
             rows.append(

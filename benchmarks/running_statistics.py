@@ -1,6 +1,6 @@
 """What BatchNorm's running statistics are worth after a short training.
 
-    python benchmarks/running_statistics.py [--steps 30] [--seeds 0,1,2]
+    python benchmarks/running_statistics.py [--networks resnet20] [--steps 30] [--seeds 0,1,2]
 
 Trains one network of each of six families for a few steps on 400 of scikit-learn's digits at 16x16,
 and asks of the 360 training images how many it gets right: in training mode, where each batch is
@@ -62,6 +62,7 @@ MODES = {"as Keras keeps them": as_keras, "unbiased": unbiased, "unbiased and sh
 
 def main():
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--networks", default=",".join(NETWORKS), help="default: %(default)s")
     parser.add_argument("--steps", type=int, default=30, help="default: %(default)s")
     parser.add_argument("--seeds", default="0,1,2", help="default: %(default)s")
     options = parser.parse_args()
@@ -81,7 +82,8 @@ def main():
             x_test=images[IMAGES:],
             y_test=labels[IMAGES:],
         )
-        for arch, alpha in NETWORKS.items():
+        for arch in options.networks.split(","):
+            alpha = NETWORKS[arch]
             found = {column: [] for column in columns}
             for seed in seeds:
                 for column, accuracy in measured(arch, alpha, seed, options.steps, data).items():

@@ -268,8 +268,9 @@ def _check_input_shape(shape, title: str, paper_shape, rho: float, smallest: int
         )
     if any(side is not None and side < smallest for side in sides):
         scaled = f" (with rho={rho!r}: {sides[0]}x{sides[1]})" if rho != 1 else ""
+        first = ", channels last," if given[0] in (1, 3) else ""
         raise ValueError(
-            f"`input_shape` must be at least {smallest}x{smallest} for {title}. "
+            f"`input_shape` must be at least {smallest}x{smallest}{first} for {title}. "
             f"Received: input_shape={tuple(given)}{scaled}"
         )
     return (*sides, int(given[2]))
@@ -319,13 +320,21 @@ def _check_common(common: Mapping[str, Any]):
         )
 
 
+# Arguments of keras.applications that builders lack, and what stands for them here.
+ELSEWHERE = {
+    "input_tensor": "`model(tensor)` applies a network to a tensor",
+    "depth_multiplier": "`alpha` is the width multiplier",
+    "data_format": "channels are last in `input_shape`",
+    "minimalistic": "it is of MobileNetV3, which is not here",
+    "include_preprocessing": "`known_weights(name)` has the `preprocessing` that weights expect",
+}
+
+
 def _check_keywords(title: str, given: Iterable[str], known: Collection[str]):
     for keyword in given:
         if keyword not in known:
-            did_you_mean = nearest(keyword, known)
-            raise TypeError(
-                f"{title}() got an unexpected keyword argument {keyword!r}.{did_you_mean}"
-            )
+            way = f" {ELSEWHERE[keyword]}." if keyword in ELSEWHERE else nearest(keyword, known)
+            raise TypeError(f"{title}() got an unexpected keyword argument {keyword!r}.{way}")
 
 
 # What a network that somebody uses does not exceed. Of one that does, the size is computed before
@@ -341,7 +350,8 @@ def _check_fits(assemble: Callable[[], keras.Model], common: Mapping[str, Any], 
     shape = common["input_shape"]
     given = {name: common[name] for name in ("alpha", "classes") if common[name] is not None}
     unusual = {name: value for name, value in given.items() if value > _USUAL[name]}
-    if shape is not None and any((side or 0) > _USUAL_SIDE for side in shape):
+    sides = shape if isinstance(shape, (tuple, list)) else ()
+    if any(is_count(side) and side > _USUAL_SIDE for side in sides):
         unusual["input_shape"] = shape
     unusual |= {n: v for n, v in own.items() if is_count(v) and v > _USUAL_COUNT}
     if unusual and has_values():

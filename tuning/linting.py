@@ -128,6 +128,11 @@ def _calls(model) -> list:
     start = way = _Way(0, None, None)
     ways: dict[int, _Way] = {}
     for run in runs_of(graph, [side or _ANY_SIDE for side in graph.inputs[0].shape[1:]]):
+        if run.lead:
+            raise ValueError(
+                "`model` must be a chain of layers: a model inside a TimeDistributed is linted by "
+                f"itself. {received}"
+            )
         read = [ways[id(tensor)] for tensor in run.inputs] or [start]
         may_join = len(read) == 1 or isinstance(run.operation, ADDITIONS)
         before: Any = reduce(_joined, read) if may_join else None
@@ -166,10 +171,10 @@ def _add_convolution(chain, name, operation, width, depthwise):
 def _read(model) -> _Chain:
     convolutions = (*CONVOLUTIONS, *DEPTHWISE, *SEPARABLE)
     runs = _calls(model)
-    residual = any(len(inputs) > 1 for _, _, inputs, _ in runs)
+    residual = any(len(run.inputs) > 1 for run in runs)
     chain = _Chain(model.count_params(), residual)
     in_features, has_dense = True, False
-    for name, operation, inputs, outputs in runs:
+    for name, operation, inputs, outputs, _ in runs:
         if isinstance(operation, DROPOUTS):
             (chain.dropouts if in_features else chain.head_dropouts).append((name, operation.rate))
         elif isinstance(operation, (*GLOBAL_POOLS, keras.layers.Flatten)):

@@ -12,7 +12,7 @@ from keras import layers, ops
 from applications.data.images import read_images, resize_images
 from applications.runs import Run, load, load_network
 from keras_archs.graph import calls, graph_of
-from keras_archs.surgery.rewiring import flattened, rebuilt
+from keras_archs.surgery.rewiring import flattened, graphs, rebuilt
 
 _BATCH = 64
 
@@ -89,7 +89,7 @@ def flat(model: keras.Model) -> keras.Model:
     is_flat = (
         graph is model
         and isinstance(model.input, keras.KerasTensor)
-        and all(graph_of(call.operation) is None for call in calls(graph))
+        and len(list(graphs(model))) == 1
     )
     return model if is_flat else flattened(model)
 

@@ -292,12 +292,18 @@ class _Tensor:
 
 class _Run(NamedTuple):
     """One call with what it reads and writes. Unlike a `Call`'s, no tensor stands for two values:
-    a nested model has the same graph in each of its calls."""
+    a nested model has the same graph in each of its calls. `lead` are the first axes of these
+    tensors that the operation does not see: the steps of a TimeDistributed around it."""
 
     name: str
     operation: keras.Operation
     inputs: list[_Tensor]
     outputs: list[_Tensor]
+    lead: Shape = ()
+
+    def seen(self, tensor: _Tensor) -> Shape:
+        """The shape of one of its tensors as the operation sees it."""
+        return tensor.shape[len(self.lead) :]
 
 
 def _profile(model: keras.Model, batch_size: int, input_shape) -> Profile:
@@ -368,10 +374,10 @@ def _fits(shape: tuple, own: tuple) -> bool:
 
 
 def _runs(
-    graph: Graph, inputs: list[_Tensor], prefix: str = ""
+    graph: Graph, inputs: list[_Tensor], prefix: str = "", lead: Shape = ()
 ) -> tuple[list[_Run], list[_Tensor]]:
     """All calls that `graph` makes for these inputs, those of nested models in place, and its
-    outputs."""
+    outputs. `lead` as of `_Run`."""
     runs = []
     tensors = dict(zip(map(id, graph.inputs), inputs, strict=True))
     for call in calls(graph):
@@ -382,26 +388,32 @@ def _runs(
                 written = [tensors[id(tensor)] for tensor in call.outputs]
                 runs.append(_Run(name, call.operation, read, written))
             continue
-        nested = graph_of(call.operation)
+        nested, steps = graph_of(call.operation), ()
+        if isinstance(call.operation, keras.layers.TimeDistributed):
+            nested = graph_of(call.operation.layer)
+            steps = read[0].shape[len(lead) : len(lead) + 1]
         if nested is None:
-            written = _outputs(name, call, read)
-            runs.append(_Run(name, call.operation, read, written))
+            written = _outputs(name, call, read, lead)
+            runs.append(_Run(name, call.operation, read, written, lead))
         else:
-            inner, written = _runs(nested, read, f"{name}/")
+            inner, written = _runs(nested, read, f"{name}/", (*lead, *steps))
             runs += inner
         tensors |= zip(map(id, call.outputs), written, strict=True)
     return runs, [tensors[id(tensor)] for tensor in graph.outputs]
 
 
-def _outputs(name: str, call: Call, read: list[_Tensor]) -> list[_Tensor]:
+def _outputs(name: str, call: Call, read: list[_Tensor], lead: Shape) -> list[_Tensor]:
     """What the call writes for these inputs: as recorded, else inferred without values."""
+    seen = [tensor.shape[len(lead) :] for tensor in read]
     as_recorded = all(
-        tensor.shape == recorded.shape[1:]
-        for tensor, recorded in zip(read, call.inputs, strict=True)
+        shape == recorded.shape[1:] for shape, recorded in zip(seen, call.inputs, strict=True)
     )
     written = call.outputs
     if not as_recorded:
-        symbols = [keras.KerasTensor((None, *tensor.shape), tensor.dtype) for tensor in read]
+        symbols = [
+            keras.KerasTensor((None, *shape), tensor.dtype)
+            for shape, tensor in zip(seen, read, strict=True)
+        ]
         by_id = dict(zip(map(id, call.inputs), symbols, strict=True))
         args, kwargs = call.arguments.fill_in(by_id)
         written = keras.tree.flatten(call.operation.compute_output_spec(*args, **kwargs))
@@ -410,7 +422,7 @@ def _outputs(name: str, call: Call, read: list[_Tensor]) -> list[_Tensor]:
             f"`model` must have outputs of known size: layer `{name}` has none. "
             f"Received: {unknown[0]}"
         )
-    return [_Tensor(tensor.shape[1:], tensor.dtype) for tensor in written]
+    return [_Tensor((*lead, *tensor.shape[1:]), tensor.dtype) for tensor in written]
 
 
 def _stages(runs: list[_Run]) -> list[str]:
@@ -421,7 +433,7 @@ def _stages(runs: list[_Run]) -> list[str]:
         stride = max((strides[id(tensor)] for tensor in run.inputs), default=1) * _stride(run)
         strides |= {id(tensor): stride for tensor in run.outputs}
         if _pools(run) or (run.inputs and pooled.issuperset(map(id, run.inputs))):
-            pooled |= {id(tensor) for tensor in run.outputs if _is_one_place(tensor.shape)}
+            pooled |= {id(tensor) for tensor in run.outputs if _is_one_place(run.seen(tensor))}
     of_maps: set[int] = set()  # tensors that a map is made from
     stages = []
     for run in reversed(runs):
@@ -444,7 +456,7 @@ def _stride(run: _Run) -> float:
 
 def _pools(run: _Run) -> bool:
     """Whether the call puts a vector in the place of a map."""
-    flat = all(len(tensor.shape) < 2 for tensor in run.outputs)
+    flat = all(len(run.seen(tensor)) < 2 for tensor in run.outputs)
     return flat or isinstance(run.operation, GLOBAL_POOLS)
 
 
@@ -456,7 +468,8 @@ def _row(run: _Run, stage: str, batch_size: int, counted: set[int]) -> LayerCost
     """`counted` holds the ids of the weights that earlier rows have, and is added to."""
     operation = run.operation
     shapes = tuple(tensor.shape for tensor in run.outputs)
-    macs, ops = count(run.name, operation, [t.shape for t in run.inputs], list(shapes))
+    seen = [[run.seen(tensor) for tensor in tensors] for tensors in (run.inputs, run.outputs)]
+    macs, ops = (math.prod(run.lead) * n for n in count(run.name, operation, *seen))
     weights = [w for w in getattr(operation, "weights", ()) if id(w) not in counted]
     counted.update(map(id, weights))
     return LayerCost(

@@ -129,7 +129,7 @@ class ChannelGraph:
     """
 
     def __init__(self, model: keras.Model):
-        _, graph = next(graphs(model))
+        (_, graph), *_ = graphs(model)
         self.model = model
         self.carriers: dict[str, Carrier] = {}
         self.fixed: list[tuple[Labels, str]] = []

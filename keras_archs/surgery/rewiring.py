@@ -35,7 +35,8 @@ def graphs(model: keras.Model) -> Iterator[tuple[str, Graph]]:
     Each comes once, with what stands before the names of its layers: `""`, `"outer/"`, ...
 
     Raises:
-        ValueError: `model` is no functional model and no built Sequential.
+        ValueError: `model` is no functional model and no built Sequential, or a layer such as
+            TimeDistributed wraps a model, in which no layer can be replaced.
     """
     graph = graph_of(model)
     if graph is None:
@@ -45,6 +46,11 @@ def graphs(model: keras.Model) -> Iterator[tuple[str, Graph]]:
         )
     yield "", graph
     for operation in graph.operations:
+        if isinstance(operation, keras.layers.Wrapper) and graph_of(operation.layer) is not None:
+            raise ValueError(
+                f"`model` must not wrap a model in a {type(operation).__name__}: change the model "
+                f"itself and wrap the result. Received: layer `{operation.name}`"
+            )
         if graph_of(operation) is not None:
             for prefix, nested in graphs(operation):
                 yield f"{operation.name}/{prefix}", nested

@@ -697,7 +697,7 @@ def test_a_truncated_file_is_refused(suffix, kept, tmp_path):
 def test_weights_that_are_no_file_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="`weights` must be the path of a file that exists"):
         keras_archs.LeNet5(weights=tmp_path / "absent.keras")
-    for source in ("hf://other/x", "model.h5", 5):
+    for source in ("hf://other/x", "model.onnx", 5):
         wanted = rf"None, 'imagenet', .* or .caffemodel file. Received: weights={source!r}"
         with pytest.raises(ValueError, match=wanted):
             keras_archs.LeNet5(weights=source)

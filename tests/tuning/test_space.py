@@ -505,7 +505,10 @@ def test_what_cannot_be_isolated_is_refused():
             marks=pytest.mark.slow,
         ),
         pytest.param("resnet20", {}, (16, 16, 3), Budget(params=60_000), marks=pytest.mark.slow),
-        ("simpnet", {"experiment": 22}, (32, 32, 3), Budget(macs=50_000_000)),
+        pytest.param(
+            *("simpnet", {"experiment": 22}, (32, 32, 3), Budget(macs=50_000_000)),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_alpha_is_capped_at_the_largest_that_fits(arch, own, shape, budget):

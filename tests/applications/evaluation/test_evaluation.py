@@ -152,6 +152,7 @@ def test_a_loaded_run_and_another_batch_size_serve_as_well(run):
     assert result["test_accuracy"] == run.metrics["test_accuracy"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convertible", [True, False])
 def test_many_images_are_tested_in_the_fastest_runtime_that_there_is(run, monkeypatch, convertible):
     chosen = []

@@ -418,6 +418,7 @@ def explanation(image, label="ring", method="cam", network="mine"):
     return Explanation(image, share.reshape(image.shape[:2]), label, 0.75, method, network)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 5])
 def test_explanations_are_drawn_in_one_picture(count, tmp_path):
     pixels, _, _ = shapes(count, seed=4)

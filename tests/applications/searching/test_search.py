@@ -95,6 +95,7 @@ def others(folder):
     return [Path(run) for run in done.loc[done["test_accuracy"].isna(), "run"]]
 
 
+@pytest.mark.slow
 def test_the_table_has_the_columns_that_are_documented(searched):
     columns = tuple(table(searched))
     parameters = [name for name in columns if name.startswith("hp/")]
@@ -108,6 +109,7 @@ def test_the_table_has_the_columns_that_are_documented(searched):
     assert set(LEADING) <= documented
 
 
+@pytest.mark.slow
 def test_the_table_tells_of_every_trial_what_its_run_says(searched):
     done = table(searched)
     assert list(done["trial"]) == [0, 1] and set(done["status"]) == {"completed"}
@@ -130,10 +132,12 @@ def test_the_table_tells_of_every_trial_what_its_run_says(searched):
     assert done["learning_rate"].nunique() == 2
 
 
+@pytest.mark.slow
 def test_every_trial_fits_the_budget(searched):
     assert (table(searched)["macs"] <= 300_000).all()
 
 
+@pytest.mark.slow
 def test_only_the_winner_is_tested_and_has_a_model(searched):
     done = table(searched)
     assert done["test_accuracy"].notna().sum() == 1
@@ -152,6 +156,7 @@ def test_only_the_winner_is_tested_and_has_a_model(searched):
         assert "trial of a search" in (folder / "card.md").read_text()
 
 
+@pytest.mark.slow
 def test_every_trial_has_curves_and_a_row_of_hyperparameters(searched):
     for row in table(searched).to_dict("records"):
         board = EventAccumulator(row["run"])
@@ -168,6 +173,7 @@ def test_every_trial_has_curves_and_a_row_of_hyperparameters(searched):
         assert "args" not in shown
 
 
+@pytest.mark.slow
 def test_it_says_how_it_goes_and_what_was_best(found):
     folder, done = found
     lines = done.stderr.splitlines()
@@ -184,6 +190,7 @@ def test_it_says_how_it_goes_and_what_was_best(found):
     assert "no further network" not in done.stdout
 
 
+@pytest.mark.slow
 def test_the_printed_call_builds_the_winner(found):
     folder, done = found
     call = done.stdout[done.stdout.index("keras_archs.LeNet5(") :].split("\n)")[0] + ")"
@@ -204,6 +211,7 @@ def test_the_best_config_rebuilds_the_winner_bit_for_bit(searched, tmp_path):
     assert again.metrics["confusion_matrix"] == best.metrics["confusion_matrix"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "part"),
     [
@@ -236,12 +244,14 @@ def test_a_finished_search_is_left_alone(found):
     assert {path: after[path] for path in kept} == kept and set(after) == set(before)
 
 
+@pytest.mark.slow
 def test_a_search_that_is_named_again_needs_resume(searched):
     result = CliRunner().invoke(app, SEARCH)
     assert result.exit_code == 2
     assert result.stderr.startswith("error: `run_dir` must not exist (`resume` continues")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "value", "part"),
     [

@@ -140,6 +140,7 @@ def test_pixels_are_what_the_weights_were_trained_on(tuned):
     np.testing.assert_allclose(ours.offset, theirs.offset, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_interrupted_fine_tuning_goes_on_as_if_it_had_not_been(stop, tuned):
     """At the end of the first part, when the body is as it was, and within the second."""

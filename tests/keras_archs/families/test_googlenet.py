@@ -158,6 +158,7 @@ def test_the_kernels_of_the_wide_branch_and_of_the_last_pooling():
         assert windows == [3, 3, 3, window]
 
 
+@pytest.mark.slow
 def test_the_separable_convolution_has_up_to_eight_maps_a_channel():
     for alpha, maps in ((2.0, 8), (1.0, 8), (0.25, 5), (0.01, 1)):
         first = shape_only("bninception", separable_stem=True, alpha=alpha).get_layer("conv1_conv")

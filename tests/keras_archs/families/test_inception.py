@@ -29,7 +29,9 @@ def read_by(model, name):
     return [layer_of[id(tensor)] for tensor in (read if isinstance(read, list) else [read])]
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize(
+    "name", ["InceptionV3", pytest.param("InceptionResNetV2", marks=pytest.mark.slow)]
+)
 def test_weights_and_maps_are_those_of_keras_in_order(name):
     with without_values():
         twin = getattr(keras.applications, name)(weights=None)

@@ -59,8 +59,14 @@ def test_the_default_has_the_layers_of_keras_applications():
             1.001e-5,
         ),
         ("resnet50v2", "torch", ["3_block1", "4_block1", "5_block1"], set(), 1e-5),
-        ("resnet200v2", "keras", ["3_block1", "4_block1", "5_block1"], set(), 1.001e-5),
-        ("resnet200v2", "torch", ["3_block1", "4_block1", "5_block1"], set(), 1e-5),
+        pytest.param(
+            *("resnet200v2", "keras", ["3_block1", "4_block1", "5_block1"], set(), 1.001e-5),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *("resnet200v2", "torch", ["3_block1", "4_block1", "5_block1"], set(), 1e-5),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_layouts_of_a_bottleneck(name, layout, strided, biased, epsilon):

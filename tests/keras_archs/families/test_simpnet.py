@@ -198,7 +198,13 @@ def test_the_input_shape_of_an_experiment_is_its_own():
     assert info.input_shape_for() == info.input_shape
 
 
-@pytest.mark.parametrize("number", geometries())
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(number, marks=[pytest.mark.slow] * (at % 4 > 0))
+        for at, number in enumerate(geometries())
+    ],
+)
 def test_the_minimum_size_of_a_chain_is_the_smallest_that_works(number):
     least = keras_archs.info("simpnet").min_size_for(experiment=number)
     own = experiments()[number]["input_shape"][0]

@@ -50,7 +50,9 @@ def test_a_depth_that_is_not_of_the_papers_form_is_refused(depth):
 
 def test_k_and_depth_are_positive_integers_and_fixed_in_the_variants():
     for argument in ("depth", "k"):
-        with pytest.raises(ValueError, match=f"`{argument}` must be an integer >= 1. Received"):
+        with pytest.raises(
+            ValueError, match=rf"`{argument}` must be an integer in \[1, 4096\]. Received"
+        ):
             shape_only("wideresnet", **{argument: 0})
         with pytest.raises(TypeError, match=f"unexpected keyword argument '{argument}'"):
             shape_only("wrn_28_10", **{argument: 4})

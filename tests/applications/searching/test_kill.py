@@ -21,7 +21,7 @@ from applications.training.checkpoints import last_checkpoint
 
 pytestmark = pytest.mark.slow
 
-TRIALS, EPOCHS, KILLS = 6, 10, 6
+TRIALS, EPOCHS, KILLS = 8, 10, 10
 # Small checkpoints come often; one thread makes sums of the same order in every process.
 SEARCH = [
     *(

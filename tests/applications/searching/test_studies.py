@@ -330,14 +330,18 @@ def test_an_absence_of_the_database_is_nobodys_death(server, study, start_worker
 
 
 @pytest.mark.slow
-def test_ten_kills_at_random_moments_lose_nothing_and_double_nothing(server, study, start_worker):
+def test_ten_kills_at_random_moments_lose_nothing_and_double_nothing(
+    server, study, start_worker, open_engine
+):
     draw = random.Random(0)
     trials, seconds = 45, 1
+    engine = open_engine(trials=trials)
     workers = [start_worker(trials, seconds) for _ in range(3)]
     kinds = ["worker", "worker", "worker", "worker", "all", "all", "all"] + ["database"] * 3
     draw.shuffle(kinds)
     for kind in kinds:
-        time.sleep(draw.uniform(1, 4))
+        wait_for(lambda: any(record["status"] == "running" for record in engine.records()))
+        time.sleep(draw.uniform(0, 3))
         if kind == "database":
             server.restart()
             continue

@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers
 
 import keras_archs
-from keras_archs.checks import check_alpha, is_count, nearest
+from keras_archs.checks import check_alpha, check_weights_fit, is_count, nearest
 from keras_archs.graph import Call, calls
 from keras_archs.graph import without_values as without_values
 from keras_archs.kinds import CONVOLUTIONS, DEPTHWISE
@@ -60,6 +60,7 @@ def widen(
             f"`units` must be an integer >= {carrier.width}, the width of layer `{layer}`. "
             f"Received: units={units!r}"
         )
+    check_weights_fit(4 * units, units=units)
     copies = np.ones_like(graph.roots)
     labels = graph.roots[carrier.makes]
     copies[labels] = _spread(len(labels), int(units))
@@ -69,6 +70,7 @@ def widen(
             "`layer` must have channels that are not the outputs of the model. "
             f"Received: layer={layer!r}"
         )
+    _check_fits(graph, copies, units=units)
     return _widened(graph, copies, noise, seed)
 
 
@@ -154,6 +156,7 @@ def grow(
 
     widths = _widths(graph, alpha, arch, own)
     copies = _copies(graph, alpha, widths, "at least", copied)
+    _check_fits(graph, copies, alpha=alpha)
     grown = _widened(graph, copies, noise, seed)
     for path in _evenly(grown, int(extra_depth)):
         grown = deepen(grown, path)
@@ -214,6 +217,19 @@ def _summing(graph: ChannelGraph, path: str) -> Carrier:
             f"{nearest(path, known)} Received: layer={path!r}"
         )
     return known[path]
+
+
+def _check_fits(graph: ChannelGraph, copies: np.ndarray, **received: Any) -> None:
+    """Raise ValueError, naming what was received, where the resized kernels do not fit."""
+    size = sum(
+        4.0
+        * math.prod(carrier.layer.kernel.shape)
+        * copies[carrier.reads.labels].mean()
+        * copies[carrier.makes].mean()
+        for carrier in graph.carriers.values()
+        if carrier.sums
+    )
+    check_weights_fit(int(size), **received)
 
 
 def _widened(graph: ChannelGraph, copies: np.ndarray, noise: float, seed) -> keras.Model:

@@ -59,6 +59,18 @@ def test_other_classes_are_refused_too():
         keras_archs.with_classes(keras_archs.LeNet5(), 10**11)
 
 
+@pytest.mark.parametrize("units", [10**9, 10**11, 10**30])
+def test_a_layer_is_not_widened_beyond_memory(units):
+    with pytest.raises(ValueError, match="`units` must make a network that fits"):
+        keras_archs.widen(keras_archs.LeNet5(), "c3", units)
+
+
+@pytest.mark.parametrize("alpha", [5000, 1e6, 10**400])
+def test_a_network_is_not_grown_beyond_memory(alpha):
+    with pytest.raises(ValueError, match="`alpha` must"):
+        keras_archs.grow(keras_archs.LeNet5(alpha=0.5), alpha=alpha)
+
+
 def test_the_machine_s_memory_is_what_counts(monkeypatch):
     monkeypatch.setattr(checks, "machine_memory", lambda: 2**20)
     with pytest.raises(ValueError, match=r"this machine's 0.0 GiB. Received: alpha=10.0, whose"):

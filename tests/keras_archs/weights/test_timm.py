@@ -381,3 +381,26 @@ def test_without_a_connection_the_hub_is_one_clear_error(squeezenet, tmp_path, m
         load_weights(squeezenet, "hf://timm/resnet18.not_there")
     with pytest.raises(ValueError, match="must be hf://timm/NAME"):
         load_weights(squeezenet, "hf://timm/../secrets")
+
+
+# ------------------------------------------------------------------------------------------ PyTorch
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [("ResNet18", "resnet18"), ("MobileNetV2", "mobilenet_v2")]
+)
+def test_torchvision_loads_what_is_saved_and_answers_alike(ours, theirs, tmp_path):
+    torch = pytest.importorskip("torch")
+    models = pytest.importorskip("torchvision.models")
+    from safetensors.torch import load_file
+
+    model = getattr(keras_archs, ours)(layout="torch", classifier_activation=None)
+    save_safetensors(model, tmp_path / "a.safetensors", names="torchvision")
+    network = getattr(models, theirs)().eval()
+    network.load_state_dict(load_file(tmp_path / "a.safetensors"))
+    images = np.random.default_rng(0).random((2, 224, 224, 3), np.float32)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(images).permute(0, 3, 1, 2)).numpy()
+    found = model.predict(images, verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * abs(expected).max())

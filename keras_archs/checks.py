@@ -3,6 +3,7 @@
 import difflib
 import math
 import os
+import sys
 from collections.abc import Iterable
 from numbers import Real
 from pathlib import Path
@@ -111,7 +112,9 @@ def check_rho(rho: float) -> float:
 
 def machine_memory() -> int:
     """Bytes that this process may have: the machine's, or fewer where its container has fewer."""
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    found = sys.maxsize  # Windows does not say
+    if hasattr(os, "sysconf"):
+        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for file in map(Path, _MEMORY_LIMITS):
         if file.is_file() and (text := file.read_text().strip()).isdecimal():
             found = min(found, int(text))

@@ -268,7 +268,7 @@ def _check_input_shape(shape, title: str, paper_shape, rho: float, smallest: int
         )
     if any(side is not None and side < smallest for side in sides):
         scaled = f" (with rho={rho!r}: {sides[0]}x{sides[1]})" if rho != 1 else ""
-        first = ", channels last," if given[0] in (1, 3) else ""
+        first = ", channels last," if given[0] in (1, 3) and given[2] not in (1, 3) else ""
         raise ValueError(
             f"`input_shape` must be at least {smallest}x{smallest}{first} for {title}. "
             f"Received: input_shape={tuple(given)}{scaled}"

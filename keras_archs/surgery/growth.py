@@ -221,14 +221,12 @@ def _summing(graph: ChannelGraph, path: str) -> Carrier:
 
 def _check_fits(graph: ChannelGraph, copies: np.ndarray, **received: Any) -> None:
     """Raise ValueError, naming what was received, where the resized kernels do not fit."""
-    size = sum(
-        4.0
-        * math.prod(carrier.layer.kernel.shape)
-        * copies[carrier.reads.labels].mean()
-        * copies[carrier.makes].mean()
-        for carrier in graph.carriers.values()
-        if carrier.sums
-    )
+    size = 0.0
+    for carrier in graph.carriers.values():
+        if carrier.sums:
+            read, made = (copies[labels].mean() for labels in (carrier.reads.labels, carrier.makes))
+            largest = max(math.prod(weight.shape) for weight in carrier.layer.weights)
+            size += 4 * largest * read * made
     check_weights_fit(int(size), **received)
 
 

@@ -61,8 +61,7 @@ def _names(names, slow):
 # On TensorFlow the fast tests take these; on other backends, whose slow tests nobody waits for,
 # one of each family.
 QUICK = [
-    *("lenet5", "alexnetonetower", "nincifar", "vgg11", "resnet20", "densenet40_12"),
-    *("mobilenet", "squeezenet", "simpnet_300k"),
+    *("lenet5", "alexnetonetower", "resnet20", "mobilenet", "squeezenet", "simpnet_300k"),
 ]
 _compiles_for_long = keras.backend.backend() != "tensorflow"
 _fast = set(ONE_A_FAMILY) - LONG_TO_BUILD if _compiles_for_long else set(QUICK)

@@ -43,7 +43,6 @@ FAST = [
     _case("MobileNet", ODD, alpha=0.5),
     _case("MobileNetV2", EVEN, alpha=0.25),  # has one more shortcut
     _case("VGG16", (65, 33)),  # the dense layers grow with the image
-    _case("ResNet50", ODD),
 ]
 SLOW = [
     _case("MobileNet", EVEN, alpha=1.0),
@@ -51,7 +50,7 @@ SLOW = [
     _case("MobileNetV2", ODD, alpha=0.35, input_shape=(None, None, 3), include_top=False),
     _case("MobileNetV2", ODD, alpha=1.4),  # the last convolution grows
     _case("VGG16", (32, 32)),
-    _case("ResNet50", EVEN),
+    *(_case("ResNet50", sides) for sides in (ODD, EVEN)),
     *(_case(title, sides) for title in ("ResNet50V2", "DenseNet121") for sides in (EVEN, ODD)),
     *(_case(t, s) for t in ("InceptionV3", "InceptionResNetV2") for s in ((80, 80), ODD)),
 ]

@@ -4,18 +4,11 @@ import pytest
 
 import applications
 
-NETWORKS = {
-    "lenet5": {},
-    "mobilenet-a0.5": {"arch": "mobilenet", "alpha": 0.5},
-    "squeezenet": {},
-    "resnet20": {},
-    "simpnet_300k": {},
-}
+NETWORKS = {"lenet5": 1, "mobilenet": 0.5, "squeezenet": 0.5, "resnet20": 0.5, "simpnet_300k": 0.5}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_default_recipe_reaches_95_percent_on_the_digits(name, tmp_path):
-    options = {"arch": name, **NETWORKS[name]}
-    run = applications.train(data="digits", run_dir=tmp_path / "run", verbose=0, **options)
+@pytest.mark.parametrize(("arch", "alpha"), NETWORKS.items())
+def test_the_default_recipe_reaches_95_percent_on_the_digits(arch, alpha, tmp_path):
+    run = applications.train(arch, "digits", alpha=alpha, run_dir=tmp_path / "run", verbose=0)
     assert run.metrics["test_accuracy"] >= 0.95

@@ -20,21 +20,21 @@ from keras_archs.surgery.growth import deepen, grow, shrink, widen
 TOLERANCE = 1e-4  # of logits
 ROUNDING = 1e-5  # of the largest, ten times what float32 rounds through a deep network
 
-# Each way of joining channels: option-A shortcuts, projections, pre-activation, depthwise layers,
-# branches, gates, maxout, groups, dense layers on a map.
+# Both together have each way of joining channels: option-A shortcuts, projections,
+# pre-activation, depthwise layers, branches, gates, maxout, groups, dense layers on a map.
 FAST = {
     "lenet5": {},
     "vgg11": {"stem": "small", "input_shape": (16, 16, 3)},  # a map of 2x2 is flattened
     "resnet20": {},
-    "wideresnet": {"depth": 10, "k": 2},
-    "mobilenet": {"stem": "small"},
     "squeezenet": {"bypass": "complex", "stem": "small"},
     "allcnn_c": {"variant": "convpool"},
-    "simplenet_310k": {},
     "highway19": {},
     "fitnet19": {},
 }
 SLOW = {
+    "wideresnet": {"depth": 10, "k": 2},
+    "mobilenet": {"stem": "small"},
+    "simplenet_310k": {},
     "resnet20v2": {"downsample": "maxpool"},
     "googlenet": {"layout": "torch", "stem": "small"},
     "bninception": {"stem": "small"},

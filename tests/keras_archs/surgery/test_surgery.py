@@ -24,8 +24,7 @@ OPTIONS = {  # that give a network more to fold, or more classifiers
     "inceptionv3": {"aux": True},
 }
 # One of each family whose smallest network is built in a moment. The others are slow.
-FAST = """allcnn_c fitnet19 lenet5 mobilenet mobilenetv2 nincifar resnet20 simplenet_310k
-    simpnet_300k squeezenet vgg11 wrn_16_4""".split()
+FAST = "allcnn_c fitnet19 lenet5 mobilenet resnet20 simpnet_300k squeezenet vgg11".split()
 ON_JAX = ["lenet5", "mobilenet"]
 
 

@@ -24,16 +24,15 @@ from torch_models import CLASSES, NETWORKS, Network, drawn, image  # noqa: E402
 sys.path.remove(str(FIXTURES))  # its folder torch/ would pass for the library
 
 QUICK = (  # to build and to run; the others take up to ten seconds each
-    "timm_resnet18",
     "timm_mobilenetv1_100",
-    "timm_mobilenetv2_050",
     "torchvision_squeezenet1_0",
     "torchvision_squeezenet1_1",
 )
 # Of each kind that a library spells and lays out in one way.
 ANSWERING = (
     *QUICK,
-    *("torchvision_alexnet", "torchvision_vgg11_bn", "timm_vgg11", "torchvision_googlenet"),
+    *("timm_resnet18", "timm_mobilenetv2_050", "torchvision_alexnet", "torchvision_vgg11_bn"),
+    *("timm_vgg11", "torchvision_googlenet"),
     *("torchvision_inception_v3", "timm_inception_v3", "timm_inception_v4"),
     *("timm_inception_resnet_v2", "timm_resnet50", "torchvision_resnet101"),
     *("torchvision_wide_resnet50_2", "timm_resnext50_32x4d", "timm_densenet121"),

@@ -69,6 +69,7 @@ def train(
     freeze_until: str | None = None,
     seed: int = 0,
     recipe: str = "default",
+    teacher: str | os.PathLike[str] | None = None,
     resize: Literal["stretch", "crop", "pad"] = "stretch",
     class_weight: Literal["balanced"] | None = None,
     threads: int | None = None,
@@ -108,8 +109,9 @@ def train(
             For the first quarter of the epochs the layers up to its end are frozen; in the rest all
             learn, at half the rate. Each part has the whole schedule of the recipe.
         seed: of the weights, the order, the augmentation and the splits that the data lack.
-        recipe: "default", or an architecture whose paper's recipe is to be used, where nothing that
-            it needs is missing yet.
+        recipe: "default", or an architecture whose paper's recipe is to be used.
+        teacher: None, or the run folder or `.keras` file of a trained network of the same classes,
+            with a recipe that learns from one.
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
         threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
@@ -154,6 +156,7 @@ def compare(
     adapt: bool = False,
     freeze_until: str | None = None,
     recipe: str = "default",
+    teacher: str | os.PathLike[str] | None = None,
     resize: Literal["stretch", "crop", "pad"] = "stretch",
     class_weight: Literal["balanced"] | None = None,
     threads: int | None = None,
@@ -201,8 +204,9 @@ def compare(
         freeze_until: None, or a stage of the network: `P{k}`, or how the names of its layers start.
             For the first quarter of the epochs the layers up to its end are frozen; in the rest all
             learn, at half the rate. Each part has the whole schedule of the recipe.
-        recipe: "default", or an architecture whose paper's recipe is to be used, where nothing that
-            it needs is missing yet.
+        recipe: "default", or an architecture whose paper's recipe is to be used.
+        teacher: None, or the run folder or `.keras` file of a trained network of the same classes,
+            with a recipe that learns from one.
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
         threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
@@ -318,8 +322,7 @@ def search(
         shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
             None: the recipe's.
         seed: of the proposals and of every training.
-        recipe: "default", or an architecture whose paper's recipe is to be used, where nothing that
-            it needs is missing yet.
+        recipe: "default", or an architecture whose paper's recipe is to be used.
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
         threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.

@@ -159,9 +159,7 @@ def _size(name: str, size: Any) -> int | list[int] | None:
 
 
 def _recipe(name: str, value: Any) -> str:
-    recipe = catalog.recipe(value)
-    catalog.check_available(recipe)
-    return recipe.name
+    return catalog.recipe(value).name
 
 
 def _args(name: str, args: Any) -> dict[str, Any]:
@@ -381,10 +379,17 @@ class Options(_Checked):
     recipe: str = option(
         "default",
         help="How to train.",
-        doc='"default", or an architecture whose paper\'s recipe is to be used, where nothing that '
-        "it needs is missing yet.",
+        doc='"default", or an architecture whose paper\'s recipe is to be used.',
         check=_recipe,
         metavar="NAME",
+    )
+    teacher: str | os.PathLike[str] | None = option(
+        None,
+        help="Run folder or .keras file of the network that the recipe's training learns from.",
+        doc="None, or the run folder or `.keras` file of a trained network of the same classes, "
+        "with a recipe that learns from one.",
+        check=_optional(_text),
+        metavar="RUN|FILE",
     )
     resize: Literal["stretch", "crop", "pad"] = option(
         "stretch",
@@ -435,7 +440,9 @@ class Options(_Checked):
                     f"`{name}` must be {off} without `weights`. "
                     f"Received: {name}={getattr(self, name)!r}"
                 )
-        catalog.check_weights(catalog.recipe(self.recipe), self.weights is not None)
+        recipe = catalog.recipe(self.recipe)
+        catalog.check_weights(recipe, self.weights is not None)
+        catalog.check_teacher(recipe, self.teacher is not None)
 
     @classmethod
     def made_of(cls, config: Mapping[str, Any]) -> "Options":
@@ -858,7 +865,7 @@ def without(*left_out: str) -> tuple[str, ...]:
 # The options that all trials of a search have in common.
 SEARCHED = Group(
     Options,
-    without("arch", "alpha", "rho", "weights", "adapt", "freeze_until"),
+    without("arch", "alpha", "rho", "weights", "adapt", "freeze_until", "teacher"),
     changes={
         "epochs": {
             "doc": "passes over the training images, >= 1. None: half the recipe's, rounded up.",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from applications.data.augmentation import augment
+from applications.data.augmentation import Augmentation
 from applications.data.sources import Subset
 
 
@@ -15,8 +15,8 @@ def training_batches(
     batch_size: int,
     seed: int,
     first_epoch: int = 0,
-    shift: float = 0.0,
-    mirror: bool = False,
+    augmentation: Augmentation | None = None,
+    targets: np.ndarray | None = None,
     class_weights: np.ndarray | None = None,
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """Batches of epoch after epoch, without end.
@@ -29,24 +29,37 @@ def training_batches(
         batch_size: images a batch.
         seed: an integer >= 0.
         first_epoch: where to begin, counted from 0.
-        shift: largest random shift, as a fraction of the sides.
-        mirror: whether images are mirrored at random.
+        augmentation: how images are changed at random.
+        targets: (classes, classes) float32: yields each label's row in its place.
         class_weights: (classes,) float32; yields each image's weight as a third array.
 
     Yields:
-        images uint8 (batch_size, H, W, C), labels int64 (batch_size,), and the weights if asked.
+        images uint8 (batch_size, H, W, C), labels int64 (batch_size,) or targets
+        (batch_size, classes), and the weights if asked.
     """
     for epoch in itertools.count(first_epoch):
         random = np.random.default_rng((seed, epoch))
         order = random.permutation(len(subset))
         for start in range(0, len(order) - batch_size + 1, batch_size):
             rows = order[start : start + batch_size]
-            images = augment(subset.batch(rows), random, shift=shift, mirror=mirror)
-            labels = subset.labels[rows]
+            images, labels = subset.batch(rows), subset.labels[rows]
+            if augmentation is not None:
+                images = augmentation(images, random)
+            wanted = labels if targets is None else targets[labels]
             if class_weights is None:
-                yield images, labels
+                yield images, wanted
             else:
-                yield images, labels, class_weights[labels]
+                yield images, wanted, class_weights[labels]
+
+
+def smoothed_targets(classes: int, smoothing: float) -> np.ndarray:
+    """What each class is to be predicted as: float32 (classes, classes), rows of sum 1.
+
+    Szegedy et al. 2015, arXiv:1512.00567, section 7: `smoothing` of a label is spread evenly over
+    all classes.
+    """
+    rows = (1 - smoothing) * np.eye(classes) + smoothing / classes
+    return rows.astype(np.float32)
 
 
 def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:

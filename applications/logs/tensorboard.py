@@ -292,8 +292,13 @@ class TensorBoardLogger(keras.callbacks.Callback):
         self._writer.write_event(event)
 
     def _learning_rate(self) -> float:
-        """That of the last step; the optimizer's own attribute is that of the next one."""
+        """That of the last step; the optimizer's own attribute is that of the next one.
+
+        Of an optimizer that has others for some layers, that of the rest.
+        """
         optimizer: Any = self.model.optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of mixed_float16
+        optimizer = getattr(optimizer, "optimizers", [optimizer])[-1]
         rate: Any = optimizer.learning_rate
         described = optimizer.get_config()["learning_rate"]
         if isinstance(described, dict):

@@ -10,7 +10,7 @@
 import keras_archs
 from applications.recipes.default import DEFAULT
 from applications.recipes.papers import PAPERS
-from applications.recipes.schema import NOT_AVAILABLE, Recipe
+from applications.recipes.schema import Recipe
 from keras_archs.checks import nearest
 
 _RECIPES = {recipe.name: recipe for recipe in (DEFAULT, *PAPERS)}
@@ -84,13 +84,17 @@ def list_recipes() -> list[str]:
     return list(_RECIPES)
 
 
-def check_available(recipe: Recipe) -> None:
-    """Raise ValueError where training cannot do yet what the recipe needs."""
-    if recipe.needs:
-        missing = ", ".join(f"{need} ({NOT_AVAILABLE[need]})" for need in recipe.needs)
+def check_teacher(recipe: Recipe, given: bool) -> None:
+    """Raise ValueError where the recipe learns from a teacher and has none, or the reverse."""
+    if recipe.teaching and not given:
         raise ValueError(
-            f"`recipe` must be 'default' or one that can be followed: {missing} "
-            f"{'is' if len(recipe.needs) == 1 else 'are'} not available yet. "
+            "`teacher` must be the run folder or the .keras file of a trained network: the recipe "
+            f"{recipe.name!r} learns from its hints and predictions. Received: teacher=None"
+        )
+    if given and not recipe.teaching:
+        taught = ", ".join(name for name, each in _RECIPES.items() if each.teaching)
+        raise ValueError(
+            f"`teacher` must be None unless the recipe learns from one, as {taught} does. "
             f"Received: recipe={recipe.name!r}"
         )
 

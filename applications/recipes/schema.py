@@ -5,20 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-NOT_AVAILABLE = {  # what recipes need and training cannot do yet
-    "averaged_weights": "weights averaged over the steps, to predict with",
-    "colour_jitter": "random brightness, contrast and saturation",
-    "gcn": "global contrast normalisation",
-    "gcn_zca": "global contrast normalisation and ZCA whitening",
-    "inception_crop": "crops of random area and proportions",
-    "label_smoothing": "label smoothing",
-    "layer_rates": "learning rates of single layers",
-    "max_norm": "limits on the norms of kernels",
-    "pca_colour": "random colour shifts along the principal components of the data's colours",
-    "scale_jitter": "crops of images of random scale",
-    "teacher": "a teacher's hints and predictions",
-}
-
 
 class Initializer(NamedTuple):
     """How kernels are drawn: around 0, with the width `scale / fan_in**power`.
@@ -30,6 +16,50 @@ class Initializer(NamedTuple):
     distribution: Literal["normal", "truncated", "uniform"]  # truncated: at 2 deviations
     scale: float  # standard deviation (before the truncation), or half the range if uniform
     power: float = 0.0
+
+
+class ColourJitter(NamedTuple):
+    """Random changes of colour, as `applications.data.augmentation.jittered` makes them.
+
+    `brightness`, `contrast` and `saturation` are factors of 1 -+ this, `offset` is added to all
+    pixels as a fraction of 255.
+    """
+
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    offset: float = 0.0
+
+
+class Affine(NamedTuple):
+    """Random affine distortions, as `applications.data.augmentation.distorted` makes them."""
+
+    translation: float
+    scale: float
+    squeeze: float
+    shear: float
+
+
+class Teaching(NamedTuple):
+    """What a network learns from a trained one. Romero et al. 2015, arXiv:1412.6550, section 2.
+
+    First, where `guided` is given, the layers up to that one learn to predict the teacher's hint,
+    the last of its maps of the same size, through a convolution of their own. Then all layers
+    learn from labels and from the teacher's probabilities.
+
+    Attributes:
+        temperature: that both networks' probabilities are softened by.
+        weight: of the cross-entropy with the teacher's probabilities; that with the labels has 1.
+        last_weight: what the weight falls to, linearly over the epochs.
+        guided: name of the layer of the student that the hint guides.
+        hint_epochs: share of the epochs that learn from the hint alone.
+    """
+
+    temperature: float
+    weight: float
+    last_weight: float
+    guided: str | None = None
+    hint_epochs: float = 0.0
 
 
 HE = Initializer("normal", math.sqrt(2), 0.5)  # arXiv:1502.01852, and Caffe's "msra"
@@ -60,12 +90,29 @@ class Recipe:
         last_initializer: of the last kernel, the classifier's; None: `initializer`.
         pretrained_from: architecture whose trained weights the training starts from.
         pretrained_layers: names of the layers that are copied from there.
-        needs: keys of `NOT_AVAILABLE` without which it is not the paper's training.
+        preprocessing: what is subtracted from pixels 0..255 and what they are divided by, fitted to
+            the training images: "channel" (each channel's mean and deviation), "mean_image" (the
+            mean image, by nothing), "pixel" (each pixel's mean and deviation), "gcn" (each
+            image's own mean and norm: global contrast normalisation), "gcn_zca" (whitened after
+            that, by a layer of (H * W * C)**2 weights).
+        area: areas of random windows that are enlarged to the whole image, as fractions of it.
+        scale: factors of which one enlarges an image before a window of the old size is cut out.
+        affine: affine distortions.
+        colour_jitter: changes of brightness, contrast and saturation.
+        lighting: deviation of the shifts along the principal components of the data's colours, in
+            units of their eigenvalues.
         shift: largest random shift of an image, as a fraction of its sides.
         mirror: whether images are mirrored at random, where the data allow it.
         size: smallest side in pixels that images are enlarged to unless a size is given.
         min_steps: fewest steps of a training: on few images the epochs grow to reach it.
         plain_learning_rate: base rate of networks without BatchNorm; None: the same.
+        label_smoothing: share of a label that is spread evenly over all classes, in [0, 1).
+        averaging: decay by step of the moving average of the weights that validates and is kept;
+            None: the weights themselves are. In a short training the average remembers a tenth
+            of the steps.
+        max_norm: largest norm of a unit's kernel, by the start of the layer's name.
+        layer_rates: factor of the learning rate, by the start of the layer's name.
+        teaching: what is learned from a teacher.
     """
 
     name: str
@@ -85,12 +132,22 @@ class Recipe:
     last_initializer: Initializer | None = None
     pretrained_from: str | None = None
     pretrained_layers: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
+    preprocessing: Literal["channel", "mean_image", "pixel", "gcn", "gcn_zca"] = "channel"
+    area: tuple[float, float] | None = None
+    scale: tuple[float, float] | None = None
+    affine: Affine | None = None
+    colour_jitter: ColourJitter | None = None
+    lighting: float = 0.0
     shift: float = 0.0
     mirror: bool = False
     size: int | None = None
     min_steps: int = 0
     plain_learning_rate: float | None = None
+    label_smoothing: float = 0.0
+    averaging: float | None = None
+    max_norm: Mapping[str, float] = field(default_factory=dict)
+    layer_rates: Mapping[str, float] = field(default_factory=dict)
+    teaching: Teaching | None = None
 
     def epochs_for(self, images: int, batch_size: int) -> int:
         """Passes over n training images: `epochs`, or more to reach `min_steps`."""

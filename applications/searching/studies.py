@@ -202,7 +202,7 @@ class _SearchPlan:
         found: dict[str, Any] = {}
         if "recipe" in tune:
             names = [chosen.name]
-            if own.name != chosen.name and not (own.needs or own.pretrained_from):
+            if own.name != chosen.name and not (own.teaching or own.pretrained_from):
                 names.append(own.name)
             found["recipe"] = hp.Choice("recipe", names, default=chosen.name)
         if "learning_rate" in tune:

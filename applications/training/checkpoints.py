@@ -79,9 +79,10 @@ def last_checkpoint(folder: Path, *, or_anew: bool) -> Saved | None:
 
 
 def _state(model: Any) -> dict[str, keras.Variable]:
-    """Every variable that lasts: metrics start anew each epoch."""
-    metrics = {id(variable) for variable in model.metrics_variables}
-    kept = [variable for variable in model.variables if id(variable) not in metrics]
+    """Every variable that lasts: metrics start anew each epoch, a teacher stays as it is."""
+    teacher = getattr(model, "teacher", None)
+    passing = {id(v) for v in (*model.metrics_variables, *(teacher.variables if teacher else ()))}
+    kept = [variable for variable in model.variables if id(variable) not in passing]
     named = {f"model/{i}": variable for i, variable in enumerate(kept)}
     return named | {f"optimizer/{i}": v for i, v in enumerate(model.optimizer.variables)}
 

@@ -23,12 +23,14 @@ class Phase(NamedTuple):
         start, stop: its first epoch, counted from 0, and the one after its last.
         frozen: names of the layers that do not learn.
         rate: what the learning rate is multiplied by.
+        hints: whether it is learned from a teacher's hints alone.
     """
 
     start: int
     stop: int
     frozen: frozenset[str] = frozenset()
     rate: float = 1.0
+    hints: bool = False
 
 
 def phases(network: keras.Model, freeze_until: str | None, epochs: int) -> list[Phase]:

@@ -23,6 +23,7 @@ def check_memory(plan: Plan, source: Source) -> None:
     """
     if device_name() is not None:
         return
+    _check_whitening(plan, source)
     moments = 2 if plan.recipe.optimizer.startswith("Adam") else 1
     weights = plan.cost.weight_bytes * (2 + moments)
     height, width = plan.image_size
@@ -47,6 +48,21 @@ def check_memory(plan: Plan, source: Source) -> None:
         f"{gib(needed)} (weights, gradients and optimizer {gib(weights)}, layers' outputs "
         f"{gib(plan.batch_size * per_image)}, images {gib(fixed - weights)})"
     )
+
+
+def _check_whitening(plan: Plan, source: Source) -> None:
+    """Raise ValueError where whitening, whose matrix is fitted in three copies, does not fit."""
+    if plan.recipe.preprocessing != "gcn_zca":
+        return
+    height, width = plan.image_size
+    needed, there = 3 * 8 * (height * width * source.channels) ** 2, machine_memory()
+    if needed > there:
+        side = int((there / 24) ** 0.25 / source.channels**0.5)
+        raise ValueError(
+            f"`size` must be at most about {side} on this machine of {gib(there)} for the recipe "
+            f"{plan.recipe.name!r}, which whitens images. Received: "
+            f"{height}x{width}x{source.channels}, which needs {gib(needed)}"
+        )
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """How a network learns: kernels drawn anew, the rate by step, the optimizer, the loss."""
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from applications.options import Plan
 from applications.recipes.schema import Recipe
+from applications.training.teaching import hinted, taught
 from keras_archs.kinds import DEPTHWISE
 from keras_archs.weights import load_weights
 
@@ -43,7 +45,7 @@ def short_memory(network: keras.Model, steps: int) -> Iterator[None]:
     layers = [x for x in network.layers if isinstance(x, keras.layers.BatchNormalization)]
     before = [layer.momentum for layer in layers]
     for layer in layers:
-        layer.momentum = min(layer.momentum, max(0.0, 1 - 10 / steps))
+        layer.momentum = _memory(layer.momentum, steps)
     try:
         yield
     finally:
@@ -108,7 +110,7 @@ def schedule_of(recipe: Recipe, rate: float, steps: int) -> Any:
 def optimizer_of(
     recipe: Recipe, network: keras.Model, rate: float, steps: int
 ) -> keras.optimizers.Optimizer:
-    """The recipe's optimizer; attaches its weight decay to the network."""
+    """The recipe's optimizer; attaches its weight decay and limits of norms to the network."""
     decayed = {
         id(kernel): kernel
         for kernel, depthwise in _kernels(network)
@@ -118,9 +120,19 @@ def optimizer_of(
     options: dict[str, Any] = {**recipe.optimizer_options, "clipnorm": recipe.clipnorm}
     if decoupled:
         options["weight_decay"] = recipe.weight_decay
-    optimizer = getattr(keras.optimizers, recipe.optimizer)(
-        schedule_of(recipe, rate, steps), **options
-    )
+    if recipe.averaging is not None:
+        options |= {"use_ema": True, "ema_momentum": _memory(recipe.averaging, steps)}
+    kind = getattr(keras.optimizers, recipe.optimizer)
+    optimizer = kind(schedule_of(recipe, rate, steps), **options)
+    if recipe.layer_rates:
+        slower = {
+            f"{re.escape(start)}.*": kind(schedule_of(recipe, factor * rate, steps), **options)
+            for start, factor in recipe.layer_rates.items()
+        }
+        optimizer = keras.optimizers.MultiOptimizer(
+            keras.optimizers.OptimizerMap(optimizer, slower)
+        )
+    _limit_norms(network, recipe.max_norm)
     if decoupled:
         rest = [v for v in network.trainable_variables if id(v) not in decayed]
         optimizer.exclude_from_weight_decay(var_list=rest)
@@ -128,6 +140,24 @@ def optimizer_of(
         for kernel in decayed.values():
             kernel.regularizer = keras.regularizers.L2(recipe.weight_decay / 2)
     return optimizer
+
+
+def _memory(momentum: float, steps: int) -> float:
+    """The momentum of a moving average, or less: it remembers a tenth of the steps at most."""
+    return min(momentum, max(0.0, 1 - 10 / steps))
+
+
+def _limit_norms(network: keras.Model, limits: Mapping[str, float]) -> None:
+    """After each step a unit's kernel is scaled down to this norm, by the start of layers' names.
+
+    Hinton et al. 2012, arXiv:1207.0580, section 2; pylearn2's `max_kernel_norm`, `max_col_norm`.
+    """
+    for start, most in limits.items():
+        for layer in network.layers:
+            for variable in layer.trainable_variables:
+                if layer.name.startswith(start) and variable.name.endswith("kernel"):
+                    limit: Any = keras.constraints.MaxNorm
+                    variable.constraint = limit(most, axis=list(range(len(variable.shape) - 1)))
 
 
 class _WithAuxiliary(keras.Model):
@@ -150,18 +180,40 @@ class _WithAuxiliary(keras.Model):
         return super().compute_metrics(x, y, y_pred["predictions"], sample_weight)
 
 
-def compiled_model(network: keras.Model, recipe: Recipe, rate: float, steps: int) -> keras.Model:
+def compiled_model(
+    network: keras.Model,
+    recipe: Recipe,
+    rate: float,
+    steps: int,
+    *,
+    teacher: keras.Model | None = None,
+    hints: bool = False,
+) -> keras.Model:
     """The network's layers with the recipe's optimizer and loss.
 
     A model of its own: that of the run folder stays free of optimizer and training.
+
+    Args:
+        network: as `built_network` made it.
+        recipe: whose training it is.
+        rate: base rate.
+        steps: of the training, or of this part of it.
+        teacher: the network that this one learns from.
+        hints: whether it learns from the teacher's hints alone.
     """
-    kind = _WithAuxiliary if isinstance(network.output, dict) else keras.Model
-    model = kind(network.inputs, network.output, name=network.name)
-    model.compile(
-        optimizer_of(recipe, network, rate, steps),
-        loss="sparse_categorical_crossentropy",
-        metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
-    )
+    if teacher is None or recipe.teaching is None:
+        kind = _WithAuxiliary if isinstance(network.output, dict) else keras.Model
+        model = kind(network.inputs, network.output, name=network.name)
+    else:
+        taught_by = hinted if hints else taught
+        model = taught_by(network, teacher, recipe.teaching)
+    optimizer = optimizer_of(recipe, network, rate, steps)
+    if recipe.label_smoothing:  # targets are then rows of probabilities
+        accuracy = keras.metrics.CategoricalAccuracy("accuracy")
+        model.compile(optimizer, loss="categorical_crossentropy", metrics=[accuracy])
+    else:
+        accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
+        model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=[accuracy])
     # TensorFlow traces a step twice if the first run makes variables, as an optimizer that is not
     # built does, and a metric that is given by name.
     model.optimizer.build(model.trainable_variables)

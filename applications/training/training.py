@@ -14,12 +14,15 @@ import numpy as np
 
 import keras_archs
 from applications import runs
-from applications.data.batches import balanced_weights, training_batches
+from applications.data.augmentation import Augmentation
+from applications.data.batches import balanced_weights, smoothed_targets, training_batches
+from applications.data.preprocessing import colour_components
 from applications.data.sources import Dataset, Subset, open_source
 from applications.files import remove_partials, write_json
 from applications.logs.diagnostics import device_name
 from applications.logs.tensorboard import TensorBoardLogger
 from applications.options import Group, Options, Plan, Running, takes
+from applications.recipes.schema import Recipe
 from applications.training import finetuning
 from applications.training.building import built_network, without_auxiliary
 from applications.training.callbacks import Journal, ProgressLines, Report, UnbiasedStatistics
@@ -33,6 +36,7 @@ from applications.training.results import (
     write_card,
     write_results,
 )
+from applications.training.teaching import FallingTeacher, hint_phases, teacher_of
 from keras_archs.graph import deep_graphs
 
 _LOGGED = 64  # validation images whose activations and gradients are logged
@@ -144,7 +148,11 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
     with _precision(options.precision or "float32"), deep_graphs():
         network = built_network(plan, dataset)
         prepare(network, plan)
+        teacher = teacher_of(plan, dataset.labels, network)
+        teaching = plan.recipe.teaching
         parts = finetuning.phases(network, options.freeze_until, epochs)
+        if teaching and options.freeze_until is None:
+            parts = hint_phases(network, teaching, epochs)
 
         path, found = _find_or_create(plan, running)
         if found and runs.is_finished(path):
@@ -174,7 +182,8 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
         )
         try:
             history = _fit(
-                network, parts, plan, dataset, path, last, claim, logger, running.verbose, trial
+                *(network, teacher, parts, plan, dataset, path, last, claim, logger),
+                *(running.verbose, trial),
             )
             claim.check()
             report = getattr(network, "load_report", None)
@@ -270,11 +279,11 @@ def _inputs(subset: Subset) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _Images(keras.utils.PyDataset):
-    """A split in its own order."""
+    """A split in its own order; with `targets` each label's row in its place."""
 
-    def __init__(self, subset: Subset):
+    def __init__(self, subset: Subset, targets: np.ndarray | None):
         super().__init__()
-        self.subset = subset
+        self.subset, self.targets = subset, targets
 
     def __len__(self):
         return math.ceil(len(self.subset) / EVALUATION_BATCH)
@@ -282,11 +291,26 @@ class _Images(keras.utils.PyDataset):
     def __getitem__(self, index):
         stop = min(len(self.subset), (index + 1) * EVALUATION_BATCH)
         rows = np.arange(index * EVALUATION_BATCH, stop)
-        return self.subset.batch(rows), self.subset.labels[rows]
+        labels = self.subset.labels[rows]
+        return self.subset.batch(rows), labels if self.targets is None else self.targets[labels]
+
+
+def _augmentation(recipe: Recipe, dataset: Dataset) -> Augmentation:
+    affine, jitter = recipe.affine, recipe.colour_jitter
+    return Augmentation(
+        area=recipe.area,
+        scale=recipe.scale,
+        affine=affine and affine._asdict(),
+        shift=recipe.shift,
+        mirror=recipe.mirror and dataset.mirror,
+        colour_jitter=jitter and jitter._asdict(),
+        lighting=colour_components(dataset.train, recipe.lighting) if recipe.lighting else None,
+    )
 
 
 def _fit(
     network: keras.Model,
+    teacher: keras.Model | None,
     parts: list[finetuning.Phase],
     plan: Plan,
     dataset: Dataset,
@@ -301,7 +325,11 @@ def _fit(
     options, recipe = plan.options, plan.recipe
     checkpoints, epochs, batch_size = path / runs.CHECKPOINTS, plan.epochs, plan.batch_size
     steps = len(dataset.train) // batch_size
-    weights = None
+    augmentation = _augmentation(recipe, dataset)
+    targets = wanted = weights = None
+    if recipe.label_smoothing:
+        classes = len(dataset.labels)
+        targets, wanted = (smoothed_targets(classes, s) for s in (recipe.label_smoothing, 0.0))
     if options.class_weight == "balanced":
         weights = balanced_weights(dataset.train.labels, len(dataset.labels))
     rows: list[dict[str, float]] = []
@@ -310,22 +338,29 @@ def _fit(
         rate, span = part.rate * plan.learning_rate, (part.stop - part.start) * steps
         schedule = schedule_of(recipe, rate, span)
         with finetuning.frozen(network, part.frozen), short_memory(network, span):
-            model = compiled_model(network, recipe, rate, span)
+            model = compiled_model(network, recipe, rate, span, teacher=teacher, hints=part.hints)
+            optimizer: Any = model.optimizer
             if saved:
                 restore(saved, model)
                 rows, saved = saved.history, None
             first = logger.epochs = len(rows)
             if first >= min(part.stop, last):
+                optimizer.finalize_variable_values(model.trainable_variables)
                 continue
             batches = training_batches(
                 dataset.train,
                 batch_size=batch_size,
                 seed=options.seed,
                 first_epoch=first,
-                shift=recipe.shift,
-                mirror=recipe.mirror and dataset.mirror,
+                augmentation=augmentation,
+                targets=targets,
                 class_weights=weights,
             )
+            own: list[keras.callbacks.Callback] = []
+            if recipe.averaging is not None:
+                own.append(keras.callbacks.SwapEMAWeights())
+            if recipe.teaching and not part.hints:
+                own.append(FallingTeacher(recipe.teaching, part))
             progress = [ProgressLines(epochs, steps, rows)] if verbose else []
             try:
                 with naming_what_is_too_large(plan):
@@ -334,13 +369,14 @@ def _fit(
                         initial_epoch=first,
                         epochs=min(part.stop, last),
                         steps_per_epoch=steps,
-                        validation_data=_Images(dataset.validation),
+                        validation_data=_Images(dataset.validation, wanted),
                         shuffle=False,  # the batches come in their own order
                         verbose=0,  # pyright: ignore[reportArgumentType]
                         # The journal refuses a bad loss before anything is logged or saved; the log
                         # is on disk before the checkpoint that says its epoch is done.
                         callbacks=[
                             UnbiasedStatistics(),
+                            *own,
                             Journal(schedule, steps, rows, part.start * steps),
                             *progress,
                             logger,

@@ -5,8 +5,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from applications.data.augmentation import augment
-from applications.data.batches import balanced_weights, training_batches
+from applications.data.augmentation import Augmentation
+from applications.data.batches import balanced_weights, smoothed_targets, training_batches
 from applications.data.preprocessing import channel_statistics
 
 
@@ -42,7 +42,16 @@ def test_an_epoch_follows_from_seed_and_epoch_alone():
 
 
 def test_augmentation_follows_from_seed_and_epoch_alone():
-    options = {"batch_size": 5, "seed": 7, "shift": 0.25, "mirror": True}
+    everything = Augmentation(
+        area=(0.3, 1),
+        scale=(1, 1.5),
+        affine={"translation": 0.1, "scale": 0.1, "squeeze": 0.1, "shear": 0.1},
+        shift=0.25,
+        mirror=True,
+        colour_jitter={"brightness": 0.5, "contrast": 0.5, "saturation": 0.5, "offset": 0.1},
+        lighting=np.ones((1, 1)),
+    )
+    options = {"batch_size": 5, "seed": 7, "augmentation": everything}
     whole = list(islice(training_batches(Images(), **options), 6))
     resumed = list(islice(training_batches(Images(), first_epoch=2, **options), 2))
     for (x, y), (again, labels) in zip(whole[4:], resumed, strict=True):
@@ -57,26 +66,20 @@ def test_images_keep_their_labels_and_get_their_class_weights():
     np.testing.assert_array_equal(w, weights[y])
 
 
-def test_without_augmentation_images_are_untouched():
-    images = np.arange(32, dtype=np.uint8).reshape(2, 4, 4, 1)
-    assert augment(images, np.random.default_rng(0), shift=0, mirror=False) is images
-
-
-def test_shifts_are_bounded_and_repeat_the_border():
-    ramp = np.tile(np.arange(8, dtype=np.uint8), (200, 8, 1))[..., None]
-    shifted = augment(ramp, np.random.default_rng(0), shift=0.25, mirror=False)
-    by = shifted[:, 0, 4, 0].astype(int) - 4
-    assert set(by) == {-2, -1, 0, 1, 2}
-    for image, shift in zip(shifted, by, strict=True):
-        np.testing.assert_array_equal(image[3, :, 0], (np.arange(8) + shift).clip(0, 7))
-
-
-def test_about_half_of_the_images_are_mirrored_left_to_right():
-    images = np.random.default_rng(1).integers(0, 256, (200, 4, 6, 3), np.uint8)
-    out = augment(images, np.random.default_rng(0), shift=0, mirror=True)
-    same = (out == images).all(axis=(1, 2, 3))
-    mirrored = (out == images[:, :, ::-1]).all(axis=(1, 2, 3))
-    assert (same ^ mirrored).all() and 70 < mirrored.sum() < 130
+def test_a_smoothed_label_spreads_its_share_over_all_classes():
+    # q'(k) = (1 - e) [k = y] + e / K with e = 0.1 and K = 4: Szegedy et al. 2015, section 7.
+    targets = smoothed_targets(4, 0.1)
+    np.testing.assert_allclose(targets[2], [0.025, 0.025, 0.925, 0.025], rtol=1e-6)
+    x, y, w = next(
+        training_batches(
+            Images(),
+            **{"batch_size": 4, "seed": 0},
+            targets=np.eye(10, dtype=np.float32),
+            class_weights=np.arange(10, dtype=np.float32),
+        )
+    )
+    np.testing.assert_array_equal(y.argmax(axis=1), x[:, 0, 0, 0])
+    np.testing.assert_array_equal(w, x[:, 0, 0, 0])
 
 
 def test_statistics_are_those_of_all_training_pixels():

@@ -9,13 +9,13 @@ import pytest
 
 import keras_archs
 from applications.recipes.catalog import (
-    check_available,
+    check_teacher,
     check_weights,
     list_recipes,
     recipe,
     wanted_size,
 )
-from applications.recipes.schema import NOT_AVAILABLE, Initializer
+from applications.recipes.schema import Affine, ColourJitter, Initializer, Teaching
 
 PAPERS = {  # batch, rate, optimizer, weight decay, passes
     "lenet5": (1, 0.025, "SGD", 0.0, 20),
@@ -48,10 +48,6 @@ PAPERS = {  # batch, rate, optimizer, weight decay, passes
     "simpnet": (100, 0.1, "Adadelta", 5e-3, 800),
     "highway19": (100, 0.025, "SGD", 1e-3, 400),
     "fitnet19": (128, 0.005, "RMSprop", 0.0, 288),
-}
-COMPLETE = {  # recipes of which nothing is missing
-    *("default", "lenet5", "nin", "resnet20", "resnet110", "resnet110v2", "wrn_28_10"),
-    *("resnext29_8x64d", "densenet40_12", "squeezenet", "simplenet", "simpnet"),
 }
 # Epochs at which the rate falls, as the papers print them.
 FALLS = {
@@ -202,36 +198,49 @@ def test_the_classifiers_of_squeezenet_and_highway_start_on_their_own():
     assert recipe("highway19").last_initializer == Initializer("normal", 0.05)
 
 
-def test_what_is_missing_is_named_and_never_left_out_in_silence():
-    assert {name for name in list_recipes() if not recipe(name).needs} == COMPLETE
-    for name in set(list_recipes()) - COMPLETE:
-        with pytest.raises(ValueError, match="not available yet") as error:
-            check_available(recipe(name))
-        assert all(NOT_AVAILABLE[need] in str(error.value) for need in recipe(name).needs)
-        assert f"recipe={name!r}" in str(error.value) and "\n" not in str(error.value)
-    for name in COMPLETE:
-        check_available(recipe(name))
-
-
+# What else a paper's training has, each with where the paper or its authors' code says so.
 @pytest.mark.parametrize(
-    ("name", "need"),
+    ("name", "expected"),
     [
-        ("alexnet", "pca_colour"),
-        ("nincifar", "gcn_zca"),
-        ("allcnn_c", "gcn_zca"),
-        ("vgg16", "scale_jitter"),
-        ("resnet50", "scale_jitter"),
-        ("googlenet", "inception_crop"),
-        ("inceptionv3", "label_smoothing"),
-        ("fitnet19", "teacher"),
+        ("lenet5", {"affine": Affine(2 / 32, 0.1, 0.1, 0.2)}),  # III.B; how much is ours
+        ("alexnet", {"lighting": 0.1, "preprocessing": "mean_image"}),  # 4.1 and 2
+        ("nincifar", {"preprocessing": "gcn_zca"}),  # 4.2
+        ("vgg16", {"lighting": 0.1, "scale": (256 / 224, 512 / 224)}),  # 3.1
+        ("googlenet", {"area": (0.08, 1), "averaging": 0.9999}),  # 6
+        ("googlenet", {"colour_jitter": ColourJitter(0.5, 0.5, 0.5)}),  # Howard 2013
+        ("bninception", {"colour_jitter": ColourJitter(0.25, 0.25, 0.25), "averaging": None}),
+        ("inceptionv3", {"label_smoothing": 0.1, "averaging": 0.9999, "area": (0.05, 1)}),
+        ("resnet50", {"scale": (256 / 224, 480 / 224), "lighting": 0.1}),  # 3.4
+        ("resnet20", {"preprocessing": "mean_image"}),  # 4.2
+        ("densenet121", {"colour_jitter": ColourJitter(0.4, 0.4, 0.4), "lighting": 0.1}),
+        ("densenet40_12", {"colour_jitter": None, "lighting": 0.0, "area": None}),
+        ("mobilenet", {"label_smoothing": 0.0, "averaging": None}),  # 3.2
+        ("mobilenetv2", {"label_smoothing": 0.1, "averaging": 0.9999}),  # README
+        ("allcnn_c", {"preprocessing": "gcn_zca"}),  # 3.1
+        ("highway19", {"preprocessing": "gcn"}),  # file
+        ("fitnet19", {"preprocessing": "gcn_zca", "layer_rates": {"conv": 0.05}}),  # file
+        ("fitnet19", {"max_norm": {"conv": 0.9, "fc1": 1.9, "predictions": 1.9365}}),  # file
+        ("fitnet19", {"teaching": Teaching(3, 4, 1, "conv11", 1 / 3)}),  # 3.1 and file
+        ("default", {"preprocessing": "channel", "averaging": None, "label_smoothing": 0.0}),
     ],
 )
-def test_papers_name_what_they_need(name, need):
-    assert need in recipe(name).needs
+def test_elements_are_those_of_the_papers(name, expected):
+    assert {field: getattr(recipe(name), field) for field in expected} == expected
 
 
-def test_everything_that_is_not_available_is_needed_by_some_paper():
-    assert {need for name in PAPERS for need in recipe(name).needs} == set(NOT_AVAILABLE)
+def test_small_networks_are_distorted_less():
+    small, large = recipe("mobilenet"), recipe("inceptionv3")  # MobileNet's paper, section 3.2
+    assert small.area[0] > large.area[0]
+    assert 0 < small.colour_jitter.saturation < large.colour_jitter.saturation
+
+
+def test_a_recipe_that_learns_from_a_teacher_needs_one_and_no_other_takes_one():
+    with pytest.raises(ValueError, match="`teacher` must be the run folder.*'fitnet19'"):
+        check_teacher(recipe("fitnet19"), given=False)
+    with pytest.raises(ValueError, match="as fitnet19 does. Received: recipe='default'"):
+        check_teacher(recipe("default"), given=True)
+    check_teacher(recipe("fitnet19"), given=True)
+    check_teacher(recipe("default"), given=False)
 
 
 def test_deep_vggs_start_from_four_convolutions_and_the_dense_layers_of_net_a():

@@ -10,5 +10,5 @@ NETWORKS = {"lenet5": 1, "mobilenet": 0.5, "squeezenet": 0.5, "resnet20": 0.5, "
 @pytest.mark.slow
 @pytest.mark.parametrize(("arch", "alpha"), NETWORKS.items())
 def test_the_default_recipe_reaches_95_percent_on_the_digits(arch, alpha, tmp_path):
-    run = applications.train(arch, "digits", alpha=alpha, run_dir=tmp_path / "run", verbose=0)
+    run = applications.train(arch, data="digits", alpha=alpha, run_dir=tmp_path / "run", verbose=0)
     assert run.metrics["test_accuracy"] >= 0.95

@@ -1,5 +1,6 @@
 """Resuming: an interrupted training ends bit for bit where an uninterrupted one does."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -13,8 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from applications import load, runs
+from applications import load, recipes, runs
 from applications.options import Options
+from applications.recipes import catalog
+from applications.recipes.schema import Affine, ColourJitter, Teaching
 from applications.training import callbacks, checkpoints, training
 from applications.training.training import train
 
@@ -282,3 +285,30 @@ def test_a_training_that_is_killed_resumes_bit_for_bit_in_a_new_process(options,
     assert start(options, "killed").wait() == 0
     assert_same(load("whole"), load("killed"))
     shutil.rmtree(here / "killed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_resuming_is_bit_equal_with_every_element_on(epoch, monkeypatch, tmp_path):
+    """Averaged weights, smoothed labels, all augmentation, whitening, hints and a teacher."""
+    everything = dataclasses.replace(
+        recipes.recipe("fitnet19"),
+        **{"label_smoothing": 0.1, "averaging": 0.99, "area": (0.3, 1.0), "scale": (1.0, 1.3)},
+        **{"affine": Affine(0.1, 0.1, 0.1, 0.1), "lighting": 0.1, "mirror": True},
+        colour_jitter=ColourJitter(0.4, 0.4, 0.4, 0.1),
+        max_norm={"conv": 0.9, "fc1": 1.9},
+        teaching=Teaching(3.0, 4.0, 1.0, guided="conv11", hint_epochs=0.5),
+    )
+    monkeypatch.setitem(catalog._RECIPES, "fitnet19", everything)
+    train("simpnet_300k", alpha=1 / 8, size=16, epochs=1, run_dir="teacher", verbose=0)
+    options = {"arch": "fitnet19", "recipe": "fitnet19", "teacher": "teacher", "alpha": 1 / 8}
+    options |= {"size": 16, "epochs": 4, "batch_size": 128, "verbose": 0}
+    with monkeypatch.context() as patch:
+        keep_checkpoints(patch)
+        whole = train(run_dir="whole", **options)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, epoch)
+        with pytest.raises(KeyboardInterrupt):
+            train(run_dir="cut", **options)
+    keep_checkpoints(monkeypatch)
+    assert_same(whole, train(run_dir="cut", resume=True, **options))

@@ -241,11 +241,7 @@ def test_a_vgg_of_another_width_does_not_fit(here):
 
 
 @pytest.mark.slow
-def test_a_vgg_is_trained_from_the_run_of_another(quick, here, monkeypatch):
-    """What else the recipe needs is taken to be there."""
-    for name in ("vgg11", "vgg16"):
-        there = dataclasses.replace(recipes.recipe(name), needs=())
-        monkeypatch.setitem(recipes._RECIPES, name, there)
+def test_a_vgg_is_trained_from_the_run_of_another(quick, here):
     options = {**quick, "alpha": 1 / 16, "epochs": 1}
     with pytest.raises(ValueError, match="`weights` must be the file of a trained vgg11"):
         train("vgg13", recipe="vgg13", **options)

@@ -64,6 +64,8 @@ def train(
     learning_rate: float | None = None,
     weight_decay: float | None = None,
     shift: float | None = None,
+    label_smoothing: float | None = None,
+    averaging: float | None = None,
     weights: str | os.PathLike[str] | None = None,
     adapt: bool = False,
     freeze_until: str | None = None,
@@ -99,6 +101,11 @@ def train(
             None: the recipe's.
         shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
             None: the recipe's.
+        label_smoothing: share of a label that is spread evenly over all classes, in [0, 1). None:
+            the recipe's.
+        averaging: decay by step of a moving average of the weights, which is what validates and is
+            kept, in [0, 1); 0 keeps the weights themselves. A short training remembers a tenth of
+            its steps at most. None: the recipe's.
         weights: None for random weights, or what the builder takes: a file, "imagenet" or
             "hf://timm/NAME". Images then get the preprocessing that these weights were trained
             with, where it is known. With a recipe that starts from layers of another network: that
@@ -152,6 +159,8 @@ def compare(
     learning_rate: float | None = None,
     weight_decay: float | None = None,
     shift: float | None = None,
+    label_smoothing: float | None = None,
+    averaging: float | None = None,
     weights: str | os.PathLike[str] | None = None,
     adapt: bool = False,
     freeze_until: str | None = None,
@@ -195,6 +204,11 @@ def compare(
             None: the recipe's.
         shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
             None: the recipe's.
+        label_smoothing: share of a label that is spread evenly over all classes, in [0, 1). None:
+            the recipe's.
+        averaging: decay by step of a moving average of the weights, which is what validates and is
+            kept, in [0, 1); 0 keeps the weights themselves. A short training remembers a tenth of
+            its steps at most. None: the recipe's.
         weights: None for random weights, or what the builder takes: a file, "imagenet" or
             "hf://timm/NAME". Images then get the preprocessing that these weights were trained
             with, where it is known. With a recipe that starts from layers of another network: that
@@ -258,6 +272,8 @@ def search(
     learning_rate: float | None = None,
     weight_decay: float | None = None,
     shift: float | None = None,
+    label_smoothing: float | None = None,
+    averaging: float | None = None,
     seed: int = 0,
     recipe: str = "default",
     resize: Literal["stretch", "crop", "pad"] = "stretch",
@@ -321,6 +337,11 @@ def search(
             None: the recipe's.
         shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
             None: the recipe's.
+        label_smoothing: share of a label that is spread evenly over all classes, in [0, 1). None:
+            the recipe's.
+        averaging: decay by step of a moving average of the weights, which is what validates and is
+            kept, in [0, 1); 0 keeps the weights themselves. A short training remembers a tenth of
+            its steps at most. None: the recipe's.
         seed: of the proposals and of every training.
         recipe: "default", or an architecture whose paper's recipe is to be used.
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.

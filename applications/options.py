@@ -33,6 +33,7 @@ from tuning.budget import Budget
 if TYPE_CHECKING:
     from applications.data.sources import Source
 
+_OF_RECIPES = ("weight_decay", "shift", "label_smoothing", "averaging")  # in a recipe's place
 LOGS = ("histograms", "gradients", "dead_relus")  # what a training logs when it is asked to
 SMALL_UP_TO = 64  # side in pixels up to which a family that has stems gets the small one
 _LARGEST_DEFAULT = 224
@@ -340,6 +341,25 @@ class Options(_Checked):
         shown="the recipe's",
         least=0,
     )
+    label_smoothing: float | None = option(
+        None,
+        help="Share of a label that is spread over all classes, in [0, 1).",
+        doc="share of a label that is spread evenly over all classes, in [0, 1). None: the "
+        "recipe's.",
+        check=_optional(number, least=0, below=1),
+        shown="the recipe's",
+        least=0,
+    )
+    averaging: float | None = option(
+        None,
+        help="Validate and keep a moving average of the weights with this decay a step, in [0, 1).",
+        doc="decay by step of a moving average of the weights, which is what validates and is "
+        "kept, in [0, 1); 0 keeps the weights themselves. A short training remembers a tenth of "
+        "its steps at most. None: the recipe's.",
+        check=_optional(number, least=0, below=1),
+        shown="the recipe's",
+        least=0,
+    )
     weights: str | os.PathLike[str] | None = option(
         None,
         help="Start from a .keras, .h5, .safetensors or .caffemodel file, imagenet, or "
@@ -464,7 +484,7 @@ class Options(_Checked):
             ValueError, TypeError: the options name no network that can be built.
         """
         recipe = catalog.recipe(self.recipe)
-        given = {name: getattr(self, name) for name in ("weight_decay", "shift")}
+        given = {name: getattr(self, name) for name in _OF_RECIPES}
         recipe = dataclasses.replace(recipe, **{k: v for k, v in given.items() if v is not None})
         size, args = self._input(source, recipe)
         images = source.count("train")
@@ -529,7 +549,7 @@ class Plan:
     Attributes:
         options: with size, own arguments, batch size, epochs and learning rate filled in: what
             config.yaml holds.
-        recipe: with the weight decay and the shift of the options, where they say so.
+        recipe: with what the options have in the place of its own.
         build_arguments: the builder's arguments but for the weights.
         data_name: short name of the data.
         epochs: passes over the training images.

@@ -120,7 +120,7 @@ def optimizer_of(
     options: dict[str, Any] = {**recipe.optimizer_options, "clipnorm": recipe.clipnorm}
     if decoupled:
         options["weight_decay"] = recipe.weight_decay
-    if recipe.averaging is not None:
+    if recipe.averaging:
         options |= {"use_ema": True, "ema_momentum": _memory(recipe.averaging, steps)}
     kind = getattr(keras.optimizers, recipe.optimizer)
     optimizer = kind(schedule_of(recipe, rate, steps), **options)

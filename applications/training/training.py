@@ -357,7 +357,7 @@ def _fit(
                 class_weights=weights,
             )
             own: list[keras.callbacks.Callback] = []
-            if recipe.averaging is not None:
+            if recipe.averaging:
                 own.append(keras.callbacks.SwapEMAWeights())
             if recipe.teaching and not part.hints:
                 own.append(FallingTeacher(recipe.teaching, part))

@@ -285,7 +285,8 @@ def test_what_a_run_records_repeats_it(passed, config):
         arch="mobilenet", alpha=0.5, rho=1.0, size=[16, 24], data="digits", epochs=15,
         batch_size=64, learning_rate=1e-05, weight_decay=None, shift=None, weights=None, seed=0,
         recipe="default", resize="stretch", class_weight=None, threads=None, precision="float32",
-        args={"stem": "small"}, adapt=False, freeze_until=None,
+        args={"stem": "small"}, adapt=False, freeze_until=None, label_smoothing=None,
+        averaging=None, teacher=None,
     )  # fmt: skip
     arguments = passed("train", "--config", config(yaml.safe_dump(recorded)))
     open_ = {"run_dir": None, "resume": False, "log": None, "profile_steps": None}

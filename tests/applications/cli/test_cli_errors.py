@@ -99,6 +99,7 @@ WITHOUT_KERAS = {
     "search folder that exists": ("search --run-dir .", "`run_dir` must not exist"),
     "negative weight decay": ("train --arch lenet5 --weight-decay=-1", "'--weight-decay'"),
     "negative shift": ("train --arch lenet5 --shift=-1", "'--shift'"),
+    "labels smoothed away": ("train --arch lenet5 --label-smoothing 1", "`label_smoothing` must"),
     "no folder of runs": ("dashboard none", "none"),
     "port out of range": ("dashboard . --port 65536", "'--port'"),
 }

@@ -30,18 +30,22 @@ def accuracy(model, subset, **mode):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("arch", "alpha"),
+    ("arch", "alpha", "averaging"),
     [
-        ("mobilenet", 0.25),
-        ("resnet20", 0.5),
-        ("densenet40_12", 0.5),
-        ("simpnet_300k", 0.5),
-        ("bninception", 0.125),
-        ("mobilenetv2", 0.35),
+        ("mobilenet", 0.25, None),
+        ("mobilenet", 0.25, 0.9999),
+        ("resnet20", 0.5, None),
+        ("densenet40_12", 0.5, None),
+        ("simpnet_300k", 0.5, None),
+        ("bninception", 0.125, None),
+        ("mobilenetv2", 0.35, None),
     ],
 )
-def test_after_30_steps_inference_is_as_good_as_training_mode(arch, alpha, digits, tmp_path):
+def test_after_30_steps_inference_is_as_good_as_training_mode(
+    arch, alpha, averaging, digits, tmp_path
+):
     options = {"size": 16, "batch_size": BATCH, "epochs": 6, "verbose": 0}  # 5 steps an epoch
+    options["averaging"] = averaging
     run = train(arch, data=digits, alpha=alpha, run_dir=tmp_path / "run", **options)
     images = open_source(digits).at(16).train
     found = accuracy(run.model, images)

@@ -458,13 +458,17 @@ def history(run):
 
 
 @pytest.mark.slow
-def test_weight_decay_and_shift_take_the_place_of_the_recipes(quick):
+def test_options_take_the_place_of_the_recipes(quick):
     default = recipes.recipe("default")
     plain = train("lenet5", **quick)
     assert (plain.config["weight_decay"], plain.config["shift"]) == (None, None)
-    same = train("lenet5", weight_decay=default.weight_decay, shift=default.shift, **quick)
+    own = {"label_smoothing": 0.0, "averaging": 0.0, "shift": default.shift}
+    same = train("lenet5", weight_decay=default.weight_decay, **own, **quick)
     pd.testing.assert_frame_equal(history(same), history(plain))
-    for changed in ({"weight_decay": 1.0}, {"shift": 0.5}):
+    assert own.items() <= same.config.items()
+    for changed in (
+        *({"weight_decay": 1.0}, {"shift": 0.5}, {"label_smoothing": 0.2}, {"averaging": 0.9}),
+    ):
         assert not history(train("lenet5", **changed, **quick)).equals(history(plain))
 
 
@@ -644,13 +648,16 @@ def test_the_signature_and_the_documentation_name_every_option():
         ({"shift": 1}, r"`shift` must be in \[0, 1\). Received: shift=1"),
         ({"shift": -0.1}, r"`shift` must be in \[0, 1\)"),
         ({"shift": "0.1"}, r"`shift` must be in \[0, 1\)"),
+        ({"label_smoothing": 1}, r"`label_smoothing` must be in \[0, 1\). Received: label_smoo"),
+        ({"averaging": 1.0}, r"`averaging` must be in \[0, 1\). Received: averaging=1.0"),
+        ({"averaging": -0.5}, r"`averaging` must be in \[0, 1\)"),
+        ({"recipe": "fitnet19"}, "`teacher` must be the run folder or the .keras file"),
+        ({"teacher": "runs/a"}, "`teacher` must be None unless the recipe learns from one"),
         ({"seed": -1}, r"`seed` must be an integer in \[0, 4294967295\]"),
         ({"size": 0}, "`size` must be a side"),
         ({"size": (16, 16, 1)}, "`size` must be a side"),
         ({"size": 8}, "at least 16x16"),
         ({"recipe": "defualt"}, "Did you mean 'default'"),
-        ({"recipe": "alexnet"}, "principal components .* is not available yet.*recipe='alexnet'"),
-        ({"recipe": "resnet50"}, "random scale.*are not available yet.*recipe='resnet50'"),
         ({"resize": "squash"}, "`resize` must be one of 'stretch'"),
         ({"class_weight": "even"}, "`class_weight` must be one of None, 'balanced'"),
         ({"precision": "float8"}, "`precision` must be one of"),

@@ -94,11 +94,9 @@ def test_smoothed_labels_are_learned_and_plain_ones_are_validated():
     assert float(found) == pytest.approx(-(target[0] * np.log(p)).sum(), rel=1e-5)
 
 
-def test_what_is_validated_and_kept_is_the_averaged_network(tmp_path, monkeypatch, digits):
-    elements = {"averaging": 0.9, "label_smoothing": 0.1, "weight_decay": 0.0}
-    recipe = dataclasses.replace(catalog.recipe("resnet20"), **elements)
-    monkeypatch.setitem(catalog._RECIPES, "resnet20", recipe)
+def test_what_is_validated_and_kept_is_the_averaged_network(tmp_path, digits):
     options = {"recipe": "resnet20", "size": 16, "epochs": 3, "batch_size": 64, "verbose": 0}
+    options |= {"averaging": 0.9, "label_smoothing": 0.1, "weight_decay": 0.0}
     run = train("lenet5", data=digits, run_dir=tmp_path / "run", **options)
     validation = open_source(digits).at(16).validation
     images = validation.batch(np.arange(len(validation)))

@@ -21,7 +21,7 @@ from applications.training.checkpoints import last_checkpoint
 
 pytestmark = pytest.mark.slow
 
-TRIALS, EPOCHS, KILLS = 8, 10, 10
+TRIALS, EPOCHS = 8, 10
 # Small checkpoints come often; one thread makes sums of the same order in every process.
 SEARCH = [
     *(
@@ -155,8 +155,8 @@ def wait_until(condition, search):
     return True
 
 
-def moments(draw):
-    """Ten moments of death, of all kinds, in random order: functions that wait for one of them."""
+def moments(draw, times=1):
+    """Moments of death, five or n times five of all kinds: functions that wait for one."""
 
     def starting(search):
         # On a fast machine others train meanwhile, and the search must outlive its kills.
@@ -179,7 +179,7 @@ def moments(draw):
         wait_until(lambda: len(ended()) >= more, search)
         time.sleep(draw.uniform(0, 0.5))
 
-    drawn = [starting] * 2 + [between_epochs] * 4 + [in_a_write] * 3 + [between_trials]
+    drawn = [starting, between_epochs, between_epochs, in_a_write, between_trials] * times
     draw.shuffle(drawn)
     return drawn
 
@@ -218,7 +218,7 @@ for number, run in enumerate(sys.argv[1:]):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_local_search_that_is_killed_ten_times_ends_as_if_it_had_not_been(here, searches):
+def test_a_local_search_that_is_killed_five_times_ends_as_if_it_had_not_been(here, searches):
     draw = random.Random(5)
     search, notes = searches(), Notes()
     for come_to_it in moments(draw):
@@ -228,7 +228,7 @@ def test_a_local_search_that_is_killed_ten_times_ends_as_if_it_had_not_been(here
         assert process.poll() is None, "the search ended before its kills did"
         search.kill(process)
         notes.take()
-    assert len(notes.histories) == KILLS
+    assert len(notes.histories) == 5
     search.start()
     assert search.running[0].wait() == 0, search.running[0].log.read_text()
     check_results(search)
@@ -251,7 +251,7 @@ def test_a_search_of_three_workers_on_postgresql_outlives_ten_kills(here, search
 
         victims = [a_worker] * 6 + [all_workers] * 2 + [server.restart] * 2
         draw.shuffle(victims)
-        for come_to_it, kill in zip(moments(draw), victims, strict=True):
+        for come_to_it, kill in zip(moments(draw, times=2), victims, strict=True):
             while len(search.running) < 3:
                 search.start()
             come_to_it(search)
@@ -260,7 +260,7 @@ def test_a_search_of_three_workers_on_postgresql_outlives_ten_kills(here, search
             assert search.running, "the search ended before its kills did"
             kill()
             notes.take()
-        assert len(notes.histories) == KILLS
+        assert len(notes.histories) == 10
         while len(search.running) < 3:
             search.start()
         for process in search.running:

@@ -4,7 +4,7 @@ import pytest
 
 import applications
 
-NETWORKS = {"lenet5": 1, "mobilenet": 0.5, "squeezenet": 0.5, "resnet20": 0.5, "simpnet_300k": 0.5}
+NETWORKS = {"lenet5": 1, "mobilenet": 0.25, "squeezenet": 0.5, "resnet20": 0.5, "simpnet_300k": 0.5}
 
 
 @pytest.mark.slow

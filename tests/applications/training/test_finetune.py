@@ -176,7 +176,7 @@ def test_fine_tuning_beats_training_from_scratch(shared_data, tmp_path):
     train(**given, data=tmp_path / "low.npz", run_dir=tmp_path / "low")
     tuned = {"weights": tmp_path / "low" / "model.keras", "freeze_until": "block3"}
     results = {"scratch": [], "tuned": []}
-    for seed in range(3):
+    for seed in range(2):
         for name, more in (("scratch", {}), ("tuned", tuned)):
             high = {"data": tmp_path / "high.npz", "seed": seed}
             run = train(**given, **high, **more, run_dir=tmp_path / f"{name}{seed}")

@@ -267,7 +267,6 @@ def epochs_saved(run_dir):
     "options",
     [
         LENET,
-        {"arch": "resnet20", "alpha": 0.5, "recipe": "resnet20", "epochs": 3, "verbose": 0},
         {"arch": "mobilenet", "alpha": 0.25, "epochs": 3, "args": {"dropout": 0.2}, "verbose": 0},
     ],
     ids=lambda options: options["arch"],
@@ -287,11 +286,13 @@ def test_a_training_that_is_killed_resumes_bit_for_bit_in_a_new_process(options,
     shutil.rmtree(here / "killed")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("epoch", [1, 2, 3])
-def test_resuming_is_bit_equal_with_every_element_on(epoch, monkeypatch, tmp_path):
-    """Averaged weights, smoothed labels, all augmentation, whitening, hints and a teacher."""
-    everything = dataclasses.replace(
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    """Options of a training with every element, and its run, which was not interrupted.
+
+    Averaged weights, smoothed labels, all augmentation, whitening, hints and a teacher.
+    """
+    every = dataclasses.replace(
         recipes.recipe("fitnet19"),
         **{"label_smoothing": 0.1, "averaging": 0.99, "area": (0.3, 1.0), "scale": (1.0, 1.3)},
         **{"affine": Affine(0.1, 0.1, 0.1, 0.1), "lighting": 0.1, "mirror": True},
@@ -299,13 +300,20 @@ def test_resuming_is_bit_equal_with_every_element_on(epoch, monkeypatch, tmp_pat
         max_norm={"conv": 0.9, "fc1": 1.9},
         teaching=Teaching(3.0, 4.0, 1.0, guided="conv11", hint_epochs=0.5),
     )
-    monkeypatch.setitem(catalog._RECIPES, "fitnet19", everything)
-    train("simpnet_300k", alpha=1 / 8, size=16, epochs=1, run_dir="teacher", verbose=0)
-    options = {"arch": "fitnet19", "recipe": "fitnet19", "teacher": "teacher", "alpha": 1 / 8}
-    options |= {"size": 16, "epochs": 4, "batch_size": 128, "verbose": 0}
-    with monkeypatch.context() as patch:
+    folder = tmp_path_factory.mktemp("everything")
+    options = {"arch": "fitnet19", "recipe": "fitnet19", "teacher": folder / "teacher"}
+    options |= {"alpha": 1 / 8, "size": 16, "epochs": 4, "batch_size": 128, "verbose": 0}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(catalog._RECIPES, "fitnet19", every)
         keep_checkpoints(patch)
-        whole = train(run_dir="whole", **options)
+        train("simpnet_300k", alpha=1 / 8, size=16, epochs=1, run_dir=folder / "teacher", verbose=0)
+        yield options, train(run_dir=folder / "whole", **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_resuming_is_bit_equal_with_every_element_on(epoch, everything, monkeypatch):
+    options, whole = everything
     with monkeypatch.context() as patch:
         interrupt_after(patch, epoch)
         with pytest.raises(KeyboardInterrupt):

@@ -33,10 +33,10 @@ def accuracy(model, subset, **mode):
     ("arch", "alpha", "averaging"),
     [
         ("mobilenet", 0.25, None),
-        ("mobilenet", 0.25, 0.9999),
         ("resnet20", 0.5, None),
         ("densenet40_12", 0.5, None),
         ("simpnet_300k", 0.5, None),
+        ("simpnet_300k", 0.5, 0.9999),
         ("bninception", 0.125, None),
         ("mobilenetv2", 0.35, None),
     ],

@@ -72,6 +72,9 @@ def train(
     seed: int = 0,
     recipe: str = "default",
     teacher: str | os.PathLike[str] | None = None,
+    patience: int | None = None,
+    time_limit: float | None = None,
+    keep: Literal["best", "last"] = "best",
     resize: Literal["stretch", "crop", "pad"] = "stretch",
     class_weight: Literal["balanced"] | None = None,
     threads: int | None = None,
@@ -79,6 +82,7 @@ def train(
     args: Mapping[str, Any] | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    checkpoint_minutes: float = 5.0,
     log: Collection[str] | None = None,
     profile_steps: tuple[int, int] | None = None,
     verbose: int = 1,
@@ -119,6 +123,13 @@ def train(
         recipe: "default", or an architecture whose paper's recipe is to be used.
         teacher: None, or the run folder or `.keras` file of a trained network of the same classes,
             with a recipe that learns from one.
+        patience: None, or the number of epochs, >= 1, after which the training ends if none of them
+            was better on the validation images than the best one before. The schedule is that of
+            all epochs; parts of a training before its last one are done in full.
+        time_limit: None, or the minutes, > 0, after which the training ends, also within an epoch;
+            it is then validated and tested as any other. Interruptions are not counted.
+        keep: "best": the weights are those of the epoch with the highest validation accuracy, of
+            several of these the one with the lowest loss; or "last".
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
         threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
@@ -128,6 +139,8 @@ def train(
         run_dir: the run's own folder. None: `runs/ARCH-DATA-sSEED`, with -2, ... where taken.
         resume: resume the run in that folder after its last finished epoch: the result is that of
             an uninterrupted run. Starts one where there is none; a finished run is left alone.
+        checkpoint_minutes: minutes between checkpoints within an epoch, >= 0; 0: there are none but
+            after epochs.
         log: what else TensorBoard is to show: any of "histograms", "gradients", "dead_relus", as
             `TensorBoardLogger` says. Costs time after each epoch and changes nothing else.
         profile_steps: first and last training step of a trace by the backend's own profiler,
@@ -166,6 +179,9 @@ def compare(
     freeze_until: str | None = None,
     recipe: str = "default",
     teacher: str | os.PathLike[str] | None = None,
+    patience: int | None = None,
+    time_limit: float | None = None,
+    keep: Literal["best", "last"] = "best",
     resize: Literal["stretch", "crop", "pad"] = "stretch",
     class_weight: Literal["balanced"] | None = None,
     threads: int | None = None,
@@ -221,6 +237,13 @@ def compare(
         recipe: "default", or an architecture whose paper's recipe is to be used.
         teacher: None, or the run folder or `.keras` file of a trained network of the same classes,
             with a recipe that learns from one.
+        patience: None, or the number of epochs, >= 1, after which the training ends if none of them
+            was better on the validation images than the best one before. The schedule is that of
+            all epochs; parts of a training before its last one are done in full.
+        time_limit: None, or the minutes, > 0, after which the training ends, also within an epoch;
+            it is then validated and tested as any other. Interruptions are not counted.
+        keep: "best": the weights are those of the epoch with the highest validation accuracy, of
+            several of these the one with the lowest loss; or "last".
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
         threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
@@ -276,6 +299,8 @@ def search(
     averaging: float | None = None,
     seed: int = 0,
     recipe: str = "default",
+    patience: int | None = None,
+    time_limit: float | None = None,
     resize: Literal["stretch", "crop", "pad"] = "stretch",
     class_weight: Literal["balanced"] | None = None,
     threads: int | None = None,
@@ -344,6 +369,11 @@ def search(
             its steps at most. None: the recipe's.
         seed: of the proposals and of every training.
         recipe: "default", or an architecture whose paper's recipe is to be used.
+        patience: None, or the number of epochs, >= 1, after which the training ends if none of them
+            was better on the validation images than the best one before. The schedule is that of
+            all epochs; parts of a training before its last one are done in full.
+        time_limit: None, or the minutes, > 0, after which the training ends, also within an epoch;
+            it is then validated and tested as any other. Interruptions are not counted.
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
         threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.

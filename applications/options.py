@@ -411,6 +411,31 @@ class Options(_Checked):
         check=_optional(_text),
         metavar="RUN|FILE",
     )
+    patience: int | None = option(
+        None,
+        help="End when so many epochs in a row are no better on the validation images.",
+        doc="None, or the number of epochs, >= 1, after which the training ends if none of them "
+        "was better on the validation images than the best one before. The schedule is that of all "
+        "epochs; parts of a training before its last one are done in full.",
+        check=_optional(count),
+        metavar="EPOCHS",
+        least=1,
+    )
+    time_limit: float | None = option(
+        None,
+        help="End after so many minutes.",
+        doc="None, or the minutes, > 0, after which the training ends, also within an epoch; it is "
+        "then validated and tested as any other. Interruptions are not counted.",
+        check=_optional(number, above=0),
+        metavar="MINUTES",
+    )
+    keep: Literal["best", "last"] = option(
+        "best",
+        help="Whose weights are kept: the best epoch's on the validation images, or the last's.",
+        doc='"best": the weights are those of the epoch with the highest validation accuracy, of '
+        'several of these the one with the lowest loss; or "last".',
+        check=_one_of("best", "last"),
+    )
     resize: Literal["stretch", "crop", "pad"] = option(
         "stretch",
         help="How images get the input's proportions.",
@@ -604,6 +629,14 @@ class Running(_Checked):
         doc="resume the run in that folder after its last finished epoch: the result is that of an "
         "uninterrupted run. Starts one where there is none; a finished run is left alone.",
         check=_boolean,
+    )
+    checkpoint_minutes: float = option(
+        5.0,
+        help="Minutes between checkpoints within an epoch; 0: only after epochs.",
+        doc="minutes between checkpoints within an epoch, >= 0; 0: there are none but after "
+        "epochs.",
+        check=lambda name, value: number(name, value, least=0),
+        least=0,
     )
     log: Collection[str] | None = option(
         None,
@@ -885,7 +918,7 @@ def without(*left_out: str) -> tuple[str, ...]:
 # The options that all trials of a search have in common.
 SEARCHED = Group(
     Options,
-    without("arch", "alpha", "rho", "weights", "adapt", "freeze_until", "teacher"),
+    without("arch", "alpha", "rho", "weights", "adapt", "freeze_until", "teacher", "keep"),
     changes={
         "epochs": {
             "doc": "passes over the training images, >= 1. None: half the recipe's, rounded up.",

@@ -362,6 +362,24 @@ def pareto(records: Iterable[dict[str, Any]]) -> tuple[int, ...]:
     return tuple(front)
 
 
+def ranking(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Completed trials, the best first: those that were trained longest, then by accuracy.
+
+    One that ended early was trained as long as it wants to be. On few validation images several
+    have the same accuracy; then the loss decides.
+    """
+    done = [r for r in records if r["status"] == "completed"]
+    longest = max((r["metrics"]["epochs"] for r in done), default=0)
+    return sorted(
+        done,
+        key=lambda r: (
+            -longest if r["metrics"].get("ended") else -r["metrics"]["epochs"],
+            -r["metrics"][SCORE],
+            r["metrics"]["validation_loss"],
+        ),
+    )
+
+
 class _Search:
     """Trains what an engine hands out, and keeps the table."""
 
@@ -449,7 +467,7 @@ class _Search:
     def _completed(self, job: Job, metrics: Mapping[str, Any]) -> None:
         self._engine.tell(job, metrics)
         self._done_here += 1
-        ranked = self._ranked()
+        ranked = ranking(self._engine.records())
         self._prune(ranked)
         self._write_table()
         best = ranked[0]
@@ -463,21 +481,6 @@ class _Search:
             f"{100 * best['metrics'][SCORE]:.2f} % (trial {best['trial'] + 1}); "
             f"ETA {timedelta(seconds=round(seconds))}",
             soft_wrap=True,
-        )
-
-    def _ranked(self) -> list[dict[str, Any]]:
-        """Completed trials, the best first: those that were trained longest, then by accuracy.
-
-        On few validation images several have the same; then the loss decides.
-        """
-        done = [r for r in self._engine.records() if r["status"] == "completed"]
-        return sorted(
-            done,
-            key=lambda r: (
-                -r["metrics"]["epochs"],
-                -r["metrics"][SCORE],
-                r["metrics"]["validation_loss"],
-            ),
         )
 
     def _prune(self, ranked: list[dict[str, Any]]) -> None:
@@ -498,7 +501,7 @@ class _Search:
 
     def _test(self, workers: Workers) -> runs.Run | None:
         """Let the winner meet the test images."""
-        ranked = self._ranked()
+        ranked = ranking(self._engine.records())
         if not ranked:
             return None
         folder = trial_folder(self._folder, ranked[0]["trial"])
@@ -524,7 +527,7 @@ class _Search:
         runs.write_config(self._folder / BEST, best.config)
         if self._asked.isolate is not None:
             self._write_isolation(table)
-        ranked = self._ranked()
+        ranked = ranking(self._engine.records())
         self._write_report(ranked)
         front = self._front(ranked)
         if self._asked.verbose:

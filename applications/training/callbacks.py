@@ -8,47 +8,52 @@ from typing import Any
 
 import keras
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich import progress as bars
 
 from applications.console import plain_console
+from applications.training.progress import Progress
 
 
 class Journal(keras.callbacks.Callback):
-    """Keeps the history and stops a training whose loss is no longer finite.
+    """Keeps the progress and stops a training whose loss is no longer finite.
 
     Args:
         schedule: step -> learning rate.
-        steps: steps of an epoch.
-        rows: history of the epochs before this training, one dict an epoch; it is continued.
+        progress: of the training before; it is continued.
         start: step of the training at which the schedule begins.
     """
 
-    def __init__(
-        self, schedule: Callable, steps: int, rows: list[dict[str, float]], start: int = 0
-    ):
+    def __init__(self, schedule: Callable, progress: Progress, start: int = 0):
         super().__init__()
-        self.schedule, self.steps, self.rows, self.start = schedule, steps, rows, start
+        self.schedule, self.progress, self.start = schedule, progress, start
 
     def on_epoch_begin(self, epoch, logs: Any = None):
-        self._epoch, self._started = epoch, time.perf_counter()
+        self._epoch, self._started = epoch, time.perf_counter() - self.progress.seconds
 
     def on_train_batch_end(self, batch, logs: Any = None):
+        self.progress.step += 1
+        self.progress.steps += 1
+        self.progress.seconds = time.perf_counter() - self._started
         if not math.isfinite(logs["loss"]):
             done = f"the checkpoint of epoch {self._epoch}" if self._epoch else "no checkpoint"
             raise ValueError(
                 "the loss must stay finite: try a lower `learning_rate` in a new run (this run's "
                 f"folder keeps {done}). Received: loss={logs['loss']} in epoch {self._epoch + 1}, "
-                f"step {batch + 1}"
+                f"step {self.progress.step}, at a learning rate of {self._rate():.3g}"
             )
 
     def on_epoch_end(self, epoch, logs: Any = None):
-        last_step = (epoch + 1) * self.steps - 1 - self.start
-        rate: Any = keras.ops.convert_to_numpy(self.schedule(last_step))
-        logs["learning_rate"] = float(rate)
+        logs["learning_rate"] = self._rate()
         names = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
         values = {name: float(logs[name]) for name in names}
         seconds = round(time.perf_counter() - self._started, 3)
-        self.rows.append({"epoch": epoch + 1, **values, "seconds": seconds})
+        self.progress.history.append({"epoch": epoch + 1, **values, "seconds": seconds})
+        self.progress.step, self.progress.seconds = 0, 0.0
+
+    def _rate(self) -> float:
+        """That of the last step."""
+        rate: Any = keras.ops.convert_to_numpy(self.schedule(self.progress.steps - 1 - self.start))
+        return float(rate)
 
 
 class UnbiasedStatistics(keras.callbacks.Callback):
@@ -59,10 +64,19 @@ class UnbiasedStatistics(keras.callbacks.Callback):
     the share that is not of the beginning, as Adam divides its moments (arXiv:1412.6980, section
     3): the same as a momentum that rises from 0 to the layer's own. While an epoch is trained they
     are what Keras expects. A frozen layer keeps its own.
+
+    Args:
+        begun: whether the first epoch is the rest of one that was begun before.
     """
 
+    def __init__(self, begun: bool = False):
+        super().__init__()
+        self.begun = begun
+
     def on_epoch_begin(self, epoch, logs: Any = None):
-        self._scale(lambda share: share)
+        if not self.begun:
+            self._scale(lambda share: share)
+        self.begun = False
 
     def on_test_begin(self, logs: Any = None):
         self._scale(lambda share: 1 / share)
@@ -95,29 +109,30 @@ class ProgressLines(keras.callbacks.Callback):
     Args:
         epochs: of the whole training.
         steps: of an epoch.
-        rows: the history that `Journal` keeps.
+        progress: what `Journal` keeps.
     """
 
-    def __init__(self, epochs: int, steps: int, rows: list[dict[str, float]]):
+    def __init__(self, epochs: int, steps: int, progress: Progress):
         super().__init__()
-        self.epochs, self.steps, self.rows = epochs, steps, rows
+        self.epochs, self.steps = epochs, steps
+        self.rows, self._done = progress.history, progress.steps
         self.console = plain_console(stderr=True)
-        self.bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
+        self.bar = bars.Progress(
+            bars.TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            bars.BarColumn(),
+            bars.MofNCompleteColumn(),
+            bars.TextColumn("{task.fields[figures]}"),
+            bars.TextColumn("ETA"),
+            bars.TimeRemainingColumn(),
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,
         )
-        self._first = len(rows)
+        self._first = len(self.rows)
 
     def on_train_begin(self, logs: Any = None):
         self.bar.start()
-        done = self._first * self.steps
+        done = self._done
         fields: dict[str, Any] = {"epoch": self._first + 1, "epochs": self.epochs, "figures": ""}
         self._task = self.bar.add_task("", total=self.epochs * self.steps, completed=done, **fields)
 

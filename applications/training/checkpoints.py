@@ -1,7 +1,11 @@
 """All that a later process needs to resume a training bit for bit."""
 
 import json
+import re
 import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,46 +14,99 @@ import numpy as np
 
 from applications import runs
 from applications.files import read_arrays, write_atomic
+from applications.training.progress import Progress, Row, quality
 
 _KEPT = 2  # checkpoints, so that a damaged one costs an epoch and no more
 _OLD = "state.npz"  # the one that version 0.1 kept
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Writes all that a later process needs to resume bit for bit, in one file, after each epoch.
+    """Writes all that a later process needs to resume bit for bit, in one file.
 
-    `model.variables` holds the states of the seed generators, which `model.weights` does not; the
-    schedule follows from the optimizer's step count, order and augmentation from the epoch. The
-    file is an archive with a checksum of each array.
+    After each epoch and, within long ones, after so many minutes. `model.variables` holds the
+    states of the seed generators, which `model.weights` does not; the schedule follows from the
+    optimizer's step count, order and augmentation from epoch and step. The file is an archive with
+    a checksum of each array.
+
+    Args:
+        folder: of the checkpoints.
+        progress: of the training.
+        claim: on the folder.
+        minutes: from one checkpoint to the next within an epoch, > 0; None: there are none.
+        sums: what the metrics had summed up where an epoch was left.
     """
 
-    def __init__(self, folder: Path, rows: list[dict[str, float]], claim: runs.Claim):
+    def __init__(
+        self,
+        folder: Path,
+        progress: Progress,
+        claim: runs.Claim,
+        minutes: float | None = None,
+        sums: Sequence[np.ndarray] = (),
+    ):
         super().__init__()
-        self.folder, self.rows, self.claim = folder, rows, claim
+        self.folder, self.progress, self.claim = folder, progress, claim
+        self.minutes, self.sums = minutes, sums
+
+    def on_epoch_begin(self, epoch, logs: Any = None):
+        self._saved = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs: Any = None):
+        if len(self.sums):
+            # Not before the first step: Keras sets metrics to 0, and makes some of them there.
+            for variable, before in zip(_sums(self.model), self.sums, strict=True):
+                variable.assign(variable + before)
+            self.sums = ()
+        params: Any = self.params
+        if self.minutes is None or batch + 1 == params["steps"]:
+            return  # an epoch without a step left would not be an epoch
+        if time.monotonic() - self._saved >= 60 * self.minutes:
+            self._save(_sums(self.model))
 
     def on_epoch_end(self, epoch, logs: Any = None):
+        self._save()
+
+    def _save(self, sums: Sequence[keras.Variable] = ()) -> None:
+        variables = _state(self.model) | {f"sums/{i}": v for i, v in enumerate(sums)}
         arrays: dict[str, Any] = {
-            name: keras.ops.convert_to_numpy(v) for name, v in _state(self.model).items()
+            name: keras.ops.convert_to_numpy(v) for name, v in variables.items()
         }
-        state = json.dumps({"history": self.rows, "backend": keras.backend.backend()})
-        path = self.folder / f"epoch-{epoch + 1:06d}.npz"
+        state = json.dumps({**asdict(self.progress), "backend": keras.backend.backend()})
+        within = f"-step-{self.progress.step:09d}" if self.progress.step else ""
+        path = self.folder / f"epoch-{len(self.progress.history):06d}{within}.npz"
         write_atomic(path, lambda path: np.savez(path, state=state, **arrays), self.claim)
         for before in checkpoints(self.folder)[_KEPT:]:
             before.unlink(missing_ok=True)
+        self._saved = time.monotonic()
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """The files of a folder's checkpoints, the last one first."""
-    return [*sorted(folder.glob("epoch-*.npz"), reverse=True), *folder.glob(_OLD)]
+    found = sorted(folder.glob("epoch-*.npz"), key=_place, reverse=True)
+    return [*found, *folder.glob(_OLD)]
+
+
+def _place(path: Path) -> list[int]:
+    """The epochs that were finished, and the steps of the one after them."""
+    return [int(number) for number in re.findall(r"\d+", path.stem)]
 
 
 class Saved(NamedTuple):
-    """What a checkpoint holds: the history up to it, the backend, the values by name."""
+    """What a checkpoint holds.
+
+    Attributes:
+        path: of the file.
+        progress: of the training.
+        backend: that it was trained on.
+        values: of the variables, by name.
+        sums: of the metrics of an epoch that was under way.
+    """
 
     path: Path
-    history: list[dict[str, float]]
+    progress: Progress
     backend: str
     values: dict[str, np.ndarray]
+    sums: list[np.ndarray]
 
 
 def last_checkpoint(folder: Path, *, or_anew: bool) -> Saved | None:
@@ -67,7 +124,9 @@ def last_checkpoint(folder: Path, *, or_anew: bool) -> Saved | None:
         try:
             values = read_arrays(path, "state")
             state = json.loads(str(values.pop("state")))
-            return Saved(path, state["history"], state["backend"], values)
+            backend = state.pop("backend")
+            sums = [values.pop(name) for name in sorted(values) if name.startswith("sums/")]
+            return Saved(path, Progress(**state), backend, values, sums)
         except (ValueError, KeyError, TypeError) as error:
             print(f"passed over a damaged checkpoint: {error}", file=sys.stderr)
     if found and not or_anew:
@@ -76,6 +135,11 @@ def last_checkpoint(folder: Path, *, or_anew: bool) -> Saved | None:
             f"Received: {folder}, all of whose checkpoints are damaged"
         )
     return None
+
+
+def _sums(model: Any) -> list[keras.Variable]:
+    """What the metrics of an epoch sum up, and over how many images."""
+    return list(model.metrics_variables)
 
 
 def _state(model: Any) -> dict[str, keras.Variable]:
@@ -106,3 +170,66 @@ def restore(saved: Saved, model: keras.Model) -> None:
         )
     for name, variable in variables.items():
         variable.assign(saved.values[name])
+
+
+class Best(keras.callbacks.Callback):
+    """Keeps the network as it is after its best epoch, in a file beside the checkpoints.
+
+    Place it before Keras' `SwapEMAWeights`: what was validated is kept, averages included.
+
+    Args:
+        network: whose variables are kept.
+        folder: of the checkpoints.
+        progress: of the training.
+        claim: on the folder.
+    """
+
+    def __init__(self, network: keras.Model, folder: Path, progress: Progress, claim: runs.Claim):
+        super().__init__()
+        self.network, self.folder, self.progress, self.claim = network, folder, progress, claim
+
+    def on_test_end(self, logs: Any = None):
+        _ = self.model  # with JAX this brings the variables up to date
+        row = {f"val_{name}": value for name, value in logs.items()}
+        before = [r for r in self.progress.history if _best(self.folder, r).exists()]
+        self._values = None
+        if not before or quality(row) > max(map(quality, before)):
+            variables: Any = self.network.variables
+            self._values = [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+    def on_epoch_end(self, epoch, logs: Any = None):
+        if self._values is None:
+            return
+        arrays: dict[str, Any] = {f"model/{i}": value for i, value in enumerate(self._values)}
+        path = _best(self.folder, {"epoch": epoch + 1})
+        write_atomic(path, lambda path: np.savez(path, **arrays), self.claim)
+        # Each is better than those before it: of three one is the best of any kept checkpoint.
+        for before in sorted(self.folder.glob("best-*.npz"), reverse=True)[_KEPT + 1 :]:
+            before.unlink(missing_ok=True)
+
+
+def _best(folder: Path, row: Row) -> Path:
+    return folder / f"best-{int(row['epoch']):06d}.npz"
+
+
+def put_best_back(network: keras.Model, folder: Path, history: list[Row]) -> Row:
+    """Give the network the values that it had after its best epoch: that epoch's row.
+
+    Of a run that was begun without `Best`, the best epoch is that of those since. A damaged file is
+    passed over, with a line that names it; without any the network stays as it is.
+    """
+    variables: Any = network.variables
+    for row in sorted(history, key=quality, reverse=True):
+        path = _best(folder, row)
+        if not path.exists():
+            continue
+        try:
+            values = read_arrays(path)
+            if len(values) != len(variables):
+                raise ValueError(f"{path} is of another network")
+            for index, variable in enumerate(variables):
+                variable.assign(values[f"model/{index}"])
+            return row
+        except (ValueError, KeyError) as error:
+            print(f"passed over a damaged checkpoint: {error}", file=sys.stderr)
+    return history[-1]

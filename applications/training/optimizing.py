@@ -147,6 +147,22 @@ def _memory(momentum: float, steps: int) -> float:
     return min(momentum, max(0.0, 1 - 10 / steps))
 
 
+@contextmanager
+def averaged_at_the_end(model: Any) -> Iterator[None]:
+    """A `fit` that ends in here leaves the weights as they are, as if it went on.
+
+    Where the block ends, averages take the place of the weights that are averaged.
+    """
+    optimizer = model.optimizer
+    finalize = optimizer.finalize_variable_values
+    optimizer.finalize_variable_values = lambda variables: None
+    try:
+        yield
+    finally:
+        del optimizer.finalize_variable_values
+    finalize(model.trainable_variables)
+
+
 def _limit_norms(network: keras.Model, limits: Mapping[str, float]) -> None:
     """After each step a unit's kernel is scaled down to this norm, by the start of layers' names.
 

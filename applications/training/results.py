@@ -18,6 +18,7 @@ from applications.evaluation.evaluating import latency, score
 from applications.evaluation.metrics import metrics
 from applications.files import write_atomic, write_json
 from applications.recipes import catalog
+from applications.training.progress import Progress, Row
 from keras_archs.normalization import LocalResponseNormalization
 from keras_archs.weights import LoadReport
 
@@ -28,7 +29,8 @@ def write_results(
     network: keras.Model,
     config: Mapping[str, Any],
     dataset: Dataset,
-    history: list[dict[str, float]],
+    progress: Progress,
+    best: Row,
     path: Path,
     *,
     images: int,
@@ -38,18 +40,25 @@ def write_results(
     """Write every file of the run folder but metrics.json, which is returned.
 
     Args:
+        network: as it is kept.
+        config: what config.yaml holds.
+        dataset: that it was trained on.
+        progress: of the training.
+        best: row of the epoch whose weights the network has.
+        path: of the folder.
         images: training images of an epoch.
         test: whether the test images are used.
         report: on weights that the network started from.
     """
     profile = keras_archs.profile(network)
     p50, p95 = latency(network)
+    history = progress.history
     seconds = [row["seconds"] for row in history]
     metrics = {
         **(test_network(network, dataset, path) if test else {}),
-        "validation_accuracy": history[-1]["val_accuracy"],
+        "validation_accuracy": best["val_accuracy"],
         "validation_macro_f1": _validation_macro_f1(network, dataset),
-        "validation_loss": history[-1]["val_loss"],
+        "validation_loss": best["val_loss"],
         "params": profile.params,
         "trainable_params": profile.trainable_params,
         "macs": profile.macs,
@@ -58,7 +67,9 @@ def write_results(
         "latency_ms_p50": p50,
         "latency_ms_p95": p95,
         "epochs": len(history),
-        "steps": len(history) * images // config["batch_size"],
+        "kept_epoch": int(best["epoch"]),
+        "ended": progress.ended,
+        "steps": progress.steps,
         "train_seconds": round(sum(seconds), 3),
         "images_per_second": round(images / float(np.median(seconds)), 1),
         "backend": keras.backend.backend(),
@@ -159,6 +170,7 @@ def write_card(
         recipe=recipe.name,
         source=recipe.source,
         epochs=metrics["epochs"],
+        kept=_kept(config, metrics),
         seconds=f"{metrics['train_seconds']:.0f}",
         backend=metrics["backend"],
         keras=metrics["keras"],
@@ -172,6 +184,14 @@ def write_card(
         after=after,
     )
     write_atomic(path / "card.md", page)
+
+
+def _kept(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """Which epoch's weights these are, and why there are no more epochs."""
+    epoch, planned, ended = metrics["kept_epoch"], config["epochs"], metrics["ended"]
+    best = "the best on the validation images" if config["keep"] == "best" else "the last"
+    said = f"The weights are those after epoch {epoch}, {best}."
+    return f"{said} Of {planned} epochs the rest were left out: {ended}." if ended else said
 
 
 def _template() -> Template:

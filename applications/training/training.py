@@ -26,9 +26,22 @@ from applications.recipes.schema import Recipe
 from applications.training import finetuning
 from applications.training.building import built_network, without_auxiliary
 from applications.training.callbacks import Journal, ProgressLines, Report, UnbiasedStatistics
-from applications.training.checkpoints import Checkpoint, last_checkpoint, restore
+from applications.training.checkpoints import (
+    Best,
+    Checkpoint,
+    last_checkpoint,
+    put_best_back,
+    restore,
+)
 from applications.training.memory import check_memory, naming_what_is_too_large
-from applications.training.optimizing import compiled_model, prepare, schedule_of, short_memory
+from applications.training.optimizing import (
+    averaged_at_the_end,
+    compiled_model,
+    prepare,
+    schedule_of,
+    short_memory,
+)
+from applications.training.progress import Ends, Progress
 from applications.training.results import (
     EVALUATION_BATCH,
     last_line,
@@ -157,8 +170,9 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
         path, found = _find_or_create(plan, running)
         if found and runs.is_finished(path):
             run = runs.load(path)
-            if run.metrics["epochs"] >= last:
-                if last == epochs:
+            ended = run.metrics.get("ended")
+            if ended or run.metrics["epochs"] >= last:
+                if ended or last == epochs:
                     shutil.rmtree(path / runs.CHECKPOINTS, ignore_errors=True)
                 if running.verbose:
                     print(f"finished already: {last_line(run, dataset.name)}")
@@ -181,15 +195,18 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
             profile_steps=running.profile_steps,
         )
         try:
-            history = _fit(
+            progress = _fit(
                 *(network, teacher, parts, plan, dataset, path, last, claim, logger),
-                *(running.verbose, trial),
+                *(running, trial),
             )
             claim.check()
             report = getattr(network, "load_report", None)
+            best = progress.history[-1]
+            if options.keep == "best":
+                best = put_best_back(network, path / runs.CHECKPOINTS, progress.history)
             network = without_auxiliary(network)
             metrics = write_results(
-                *(network, plan.config, dataset, history, path),
+                *(network, plan.config, dataset, progress, best, path),
                 images=images,
                 test=not trial,
                 report=report,
@@ -203,7 +220,7 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
             logger.close()
     claim.check()
     write_json(path / "metrics.json", metrics)
-    if last == epochs:
+    if last == epochs or progress.ended:
         shutil.rmtree(path / runs.CHECKPOINTS)
     run = runs.load(path)
     if running.verbose:
@@ -318,10 +335,10 @@ def _fit(
     last: int,
     claim: runs.Claim,
     logger: TensorBoardLogger,
-    verbose: int,
+    running: Running,
     trial: _Trial | None,
-) -> list[dict[str, float]]:
-    """Train from the run's last finished epoch, if there is one, to epoch `last`: the history."""
+) -> Progress:
+    """Train from the run's last checkpoint, if there is one, to epoch `last` or an early end."""
     options, recipe = plan.options, plan.recipe
     checkpoints, epochs, batch_size = path / runs.CHECKPOINTS, plan.epochs, plan.batch_size
     steps = len(dataset.train) // batch_size
@@ -332,64 +349,80 @@ def _fit(
         targets, wanted = (smoothed_targets(classes, s) for s in (recipe.label_smoothing, 0.0))
     if options.class_weight == "balanced":
         weights = balanced_weights(dataset.train.labels, len(dataset.labels))
-    rows: list[dict[str, float]] = []
     saved = last_checkpoint(checkpoints, or_anew=trial is not None)
-    for part in finetuning.parts_left(parts, len(saved.history) if saved else 0):
+    progress = saved.progress if saved else Progress()
+    rows = progress.history
+    progress.steps = progress.steps or len(rows) * steps  # older checkpoints lack it
+    for part in finetuning.parts_left(parts, len(rows) + (progress.step > 0)):
         rate, span = part.rate * plan.learning_rate, (part.stop - part.start) * steps
-        schedule = schedule_of(recipe, rate, span)
+        schedule, stop = schedule_of(recipe, rate, span), min(part.stop, last)
         with finetuning.frozen(network, part.frozen), short_memory(network, span):
             model = compiled_model(network, recipe, rate, span, teacher=teacher, hints=part.hints)
-            optimizer: Any = model.optimizer
+            sums: list[np.ndarray] = []
             if saved:
                 restore(saved, model)
-                rows, saved = saved.history, None
-            first = logger.epochs = len(rows)
-            if first >= min(part.stop, last):
-                optimizer.finalize_variable_values(model.trainable_variables)
-                continue
-            batches = training_batches(
-                dataset.train,
-                batch_size=batch_size,
-                seed=options.seed,
-                first_epoch=first,
-                augmentation=augmentation,
-                targets=targets,
-                class_weights=weights,
+                sums, saved = saved.sums, None
+            logger.epochs = len(rows)
+            ends = Ends(
+                progress,
+                epochs * steps,
+                first=part.start,
+                patience=options.patience if part is parts[-1] else None,
+                seconds=options.time_limit and 60 * options.time_limit,
             )
-            own: list[keras.callbacks.Callback] = []
-            if recipe.averaging:
-                own.append(keras.callbacks.SwapEMAWeights())
-            if recipe.teaching and not part.hints:
-                own.append(FallingTeacher(recipe.teaching, part))
-            progress = [ProgressLines(epochs, steps, rows)] if verbose else []
-            try:
-                with naming_what_is_too_large(plan):
-                    model.fit(
-                        batches,
-                        initial_epoch=first,
-                        epochs=min(part.stop, last),
-                        steps_per_epoch=steps,
-                        validation_data=_Images(dataset.validation, wanted),
-                        shuffle=False,  # the batches come in their own order
-                        verbose=0,  # pyright: ignore[reportArgumentType]
-                        # The journal refuses a bad loss before anything is logged or saved; the log
-                        # is on disk before the checkpoint that says its epoch is done.
-                        callbacks=[
-                            UnbiasedStatistics(),
-                            *own,
-                            Journal(schedule, steps, rows, part.start * steps),
-                            *progress,
-                            logger,
-                            Checkpoint(checkpoints, rows, claim),
-                            *([Report(trial.report, rows)] if trial and trial.report else []),
-                        ],
+            with averaged_at_the_end(model), naming_what_is_too_large(plan):
+                while len(rows) < stop and not progress.ended:
+                    # What is left of an epoch that was cut, or all epochs of this part.
+                    first, done = len(rows), progress.step
+                    batches = training_batches(
+                        dataset.train,
+                        batch_size=batch_size,
+                        seed=options.seed,
+                        first_epoch=first,
+                        first_step=done,
+                        augmentation=augmentation,
+                        targets=targets,
+                        class_weights=weights,
                     )
-            except KeyboardInterrupt:
-                where = f"after epoch {len(rows)} of {epochs}" if rows else "in the first epoch"
-                raise KeyboardInterrupt(
-                    f"interrupted {where}: `--resume` continues from there ({path})"
-                ) from None
-            finally:
-                for callback in progress:
-                    callback.close()
-    return rows
+                    own: list[keras.callbacks.Callback] = [UnbiasedStatistics(begun=done > 0)]
+                    if options.keep == "best":
+                        own.append(Best(network, checkpoints, progress, claim))
+                    if recipe.averaging:
+                        own.append(keras.callbacks.SwapEMAWeights())
+                    if recipe.teaching and not part.hints:
+                        own.append(FallingTeacher(recipe.teaching, part))
+                    lines = [ProgressLines(epochs, steps, progress)] if running.verbose else []
+                    minutes = running.checkpoint_minutes or None
+                    try:
+                        model.fit(
+                            batches,
+                            initial_epoch=first,
+                            epochs=first + 1 if done else stop,
+                            steps_per_epoch=steps - done,
+                            validation_data=_Images(dataset.validation, wanted),
+                            shuffle=False,  # the batches come in their own order
+                            verbose=0,  # pyright: ignore[reportArgumentType]
+                            # The journal refuses a bad loss before anything is logged or saved;
+                            # the log is on disk before the checkpoint that says its epoch is done.
+                            callbacks=[
+                                *own,
+                                Journal(schedule, progress, part.start * steps),
+                                ends,
+                                *lines,
+                                logger,
+                                Checkpoint(checkpoints, progress, claim, minutes, sums),
+                                *([Report(trial.report, rows)] if trial and trial.report else []),
+                            ],
+                        )
+                    except KeyboardInterrupt:
+                        where = (
+                            f"after epoch {len(rows)} of {epochs}" if rows else "in the first epoch"
+                        )
+                        raise KeyboardInterrupt(
+                            f"interrupted {where}: `--resume` continues from there ({path})"
+                        ) from None
+                    finally:
+                        for callback in lines:
+                            callback.close()
+                    sums = []
+    return progress

@@ -41,7 +41,7 @@ def test_an_epoch_follows_from_seed_and_epoch_alone():
     assert epochs(1) != epochs(1, seed=1)
 
 
-def test_augmentation_follows_from_seed_and_epoch_alone():
+def test_augmentation_follows_from_seed_epoch_and_step_alone():
     everything = Augmentation(
         area=(0.3, 1),
         scale=(1, 1.5),
@@ -54,9 +54,11 @@ def test_augmentation_follows_from_seed_and_epoch_alone():
     options = {"batch_size": 5, "seed": 7, "augmentation": everything}
     whole = list(islice(training_batches(Images(), **options), 6))
     resumed = list(islice(training_batches(Images(), first_epoch=2, **options), 2))
-    for (x, y), (again, labels) in zip(whole[4:], resumed, strict=True):
+    within = islice(training_batches(Images(), first_epoch=1, first_step=1, **options), 3)
+    for (x, y), (again, labels) in zip(whole[4:] + whole[3:], [*resumed, *within], strict=True):
         np.testing.assert_array_equal(x, again)
         np.testing.assert_array_equal(y, labels)
+    assert all((whole[0][0] != x).any() for x, _ in whole[1:])
 
 
 def test_images_keep_their_labels_and_get_their_class_weights():

@@ -97,7 +97,7 @@ def checkpoints():
         with contextlib.suppress(FileNotFoundError):  # the trial has just ended
             saved = last_checkpoint(folder, or_anew=False)
             if saved:
-                found[folder.parent.name] = saved.history
+                found[folder.parent.name] = saved.progress.history
     return found
 
 

@@ -18,7 +18,7 @@ import pytest
 from postgres import USER, postgres
 
 from applications.searching.engines.optuna import StudyEngine, database_url
-from applications.searching.studies import pareto
+from applications.searching.studies import pareto, ranking
 
 SPAWN = multiprocessing.get_context("spawn")
 SIZES = [4, 6, 8, 12]
@@ -616,3 +616,20 @@ def test_workers_of_one_machine_can_share_a_file(tmp_path):
     with sqlite3.connect(tmp_path / "study.db") as file:
         states = file.execute("SELECT state, count(*) FROM trials GROUP BY state").fetchall()
     assert states == [("COMPLETE", 8)]
+
+
+def test_trials_rank_by_how_long_they_were_trained_then_by_accuracy_then_by_loss():
+    def trial(name, epochs, accuracy, loss=1.0, status="completed", **more):
+        metrics = {"epochs": epochs, "validation_accuracy": accuracy, "validation_loss": loss}
+        return {"name": name, "status": status, "metrics": metrics | more}
+
+    records = [
+        trial("a short rung", 2, 0.9),
+        trial("failed", 0, 0.0, status="failed"),
+        trial("long", 6, 0.6),
+        trial("long, with a lower loss", 6, 0.6, 0.5),
+        trial("no better for some epochs", 3, 0.7, ended="patience"),
+    ]
+    names = [record["name"] for record in ranking(records)]
+    first, second = "no better for some epochs", "long, with a lower loss"
+    assert names == [first, second, "long", "a short rung"]

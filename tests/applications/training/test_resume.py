@@ -53,6 +53,21 @@ def interrupt_after(monkeypatch, epoch, error=KeyboardInterrupt):
     monkeypatch.setattr(checkpoints.Checkpoint, "on_epoch_end", on_epoch_end)
 
 
+def interrupt_at(monkeypatch, epoch, step):
+    """The training is stopped right after a checkpoint of this step of this epoch."""
+    save = checkpoints.Checkpoint._save
+
+    def _save(self, sums=()):
+        save(self, sums)
+        if (len(self.progress.history) + 1, self.progress.step) == (epoch, step):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints.Checkpoint, "_save", _save)
+
+
+AFTER_EACH_STEP = {"checkpoint_minutes": 1e-9}
+
+
 def keep_checkpoints(monkeypatch):
     monkeypatch.setattr(training.shutil, "rmtree", lambda *args, **options: None)
 
@@ -88,6 +103,29 @@ def test_an_interrupted_training_resumes_bit_for_bit(whole, monkeypatch):
     assert list(run.history["epoch"]) == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize(("epoch", "step"), [(1, 1), (2, 4), (4, 9)])
+def test_a_training_that_is_cut_within_an_epoch_resumes_bit_for_bit(
+    epoch, step, whole, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, epoch, step)
+        with pytest.raises(KeyboardInterrupt):
+            train(run_dir="cut", **AFTER_EACH_STEP, **LENET)
+    last = checkpoints.checkpoints(Path("cut", "checkpoint"))[0]
+    assert last.name == f"epoch-{epoch - 1:06d}-step-{step:09d}.npz"
+    keep_checkpoints(monkeypatch)
+    run = train(run_dir="cut", resume=True, **LENET)
+    assert_same(whole, run)
+    assert run.metrics["steps"] == whole.metrics["steps"] == 40
+
+
+def test_a_checkpoint_of_a_later_step_comes_after_that_of_the_epoch(tmp_path):
+    names = ["epoch-000009.npz", "epoch-000009-step-000000002.npz", "epoch-000010.npz"]
+    for name in names:
+        (tmp_path / name).touch()
+    assert [path.name for path in checkpoints.checkpoints(tmp_path)] == names[::-1]
+
+
 def damage(path, how):
     """What a full disk, a lost block or a bad cable leaves of a file."""
     content = bytearray(path.read_bytes())
@@ -118,7 +156,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(how, cut, here, 
     assert (last.name, before.name) == ("epoch-000003.npz", "epoch-000002.npz")
     damage(last, how)
     saved = checkpoints.last_checkpoint(folder, or_anew=False)
-    assert saved is not None and saved.path == before and len(saved.history) == 2
+    assert saved is not None and saved.path == before and len(saved.progress.history) == 2
     said = capsys.readouterr().err
     assert said.startswith("passed over a damaged checkpoint: ") and last.name in said
 
@@ -231,7 +269,8 @@ def test_a_process_that_outlives_its_claim_cannot_write_over_its_successor(monke
         patch.setattr(checkpoints.Checkpoint, "on_epoch_end", on_epoch_end)
         with pytest.raises(ValueError, match="another one has taken over. Received: cut"):
             train(run_dir="cut", **LENET)
-    assert sorted(path.name for path in folder.iterdir()) == ["epoch-000001.npz", "owner"]
+    names = ["best-000001.npz", "best-000002.npz", "epoch-000001.npz", "owner"]
+    assert {path.name for path in folder.iterdir()} <= set(names)
     assert epochs_saved("cut") == 1 and not runs.is_finished("cut")
     keep_checkpoints(monkeypatch)
     assert_same(whole, train(run_dir="cut", resume=True, **LENET))
@@ -311,12 +350,15 @@ def everything(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("epoch", [1, 2, 3])
-def test_resuming_is_bit_equal_with_every_element_on(epoch, everything, monkeypatch):
+@pytest.mark.parametrize(("epoch", "step"), [(2, 0), (1, 3), (3, 1), (4, 8)])
+def test_resuming_is_bit_equal_with_every_element_on(epoch, step, everything, monkeypatch):
     options, whole = everything
     with monkeypatch.context() as patch:
-        interrupt_after(patch, epoch)
+        if step:
+            interrupt_at(patch, epoch, step)
+        else:
+            interrupt_after(patch, epoch)
         with pytest.raises(KeyboardInterrupt):
-            train(run_dir="cut", **options)
+            train(run_dir="cut", **AFTER_EACH_STEP, **options)
     keep_checkpoints(monkeypatch)
     assert_same(whole, train(run_dir="cut", resume=True, **options))

@@ -61,6 +61,7 @@ class Declared(NamedTuple):
         positional: whether Python takes it by position too.
         python_only: whether the command line lacks it.
         argument: whether the command line takes it, several times, without a name.
+        panel: heading of the group in which `--help` shows it; None: Typer's own.
     """
 
     help: str
@@ -75,6 +76,7 @@ class Declared(NamedTuple):
     positional: bool = False
     python_only: bool = False
     argument: bool = False
+    panel: str | None = None
 
 
 def option(default: Any = MISSING, **declared: Any) -> Any:
@@ -267,6 +269,7 @@ class Options(_Checked):
         check=lambda name, value: check_arch(value).lower(),
         metavar="NAME",
         positional=True,
+        panel="Network",
     )
     data: str | os.PathLike[str] | tuple[Any, Any] | Mapping[str, Any] = option(
         "digits",
@@ -277,17 +280,20 @@ class Options(_Checked):
         "pairs by split, which are kept in `runs/data-HASH.npz`.",
         check=_data,
         metavar="NAME|PATH",
+        panel="Data",
     )
     alpha: float = option(
         1.0,
         help="Width multiplier, > 0.",
         check=lambda name, value: check_alpha(value),
+        panel="Network",
     )
     rho: float = option(
         1.0,
         help="Resolution multiplier in (0, 1].",
         doc="resolution multiplier in (0, 1]; images are resized to what is left of the size.",
         check=lambda name, value: check_rho(value),
+        panel="Network",
     )
     size: int | tuple[int, int] | None = option(
         None,
@@ -298,6 +304,7 @@ class Options(_Checked):
         parse=parse_size,
         metavar="SIDE|HxW",
         shown="the data's or the recipe's",
+        panel="Network",
     )
     epochs: int | None = option(
         None,
@@ -307,6 +314,7 @@ class Options(_Checked):
         shown="the recipe's",
         least=1,
         most=1_000_000,
+        panel="Training",
     )
     batch_size: int | None = option(
         None,
@@ -315,6 +323,7 @@ class Options(_Checked):
         check=_optional(count),
         shown="the recipe's",
         least=1,
+        panel="Training",
     )
     learning_rate: float | None = option(
         None,
@@ -322,6 +331,7 @@ class Options(_Checked):
         doc="base rate, > 0. None: the recipe's.",
         check=_optional(number, above=0),
         shown="the recipe's",
+        panel="Training",
     )
     weight_decay: float | None = option(
         None,
@@ -331,6 +341,7 @@ class Options(_Checked):
         check=_optional(number, least=0),
         shown="the recipe's",
         least=0,
+        panel="Training",
     )
     shift: float | None = option(
         None,
@@ -340,6 +351,7 @@ class Options(_Checked):
         check=_optional(number, least=0, below=1),
         shown="the recipe's",
         least=0,
+        panel="Training",
     )
     label_smoothing: float | None = option(
         None,
@@ -349,6 +361,7 @@ class Options(_Checked):
         check=_optional(number, least=0, below=1),
         shown="the recipe's",
         least=0,
+        panel="Training",
     )
     averaging: float | None = option(
         None,
@@ -359,6 +372,7 @@ class Options(_Checked):
         check=_optional(number, least=0, below=1),
         shown="the recipe's",
         least=0,
+        panel="Training",
     )
     weights: str | os.PathLike[str] | None = option(
         None,
@@ -370,6 +384,7 @@ class Options(_Checked):
         "network's `.keras` file, of which nothing else is read.",
         check=_optional(_text),
         metavar="FILE|NAME",
+        panel="Network",
     )
     adapt: bool = option(
         False,
@@ -377,6 +392,7 @@ class Options(_Checked):
         doc="whether weights for other classes or channels, a larger `alpha` or another size are "
         "adapted, as the builder does it.",
         check=_boolean,
+        panel="Network",
     )
     freeze_until: str | None = option(
         None,
@@ -387,6 +403,7 @@ class Options(_Checked):
         "learn, at half the rate. Each part has the whole schedule of the recipe.",
         check=_optional(_text),
         metavar="STAGE",
+        panel="Network",
     )
     seed: int = option(
         0,
@@ -395,6 +412,7 @@ class Options(_Checked):
         check=lambda name, value: count(name, value, least=0, most=2**32 - 1),
         least=0,
         most=2**32 - 1,
+        panel="Training",
     )
     recipe: str = option(
         "default",
@@ -402,6 +420,7 @@ class Options(_Checked):
         doc='"default", or an architecture whose paper\'s recipe is to be used.',
         check=_recipe,
         metavar="NAME",
+        panel="Training",
     )
     teacher: str | os.PathLike[str] | None = option(
         None,
@@ -410,6 +429,7 @@ class Options(_Checked):
         "with a recipe that learns from one.",
         check=_optional(_text),
         metavar="RUN|FILE",
+        panel="Network",
     )
     patience: int | None = option(
         None,
@@ -420,6 +440,7 @@ class Options(_Checked):
         check=_optional(count),
         metavar="EPOCHS",
         least=1,
+        panel="End of the training",
     )
     time_limit: float | None = option(
         None,
@@ -428,6 +449,7 @@ class Options(_Checked):
         "then validated and tested as any other. Interruptions are not counted.",
         check=_optional(number, above=0),
         metavar="MINUTES",
+        panel="End of the training",
     )
     keep: Literal["best", "last"] = option(
         "best",
@@ -435,18 +457,21 @@ class Options(_Checked):
         doc='"best": the weights are those of the epoch with the highest validation accuracy, of '
         'several of these the one with the lowest loss; or "last".',
         check=_one_of("best", "last"),
+        panel="End of the training",
     )
     resize: Literal["stretch", "crop", "pad"] = option(
         "stretch",
         help="How images get the input's proportions.",
         doc='"stretch", "crop" or "pad": how images of other proportions get the input\'s.',
         check=_one_of("stretch", "crop", "pad"),
+        panel="Data",
     )
     class_weight: Literal["balanced"] | None = option(
         None,
         help="Weigh rare classes as much as frequent ones.",
         doc='None, or "balanced": rare classes count as much as frequent ones.',
         check=_one_of(None, "balanced"),
+        panel="Data",
     )
     threads: int | None = option(
         None,
@@ -456,6 +481,7 @@ class Options(_Checked):
         shown="all processors",
         least=1,
         most=1024,
+        panel="Machine",
     )
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] | None = option(
         None,
@@ -465,6 +491,7 @@ class Options(_Checked):
             name, value or "float32", ("float32", "mixed_float16", "mixed_bfloat16")
         ),
         shown="float32",
+        panel="Machine",
     )
     args: Mapping[str, Any] | None = option(
         None,
@@ -475,6 +502,7 @@ class Options(_Checked):
         check=_args,
         metavar="NAME=VALUE",
         flag="--set",
+        panel="Network",
     )
 
     def __post_init__(self):
@@ -622,6 +650,7 @@ class Running(_Checked):
         check=_optional(_text),
         metavar="FOLDER",
         shown="runs/ARCH-DATA-sSEED",
+        panel="Run folder",
     )
     resume: bool = option(
         False,
@@ -629,6 +658,7 @@ class Running(_Checked):
         doc="resume the run in that folder after its last finished epoch: the result is that of an "
         "uninterrupted run. Starts one where there is none; a finished run is left alone.",
         check=_boolean,
+        panel="Run folder",
     )
     checkpoint_minutes: float = option(
         5.0,
@@ -637,6 +667,7 @@ class Running(_Checked):
         "epochs.",
         check=lambda name, value: number(name, value, least=0),
         least=0,
+        panel="Run folder",
     )
     log: Collection[str] | None = option(
         None,
@@ -646,6 +677,7 @@ class Running(_Checked):
         check=_some_of(*LOGS),
         parse=parse_names,
         metavar="A,B",
+        panel="Run folder",
     )
     profile_steps: tuple[int, int] | None = option(
         None,
@@ -655,6 +687,7 @@ class Running(_Checked):
         check=_profile_steps,
         parse=_parse_steps,
         metavar="FIRST-LAST",
+        panel="Run folder",
     )
     verbose: int = option(
         1,

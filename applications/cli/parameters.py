@@ -90,6 +90,7 @@ def _parameter(each: Field, told: Declared) -> inspect.Parameter:
         "help": told.help,
         "metavar": told.metavar,
         "callback": _callback(each, told),
+        "rich_help_panel": told.panel,
     }
     if told.argument:
         annotation = Annotated[list[Path] | None, typer.Argument(**details)]

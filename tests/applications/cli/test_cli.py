@@ -75,8 +75,11 @@ def test_every_command_and_every_option_is_explained(command):
     assert "Usage:" in invoke(command, "--help")
 
 
-def test_help_shows_defaults():
-    shown = " ".join(re.sub("[│╭╮╰╯─]", " ", invoke("train", "--help")).split())
+def test_help_shows_groups_and_defaults():
+    page = invoke("train", "--help")
+    for group in ("Network", "Data", "Training", "End of the training", "Machine", "Run folder"):
+        assert f"─ {group} ─" in page
+    shown = " ".join(re.sub("[│╭╮╰╯─]", " ", page).split())
     for default in ("digits", "1.0", "stretch", "0", "(the recipe's)", "(runs/ARCH-DATA-sSEED)"):
         assert f"[default: {default}]" in shown
 
@@ -286,10 +289,11 @@ def test_what_a_run_records_repeats_it(passed, config):
         batch_size=64, learning_rate=1e-05, weight_decay=None, shift=None, weights=None, seed=0,
         recipe="default", resize="stretch", class_weight=None, threads=None, precision="float32",
         args={"stem": "small"}, adapt=False, freeze_until=None, label_smoothing=None,
-        averaging=None, teacher=None,
+        averaging=None, teacher=None, patience=None, time_limit=None, keep="best",
     )  # fmt: skip
     arguments = passed("train", "--config", config(yaml.safe_dump(recorded)))
     open_ = {"run_dir": None, "resume": False, "log": None, "profile_steps": None}
+    open_ |= {"checkpoint_minutes": 5.0}
     assert arguments == recorded | open_
 
 
@@ -365,6 +369,7 @@ def test_train_writes_a_run_that_its_config_repeats(run, passed):
         "resume": False,
         "log": None,
         "profile_steps": None,
+        "checkpoint_minutes": 5.0,
     }
 
 

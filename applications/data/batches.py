@@ -22,14 +22,15 @@ def training_batches(
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """Batches of epoch after epoch, without end.
 
-    The order of an epoch follows from `(seed, epoch)` alone, and the augmentation of a batch from
-    `(seed, epoch, step)`. Every batch is full: what is left over of an epoch's images is dropped.
+    The order and the augmentation of an epoch follow from `(seed, epoch)` alone. Every batch is
+    full: what is left over of an epoch's images is dropped.
 
     Args:
         subset: the training images, `batch_size` or more.
         batch_size: images a batch.
         seed: an integer >= 0.
-        first_epoch, first_step: where to begin, counted from 0.
+        first_epoch, first_step: where to begin, counted from 0. What is random in the steps of the
+            epoch before that one is drawn all the same.
         augmentation: how images are changed at random.
         targets: (classes, classes) float32: yields each label's row in its place.
         class_weights: (classes,) float32; yields each image's weight as a third array.
@@ -39,14 +40,15 @@ def training_batches(
         (batch_size, classes), and the weights if asked.
     """
     for epoch in itertools.count(first_epoch):
-        order = np.random.default_rng((seed, epoch)).permutation(len(subset))
-        for step in range(first_step, len(order) // batch_size):
+        random = np.random.default_rng((seed, epoch))
+        order = random.permutation(len(subset))
+        for step in range(len(order) // batch_size):
             rows = order[step * batch_size : (step + 1) * batch_size]
             images, labels = subset.batch(rows), subset.labels[rows]
             if augmentation is not None:
-                # NumPy takes a seed that ends in 0 for the one without it.
-                random = np.random.default_rng((seed, epoch, 1 + step))
                 images = augmentation(images, random)
+            if step < first_step:
+                continue
             wanted = labels if targets is None else targets[labels]
             if class_weights is None:
                 yield images, wanted

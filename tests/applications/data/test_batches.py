@@ -41,7 +41,7 @@ def test_an_epoch_follows_from_seed_and_epoch_alone():
     assert epochs(1) != epochs(1, seed=1)
 
 
-def test_augmentation_follows_from_seed_epoch_and_step_alone():
+def test_augmentation_follows_from_seed_and_epoch_alone():
     everything = Augmentation(
         area=(0.3, 1),
         scale=(1, 1.5),

@@ -509,7 +509,7 @@ def test_ctrl_c_ends_with_130_leaves_no_process_and_resume_goes_on(here, digits)
     assert "interrupted after 0 of 2 trials: `--resume` continues from there (s)" in stderr
     assert "Traceback" not in stderr
     assert running and not any(map(alive, running))
-    before = last_checkpoint(Path("s/trial-0000/checkpoint"), or_anew=False).history
+    before = last_checkpoint(Path("s/trial-0000/checkpoint"), or_anew=False).progress.history
     done = subprocess.run([*line, "--resume"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert set(table(Path("s"))["status"]) == {"completed"}

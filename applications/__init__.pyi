@@ -60,11 +60,19 @@ def train(
     rho: float = 1.0,
     size: int | tuple[int, int] | None = None,
     epochs: int | None = None,
+    optimizer: Literal["adam", "adamw", "muon", "nesterov", "sgd"] | None = None,
+    schedule: Literal["cosine", "linear", "one_cycle", "constant"] | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
     weight_decay: float | None = None,
     shift: float | None = None,
+    rand_augment: float | None = None,
+    random_erasing: float | None = None,
+    mixup: float | None = None,
+    cutmix: float | None = None,
     label_smoothing: float | None = None,
+    stochastic_depth: float | None = None,
+    progressive: float | None = None,
     averaging: float | None = None,
     weights: str | os.PathLike[str] | None = None,
     adapt: bool = False,
@@ -75,6 +83,7 @@ def train(
     patience: int | None = None,
     time_limit: float | None = None,
     keep: Literal["best", "last"] = "best",
+    test_mirrored: bool = False,
     resize: Literal["stretch", "crop", "pad"] = "stretch",
     class_weight: Literal["balanced"] | None = None,
     threads: int | None = None,
@@ -99,14 +108,34 @@ def train(
         size: side of the images in pixels, or (height, width). None: 16 for the digits, else the
             data's median side up to 224; more where the recipe or the network needs it.
         epochs: passes over the training images, 1..1,000,000. None: the recipe's.
+        optimizer: "adam", "adamw", "muon", "nesterov" or "sgd" (both with a momentum of 0.9), with
+            a learning rate and a weight decay of its own unless these are given. None: the
+            recipe's.
+        schedule: "cosine" and "linear" fall to 0, "one_cycle" rises for the first 30 % of the
+            steps, "constant" stays. None: the recipe's.
         batch_size: images a step, >= 1. None: the recipe's. Never more than there are images.
         learning_rate: base rate, > 0. None: the recipe's.
         weight_decay: how strongly kernels decay, >= 0, as the recipe's optimizer understands it.
             None: the recipe's.
         shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
             None: the recipe's.
+        rand_augment: largest amount of RandAugment's two random operations on the images of a
+            batch, in [0, 1]; 0 for none. None: the recipe's.
+        random_erasing: share of the images of which a random rectangle becomes noise, in [0, 1].
+            None: the recipe's.
+        mixup: parameter of the beta distribution of the shares by which pairs of images are mixed,
+            >= 0; 0 for none. With `cutmix` each batch is mixed in one of both ways. None: the
+            recipe's.
+        cutmix: the same of the shares of rectangles that come from another image, in [0, 1]. None:
+            the recipe's.
         label_smoothing: share of a label that is spread evenly over all classes, in [0, 1). None:
             the recipe's.
+        stochastic_depth: how often the last residual branch is left out in training, in [0, 1);
+            earlier ones less often, as far as they are from it. The architecture must have some.
+            None: the recipe's.
+        progressive: share of the sides at which the first quarter of the epochs is trained, in (0,
+            1]; it grows to 1 in three equal steps. The architecture must end in global pooling.
+            None: the recipe's.
         averaging: decay by step of a moving average of the weights, which is what validates and is
             kept, in [0, 1); 0 keeps the weights themselves. A short training remembers a tenth of
             its steps at most. None: the recipe's.
@@ -130,6 +159,8 @@ def train(
             it is then validated and tested as any other. Interruptions are not counted.
         keep: "best": the weights are those of the epoch with the highest validation accuracy, of
             several of these the one with the lowest loss; or "last".
+        test_mirrored: whether the test images are also classified by the mean of the probabilities
+            of each and of its mirror image: `mirrored_test_accuracy` of metrics.json.
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
         threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
@@ -168,11 +199,19 @@ def compare(
     rho: float = 1.0,
     size: int | tuple[int, int] | None = None,
     epochs: int | None = None,
+    optimizer: Literal["adam", "adamw", "muon", "nesterov", "sgd"] | None = None,
+    schedule: Literal["cosine", "linear", "one_cycle", "constant"] | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
     weight_decay: float | None = None,
     shift: float | None = None,
+    rand_augment: float | None = None,
+    random_erasing: float | None = None,
+    mixup: float | None = None,
+    cutmix: float | None = None,
     label_smoothing: float | None = None,
+    stochastic_depth: float | None = None,
+    progressive: float | None = None,
     averaging: float | None = None,
     weights: str | os.PathLike[str] | None = None,
     adapt: bool = False,
@@ -182,6 +221,7 @@ def compare(
     patience: int | None = None,
     time_limit: float | None = None,
     keep: Literal["best", "last"] = "best",
+    test_mirrored: bool = False,
     resize: Literal["stretch", "crop", "pad"] = "stretch",
     class_weight: Literal["balanced"] | None = None,
     threads: int | None = None,
@@ -214,14 +254,34 @@ def compare(
         size: side of the images in pixels, or (height, width). None: 16 for the digits, else the
             data's median side up to 224; more where the recipe or the network needs it.
         epochs: passes over the training images, 1..1,000,000. None: the recipe's.
+        optimizer: "adam", "adamw", "muon", "nesterov" or "sgd" (both with a momentum of 0.9), with
+            a learning rate and a weight decay of its own unless these are given. None: the
+            recipe's.
+        schedule: "cosine" and "linear" fall to 0, "one_cycle" rises for the first 30 % of the
+            steps, "constant" stays. None: the recipe's.
         batch_size: images a step, >= 1. None: the recipe's. Never more than there are images.
         learning_rate: base rate, > 0. None: the recipe's.
         weight_decay: how strongly kernels decay, >= 0, as the recipe's optimizer understands it.
             None: the recipe's.
         shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
             None: the recipe's.
+        rand_augment: largest amount of RandAugment's two random operations on the images of a
+            batch, in [0, 1]; 0 for none. None: the recipe's.
+        random_erasing: share of the images of which a random rectangle becomes noise, in [0, 1].
+            None: the recipe's.
+        mixup: parameter of the beta distribution of the shares by which pairs of images are mixed,
+            >= 0; 0 for none. With `cutmix` each batch is mixed in one of both ways. None: the
+            recipe's.
+        cutmix: the same of the shares of rectangles that come from another image, in [0, 1]. None:
+            the recipe's.
         label_smoothing: share of a label that is spread evenly over all classes, in [0, 1). None:
             the recipe's.
+        stochastic_depth: how often the last residual branch is left out in training, in [0, 1);
+            earlier ones less often, as far as they are from it. The architecture must have some.
+            None: the recipe's.
+        progressive: share of the sides at which the first quarter of the epochs is trained, in (0,
+            1]; it grows to 1 in three equal steps. The architecture must end in global pooling.
+            None: the recipe's.
         averaging: decay by step of a moving average of the weights, which is what validates and is
             kept, in [0, 1); 0 keeps the weights themselves. A short training remembers a tenth of
             its steps at most. None: the recipe's.
@@ -244,6 +304,8 @@ def compare(
             it is then validated and tested as any other. Interruptions are not counted.
         keep: "best": the weights are those of the epoch with the highest validation accuracy, of
             several of these the one with the lowest loss; or "last".
+        test_mirrored: whether the test images are also classified by the mean of the probabilities
+            of each and of its mirror image: `mirrored_test_accuracy` of metrics.json.
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
         threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
@@ -291,16 +353,25 @@ def search(
     verbose: int = 1,
     size: int | tuple[int, int] | None = None,
     epochs: int | None = None,
+    optimizer: Literal["adam", "adamw", "muon", "nesterov", "sgd"] | None = None,
+    schedule: Literal["cosine", "linear", "one_cycle", "constant"] | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
     weight_decay: float | None = None,
     shift: float | None = None,
+    rand_augment: float | None = None,
+    random_erasing: float | None = None,
+    mixup: float | None = None,
+    cutmix: float | None = None,
     label_smoothing: float | None = None,
+    stochastic_depth: float | None = None,
+    progressive: float | None = None,
     averaging: float | None = None,
     seed: int = 0,
     recipe: str = "default",
     patience: int | None = None,
     time_limit: float | None = None,
+    test_mirrored: bool = False,
     resize: Literal["stretch", "crop", "pad"] = "stretch",
     class_weight: Literal["balanced"] | None = None,
     threads: int | None = None,
@@ -337,7 +408,9 @@ def search(
             nothing else varies.
         seeds: of isolation: each setting is trained once with each.
         tune: what else is searched: any of "learning_rate", "weight_decay", "augmentation" (the
-            shift of images), "recipe" (the default one or the architecture's paper's).
+            shift of images), "recipe" (the default one or the architecture's paper's) and the
+            options optimizer, schedule, rand_augment, random_erasing, mixup, cutmix,
+            label_smoothing, stochastic_depth, averaging, progressive.
         workers: trials trained side by side, 1..1024: one to a GPU where there are GPUs, else they
             share the processors.
         keep: how many of the best trials keep their model, >= 1.
@@ -356,14 +429,34 @@ def search(
         size: side of the images in pixels, or (height, width). None: 16 for the digits, else the
             data's median side up to 224; more where the recipe or the network needs it.
         epochs: passes over the training images, >= 1. None: half the recipe's, rounded up.
+        optimizer: "adam", "adamw", "muon", "nesterov" or "sgd" (both with a momentum of 0.9), with
+            a learning rate and a weight decay of its own unless these are given. None: the
+            recipe's.
+        schedule: "cosine" and "linear" fall to 0, "one_cycle" rises for the first 30 % of the
+            steps, "constant" stays. None: the recipe's.
         batch_size: images a step, >= 1. None: the recipe's. Never more than there are images.
         learning_rate: base rate, > 0. None: the recipe's.
         weight_decay: how strongly kernels decay, >= 0, as the recipe's optimizer understands it.
             None: the recipe's.
         shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
             None: the recipe's.
+        rand_augment: largest amount of RandAugment's two random operations on the images of a
+            batch, in [0, 1]; 0 for none. None: the recipe's.
+        random_erasing: share of the images of which a random rectangle becomes noise, in [0, 1].
+            None: the recipe's.
+        mixup: parameter of the beta distribution of the shares by which pairs of images are mixed,
+            >= 0; 0 for none. With `cutmix` each batch is mixed in one of both ways. None: the
+            recipe's.
+        cutmix: the same of the shares of rectangles that come from another image, in [0, 1]. None:
+            the recipe's.
         label_smoothing: share of a label that is spread evenly over all classes, in [0, 1). None:
             the recipe's.
+        stochastic_depth: how often the last residual branch is left out in training, in [0, 1);
+            earlier ones less often, as far as they are from it. The architecture must have some.
+            None: the recipe's.
+        progressive: share of the sides at which the first quarter of the epochs is trained, in (0,
+            1]; it grows to 1 in three equal steps. The architecture must end in global pooling.
+            None: the recipe's.
         averaging: decay by step of a moving average of the weights, which is what validates and is
             kept, in [0, 1); 0 keeps the weights themselves. A short training remembers a tenth of
             its steps at most. None: the recipe's.
@@ -374,6 +467,8 @@ def search(
             all epochs; parts of a training before its last one are done in full.
         time_limit: None, or the minutes, > 0, after which the training ends, also within an epoch;
             it is then validated and tested as any other. Interruptions are not counted.
+        test_mirrored: whether the test images are also classified by the mean of the probabilities
+            of each and of its mirror image: `mirrored_test_accuracy` of metrics.json.
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
         threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.

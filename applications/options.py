@@ -26,6 +26,7 @@ import applications
 import keras_archs
 from applications import recipes
 from applications.recipes import catalog
+from applications.recipes.schema import OPTIMIZERS
 from keras_archs.checks import check_alpha, check_rho, choice, count, nearest, number
 from keras_archs.registry import check_arch
 from tuning.budget import Budget
@@ -33,7 +34,24 @@ from tuning.budget import Budget
 if TYPE_CHECKING:
     from applications.data.sources import Source
 
-_OF_RECIPES = ("weight_decay", "shift", "label_smoothing", "averaging")  # in a recipe's place
+_OF_RECIPES = (  # in the place of a recipe's own
+    *("schedule", "weight_decay", "shift", "rand_augment", "random_erasing", "mixup", "cutmix"),
+    *("label_smoothing", "stochastic_depth", "averaging", "progressive"),
+)
+# What `search --tune` can vary beside a recipe's rate and decay: the values of each option.
+TUNED: dict[str, tuple[Any, ...]] = {
+    "optimizer": ("adamw", "muon", "nesterov"),
+    "schedule": ("cosine", "one_cycle", "linear"),
+    "rand_augment": (0.0, 0.1, 0.2, 0.3, 0.5),
+    "random_erasing": (0.0, 0.1, 0.25, 0.5),
+    "mixup": (0.0, 0.1, 0.2, 0.4),
+    "cutmix": (0.0, 0.25, 0.5, 1.0),
+    "label_smoothing": (0.0, 0.05, 0.1, 0.2),
+    "stochastic_depth": (0.0, 0.05, 0.1, 0.2),
+    "averaging": (0.0, 0.9, 0.99, 0.999),
+    "progressive": (1.0, 0.75, 0.5),
+}
+_TUNABLE = ("learning_rate", "weight_decay", "augmentation", "recipe", *TUNED)
 LOGS = ("histograms", "gradients", "dead_relus")  # what a training logs when it is asked to
 SMALL_UP_TO = 64  # side in pixels up to which a family that has stems gets the small one
 _LARGEST_DEFAULT = 224
@@ -316,6 +334,24 @@ class Options(_Checked):
         most=1_000_000,
         panel="Training",
     )
+    optimizer: Literal["adam", "adamw", "muon", "nesterov", "sgd"] | None = option(
+        None,
+        help="Optimizer.",
+        doc='"adam", "adamw", "muon", "nesterov" or "sgd" (both with a momentum of 0.9), with a '
+        "learning rate and a weight decay of its own unless these are given. None: the recipe's.",
+        check=_one_of(None, *OPTIMIZERS),
+        shown="the recipe's",
+        panel="Training",
+    )
+    schedule: Literal["cosine", "linear", "one_cycle", "constant"] | None = option(
+        None,
+        help="How the learning rate goes.",
+        doc='"cosine" and "linear" fall to 0, "one_cycle" rises for the first 30 % of the steps, '
+        '"constant" stays. None: the recipe\'s.',
+        check=_one_of(None, "cosine", "linear", "one_cycle", "constant"),
+        shown="the recipe's",
+        panel="Training",
+    )
     batch_size: int | None = option(
         None,
         help="Images in a step.",
@@ -341,7 +377,7 @@ class Options(_Checked):
         check=_optional(number, least=0),
         shown="the recipe's",
         least=0,
-        panel="Training",
+        panel="Augmentation and regularisation",
     )
     shift: float | None = option(
         None,
@@ -351,7 +387,52 @@ class Options(_Checked):
         check=_optional(number, least=0, below=1),
         shown="the recipe's",
         least=0,
-        panel="Training",
+        panel="Augmentation and regularisation",
+    )
+    rand_augment: float | None = option(
+        None,
+        help="RandAugment: two random operations on a batch, of at most this strength in [0, 1].",
+        doc="largest amount of RandAugment's two random operations on the images of a batch, in "
+        "[0, 1]; 0 for none. None: the recipe's.",
+        check=_optional(number, least=0, most=1),
+        shown="the recipe's",
+        least=0,
+        most=1,
+        panel="Augmentation and regularisation",
+    )
+    random_erasing: float | None = option(
+        None,
+        help="Share of the images of which a rectangle is erased, in [0, 1].",
+        doc="share of the images of which a random rectangle becomes noise, in [0, 1]. None: the "
+        "recipe's.",
+        check=_optional(number, least=0, most=1),
+        shown="the recipe's",
+        least=0,
+        most=1,
+        panel="Augmentation and regularisation",
+    )
+    mixup: float | None = option(
+        None,
+        help="Mix pairs of images by shares drawn from Beta(x, x), x >= 0; 0: not.",
+        doc="parameter of the beta distribution of the shares by which pairs of images are mixed, "
+        ">= 0; 0 for none. With `cutmix` each batch is mixed in one of both ways. None: the "
+        "recipe's.",
+        check=_optional(number, least=0),
+        shown="the recipe's",
+        least=0,
+        panel="Augmentation and regularisation",
+    )
+    cutmix: float | None = option(
+        None,
+        help="Paste a rectangle of another image, of a share drawn from Beta(x, x), x in [0, 1]; "
+        "0: not.",
+        doc="the same of the shares of rectangles that come from another image, in [0, 1]. None: "
+        "the recipe's.",
+        check=_optional(number, least=0, most=1),
+        shown="the recipe's",
+        least=0,
+        most=1,
+        panel="Augmentation and regularisation",
     )
     label_smoothing: float | None = option(
         None,
@@ -361,7 +442,29 @@ class Options(_Checked):
         check=_optional(number, least=0, below=1),
         shown="the recipe's",
         least=0,
-        panel="Training",
+        panel="Augmentation and regularisation",
+    )
+    stochastic_depth: float | None = option(
+        None,
+        help="How often the last residual branch is left out in training, in [0, 1).",
+        doc="how often the last residual branch is left out in training, in [0, 1); earlier ones "
+        "less often, as far as they are from it. The architecture must have some. None: the "
+        "recipe's.",
+        check=_optional(number, least=0, below=1),
+        shown="the recipe's",
+        least=0,
+        panel="Augmentation and regularisation",
+    )
+    progressive: float | None = option(
+        None,
+        help="Share of the sides that training begins at; it grows to 1 in the last quarter of the "
+        "epochs.",
+        doc="share of the sides at which the first quarter of the epochs is trained, in (0, 1]; it "
+        "grows to 1 in three equal steps. The architecture must end in global pooling. None: the "
+        "recipe's.",
+        check=_optional(number, above=0, most=1),
+        shown="the recipe's",
+        panel="Augmentation and regularisation",
     )
     averaging: float | None = option(
         None,
@@ -459,6 +562,14 @@ class Options(_Checked):
         check=_one_of("best", "last"),
         panel="End of the training",
     )
+    test_mirrored: bool = option(
+        False,
+        help="Report the test accuracy with mirrored images, too.",
+        doc="whether the test images are also classified by the mean of the probabilities of each "
+        "and of its mirror image: `mirrored_test_accuracy` of metrics.json.",
+        check=_boolean,
+        panel="End of the training",
+    )
     resize: Literal["stretch", "crop", "pad"] = option(
         "stretch",
         help="How images get the input's proportions.",
@@ -537,6 +648,8 @@ class Options(_Checked):
             ValueError, TypeError: the options name no network that can be built.
         """
         recipe = catalog.recipe(self.recipe)
+        if self.optimizer is not None:
+            recipe = recipe.with_optimizer(self.optimizer)
         given = {name: getattr(self, name) for name in _OF_RECIPES}
         recipe = dataclasses.replace(recipe, **{k: v for k, v in given.items() if v is not None})
         size, args = self._input(source, recipe)
@@ -799,10 +912,11 @@ class Search(_Checked):
     )
     tune: Sequence[str] = option(
         (),
-        help="Search these as well: learning_rate, weight_decay, augmentation, recipe.",
+        help=f"Search these as well: {', '.join(_TUNABLE)}.",
         doc='what else is searched: any of "learning_rate", "weight_decay", "augmentation" (the '
-        "shift of images), \"recipe\" (the default one or the architecture's paper's).",
-        check=_some_of("learning_rate", "weight_decay", "augmentation", "recipe"),
+        "shift of images), \"recipe\" (the default one or the architecture's paper's) and the "
+        f"options {', '.join(TUNED)}.",
+        check=_some_of(*_TUNABLE),
         parse=parse_names,
         metavar="A,B,...",
     )

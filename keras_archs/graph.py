@@ -43,6 +43,31 @@ def graph_of(operation) -> Any:
     return graph if isinstance(graph, Functional) else None
 
 
+def outputs_of(model: keras.Model) -> dict[str, Any]:
+    """By name of each layer what it puts out in this model; it may be part of others, too."""
+    return {call.operation.name: call.outputs[0] for call in calls(model)}
+
+
+def at_size(model: keras.Model, height: int | None, width: int | None) -> keras.Model:
+    """The model's own layers, called on images of another size; None: of any.
+
+    Args:
+        model: a functional model with one input, (B, H, W, C).
+
+    Raises:
+        ValueError: a layer needs the size that it was built for; it is Keras that says so.
+    """
+    own = model.inputs[0]
+    images = keras.Input((height, width, own.shape[-1]), dtype=own.dtype, name=own.name)
+    with deep_graphs():
+        return keras.models.clone_model(
+            keras.Model(own, model.output, name=model.name),  # which is not compiled
+            input_tensors=images,
+            clone_function=lambda layer: layer,
+            call_function=lambda layer, *args, **kwargs: layer(*args, **kwargs),
+        )
+
+
 def exportable(model: keras.Model) -> keras.Model:
     """The model, ready for `export(format="onnx")` without a call before.
 

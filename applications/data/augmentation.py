@@ -7,7 +7,9 @@ images.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import keras
 import numpy as np
 from PIL import Image
 
@@ -22,6 +24,7 @@ class Augmentation:
     """What is changed at random, in this order.
 
     Attributes:
+        size: height and width that images are resized to before anything else.
         area: smallest and largest area of a window that is enlarged to the whole image, as
             fractions of the image's, within (0, 1]; its proportions are between 3:4 and 4:3.
         scale: smallest and largest factor, >= 1, by which an image is enlarged before a window of
@@ -32,8 +35,11 @@ class Augmentation:
         colour_jitter: arguments of `jittered`.
         lighting: (C, C): each image gets the sum of the columns, each times a random number of
             mean 0 and deviation 1, as `preprocessing.colour_components` makes them.
+        rand_augment: strength in [0, 1] of `rand_augmented`; 0: none.
+        random_erasing: share of the images that `erased` changes.
     """
 
+    size: tuple[int, int] | None = None
     area: tuple[float, float] | None = None
     scale: tuple[float, float] | None = None
     affine: Mapping[str, float] | None = None
@@ -41,8 +47,12 @@ class Augmentation:
     mirror: bool = False
     colour_jitter: Mapping[str, float] | None = None
     lighting: np.ndarray | None = None
+    rand_augment: float = 0.0
+    random_erasing: float = 0.0
 
     def __call__(self, images: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        if self.size is not None and self.size != images.shape[1:3]:
+            images = resized(images, self.size)
         if self.area is not None:
             images = cut(images, windows_of_area(images.shape, random, self.area))
         if self.scale is not None:
@@ -54,7 +64,47 @@ class Augmentation:
             images = jittered(images, random, **self.colour_jitter)
         if self.lighting is not None:
             images = lit(images, random, self.lighting)
+        if self.rand_augment:
+            images = rand_augmented(images, random, self.rand_augment)
+        if self.random_erasing:
+            images = erased(images, random, self.random_erasing)
         return images
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """Images of a batch that are mixed with one another, and their labels with them.
+
+    Where both kinds are given each batch is mixed in one of them, drawn evenly. A mixture is
+    rounded to whole pixels.
+
+    Attributes:
+        mixup: both parameters of the beta distribution of the share of the first image; 0: none.
+            Zhang et al. 2018, arXiv:1710.09412, by Keras' `MixUp`.
+        cutmix: the same of the share that is not cut out, at most 1; 0: none. Yun et al. 2019,
+            arXiv:1905.04899, by Keras' `CutMix`.
+    """
+
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+    def __call__(
+        self, images: np.ndarray, shares: np.ndarray, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The mixtures, and what each has of the classes.
+
+        Args:
+            images: uint8 (N, H, W, C).
+            shares: float32 (N, classes), rows of sum 1.
+            random: what is drawn from.
+        """
+        kinds = [name for name in ("mixup", "cutmix") if getattr(self, name)]
+        if random.choice(kinds) == "mixup":
+            layer = keras.layers.MixUp(self.mixup, **_drawing(random))
+        else:
+            layer = keras.layers.CutMix(_exactly(self.cutmix), **_drawing(random))
+        mixed: Any = layer({"images": images.astype(np.float32), "labels": shares}, training=True)
+        return _to_pixels(np.asarray(mixed["images"])), np.asarray(mixed["labels"])
 
 
 # ------------------------------------------------------------------------------ windows and shapes
@@ -114,6 +164,12 @@ def windows_of_scale(
     return np.stack([left, top, left + wide, top + high], axis=1)
 
 
+def resized(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Images of this height and width."""
+    height, width = size
+    return _each(images, lambda row, image: image.resize((width, height), _BILINEAR), size)
+
+
 def cut(images: np.ndarray, windows: np.ndarray) -> np.ndarray:
     """Each image's window (left, top, right, bottom), resized to the image's size."""
     _, height, width, _ = images.shape
@@ -170,12 +226,17 @@ def distorted(
     )
 
 
-def _each(images: np.ndarray, change: Callable[[int, Image.Image], Image.Image]) -> np.ndarray:
-    """`change(row, image)` of each image, a Pillow image."""
-    out = np.empty_like(images)
+def _each(
+    images: np.ndarray,
+    change: Callable[[int, Image.Image], Image.Image],
+    size: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """`change(row, image)` of each image, a Pillow image, which makes it of this size."""
+    count, *sides, channels = images.shape
+    out = np.empty((count, *(size or sides), channels), np.uint8)
     for row, pixels in enumerate(images):
-        flat = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
-        out[row] = np.asarray(change(row, Image.fromarray(flat))).reshape(pixels.shape)
+        flat = pixels[..., 0] if channels == 1 else pixels
+        out[row] = np.asarray(change(row, Image.fromarray(flat))).reshape(out.shape[1:])
     return out
 
 
@@ -239,6 +300,57 @@ def lit(images: np.ndarray, random: np.random.Generator, components: np.ndarray)
     """
     shift = random.standard_normal((len(images), components.shape[1])) @ components.T
     return _to_pixels(images + shift.astype(np.float32)[:, None, None, :])
+
+
+# ---------------------------------------------------------------------------- by layers of Keras
+
+
+def rand_augmented(images: np.ndarray, random: np.random.Generator, strength: float) -> np.ndarray:
+    """Two operations, drawn for the batch, one after the other; each image has its own amounts.
+
+    Cubuk et al. 2019, arXiv:1909.13719, by the operations of Keras' `RandAugment`. That computes
+    all eleven, twice, and keeps two: here the two are computed. Departure, Keras' own: a batch has
+    the same operations, and amounts are drawn up to the strength.
+
+    Args:
+        images: (N, H, W, C).
+        random: what is drawn from.
+        strength: largest amount of every operation, as a fraction of what Keras takes for 1: of
+            the sides, of a full turn, of the range of pixels.
+    """
+    layer = keras.layers.RandAugment((0, 255), 2, strength, **_drawing(random))
+    x: Any = images.astype(np.float32)
+    for place in random.integers(len(layer._AUGMENT_LAYERS), size=layer.num_ops):
+        operation = getattr(layer, layer._AUGMENT_LAYERS[place])
+        drawn = operation.get_random_transformation(x, training=True, seed=layer.generator)
+        x = operation.transform_images(x, drawn, training=True)
+    return _to_pixels(np.asarray(x))
+
+
+def erased(images: np.ndarray, random: np.random.Generator, probability: float) -> np.ndarray:
+    """Noise in a rectangle of 2 to 33 % of the area of some images, by Keras' `RandomErasing`.
+
+    Zhong et al. 2017, arXiv:1708.04896. Departures, Keras' own: the sides' shares are drawn one by
+    one, so proportions have no bounds, and noise is normal.
+
+    Args:
+        images: (N, H, W, C).
+        random: what is drawn from.
+        probability: that an image is changed.
+    """
+    layer = keras.layers.RandomErasing(_exactly(probability), **_drawing(random))
+    x: Any = layer(images.astype(np.float32), training=True)
+    return _to_pixels(np.asarray(x))
+
+
+def _exactly(factor: float) -> Any:
+    """What Keras takes for a factor that it does not draw: bounds that are the same."""
+    return factor, factor
+
+
+def _drawing(random: np.random.Generator) -> dict[str, Any]:
+    """Arguments of a layer that draws from this generator, once."""
+    return {"seed": int(random.integers(2**31)), "dtype": "float32"}
 
 
 def _to_pixels(x: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_archs.graph import at_size, outputs_of
 from keras_archs.kinds import relu_bound
 
 
@@ -86,21 +87,25 @@ def dead_relus(model: keras.Model, images: np.ndarray) -> dict[str, float]:
     layers = [layer for layer in model.layers if relu_bound(layer) is not None]
     if not layers:
         return {}
-    outputs = _called(model, [layer.output for layer in layers], images)
+    tensors = outputs_of(model)
+    outputs = _called(model, [tensors[layer.name] for layer in layers], images)
     silent = [(output <= 0).all(axis=tuple(range(output.ndim - 1))) for output in outputs]
     return _numbered(layers, [float(channels.mean()) for channels in silent])
 
 
 def activation_maps(model: keras.Model, images: np.ndarray, most: int = 8) -> dict[str, np.ndarray]:
     """The last maps of each resolution, by layer: (N, h, w, at most `most` channels)."""
+    if None in model.input_shape:
+        model = at_size(model, *images.shape[1:3])
     last: dict[Any, keras.Layer] = {}
+    tensors = outputs_of(model)
     for layer in model.layers:
-        shape = getattr(layer.output, "shape", ())
+        shape = getattr(tensors.get(layer.name), "shape", ())
         if len(shape) == 4 and shape[1] and shape[1] > 1 and layer.weights:
             last[shape[1:3]] = layer
     if not last:
         return {}
-    outputs = _called(model, [layer.output for layer in last.values()], images)
+    outputs = _called(model, [tensors[layer.name] for layer in last.values()], images)
     return _numbered(last.values(), [maps[..., :most] for maps in outputs])
 
 

@@ -18,6 +18,7 @@ DEFAULT = Recipe(
     clipnorm=1.0,
     norm_momentum=0.9,  # Keras' 0.99 lags in short trainings: MobileNet then ends at 40 to 60 %
     initializer=HE,
+    last_positive=True,  # else NiN ends without half of the classes, SqueezeNet without one
     shift=1 / 16,
     mirror=True,
 )

@@ -27,8 +27,9 @@ from applications import runs
 from applications.comparison.reporting import REPORT, write_report
 from applications.console import plain_console
 from applications.files import write_atomic, write_json
-from applications.options import SEARCHED, Group, Options, Search, takes
+from applications.options import SEARCHED, TUNED, Group, Options, Search, takes
 from applications.recipes import recipe
+from applications.recipes.schema import OPTIMIZERS
 from applications.searching.engines.local import (
     SCORE,
     Engine,
@@ -196,6 +197,17 @@ class _SearchPlan:
         found = {**multipliers, **self._tuned(hp), "args": args}
         return dataclasses.replace(self.base, **found).as_dict()
 
+    def _tuned_option(self, hp: "HyperParameters", name: str) -> Any:
+        """One of `TUNED`; the first proposal is what the search has of it, or its recipe."""
+        values, first = list(TUNED[name]), getattr(self.base, name)
+        if first is None and name in ("optimizer", "schedule"):
+            first = values[0]
+        elif first is None:
+            first = getattr(recipe(self.base.recipe), name) or values[0]
+        if first not in values:
+            values.append(first)
+        return hp.Choice(name, values, default=first)
+
     def _tuned(self, hp: "HyperParameters") -> dict[str, Any]:
         tune, base = self._asked.tune, self.base
         chosen, own = recipe(base.recipe), recipe(self.arch)
@@ -205,10 +217,16 @@ class _SearchPlan:
             if own.name != chosen.name and not (own.teaching or own.pretrained_from):
                 names.append(own.name)
             found["recipe"] = hp.Choice("recipe", names, default=chosen.name)
+        for name in TUNED:
+            if name in tune:
+                found[name] = self._tuned_option(hp, name)
         if "learning_rate" in tune:
-            rate = base.learning_rate or chosen.learning_rate
+            rate, name = base.learning_rate or chosen.learning_rate, "learning_rate"
+            if "optimizer" in tune:  # each has a range of its own
+                rate = base.learning_rate or OPTIMIZERS[found["optimizer"]]["learning_rate"]
+                name += f"_{found['optimizer']}"
             found["learning_rate"] = hp.Float(
-                "learning_rate", rate / 8, rate * 8, sampling="log", default=rate
+                name, rate / 8, rate * 8, sampling="log", default=rate
             )
         if "weight_decay" in tune:
             decay = base.weight_decay or chosen.weight_decay or 1e-4

@@ -2,17 +2,21 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
 
+from applications.files import one_line
 from applications.options import Plan
 from applications.recipes.schema import Recipe
+from applications.training.muon import Muon
+from applications.training.stochastic_depth import with_stochastic_depth
 from applications.training.teaching import hinted, taught
-from keras_archs.kinds import DEPTHWISE
+from keras_archs.graph import at_size, calls
+from keras_archs.kinds import DEPTHWISE, relu_bound
 from keras_archs.weights import load_weights
 
 AUXILIARY_WEIGHT = 0.3  # of an auxiliary classifier's loss: Szegedy et al. 2014, section 5
@@ -65,7 +69,20 @@ def draw(network: keras.Model, recipe: Recipe, seed: int) -> None:
             continue
         shape = tuple(kernel.shape)
         width = initializer.scale / math.prod(shape[:-1]) ** initializer.power
-        kernel.assign(_standard(random, initializer.distribution, shape) * width)
+        values = _standard(random, initializer.distribution, shape) * width
+        if recipe.last_positive and kernel is kernels[-1][0] and _feeds_a_relu(network, kernel):
+            values = np.abs(values)
+        kernel.assign(values)
+
+
+def _feeds_a_relu(network: keras.Model, kernel: keras.Variable) -> bool:
+    """Whether nothing but a ReLU reads what the kernel's layer computes before its activation."""
+    order = calls(network)
+    (call,) = [c for c in order if any(v is kernel for v in getattr(c.operation, "weights", ()))]
+    if relu_bound(call.operation) is not None:
+        return True
+    readers = [c for c in order if any(t is call.outputs[0] for t in c.inputs)]
+    return bool(readers) and all(relu_bound(reader.operation) is not None for reader in readers)
 
 
 def _standard(random: np.random.Generator, distribution: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -90,6 +107,13 @@ def _kernels(network: keras.Model) -> Iterator[tuple[keras.Variable, bool]]:
 def schedule_of(recipe: Recipe, rate: float, steps: int) -> Any:
     """The learning rate by step: a Keras schedule."""
     schedules = keras.optimizers.schedules
+    if recipe.schedule == "one_cycle":
+        # Smith & Topin 2017, arXiv:1708.07120, with the figures of fastai and PyTorch. Departures:
+        # it rises along a line, and the momentum stays.
+        rising = round(0.3 * steps)
+        return schedules.CosineDecay(
+            rate / 25, max(1, steps - rising), 4e-6, warmup_target=rate, warmup_steps=rising
+        )
     if recipe.schedule == "cosine":
         warmup = round(recipe.warmup * steps)
         return schedules.CosineDecay(
@@ -100,6 +124,8 @@ def schedule_of(recipe: Recipe, rate: float, steps: int) -> Any:
         )
     if recipe.schedule == "linear":
         return schedules.PolynomialDecay(rate, steps, end_learning_rate=0.0)
+    if recipe.schedule == "constant":
+        return schedules.PiecewiseConstantDecay([steps], [rate, rate])
     # Of steps that a short training begins at once the last one counts.
     factors = {round(start * steps): factor for start, factor in recipe.schedule}
     rates = [rate, *(rate * factor for factor in factors.values())]
@@ -111,18 +137,22 @@ def optimizer_of(
     recipe: Recipe, network: keras.Model, rate: float, steps: int
 ) -> keras.optimizers.Optimizer:
     """The recipe's optimizer; attaches its weight decay and limits of norms to the network."""
+    kernels = list(_kernels(network))
     decayed = {
         id(kernel): kernel
-        for kernel, depthwise in _kernels(network)
+        for kernel, depthwise in kernels
         if recipe.decay_depthwise or not depthwise
     }
-    decoupled = recipe.optimizer == "AdamW"
+    decoupled = recipe.optimizer in ("AdamW", "Muon")
     options: dict[str, Any] = {**recipe.optimizer_options, "clipnorm": recipe.clipnorm}
+    kind: Any = getattr(keras.optimizers, recipe.optimizer)
+    if recipe.optimizer == "Muon":
+        kind, last = Muon, kernels[-1][0]
+        options["exclude"] = [k for k, depthwise in kernels if depthwise or k is last]
     if decoupled:
         options["weight_decay"] = recipe.weight_decay
     if recipe.averaging:
         options |= {"use_ema": True, "ema_momentum": _memory(recipe.averaging, steps)}
-    kind = getattr(keras.optimizers, recipe.optimizer)
     optimizer = kind(schedule_of(recipe, rate, steps), **options)
     if recipe.layer_rates:
         slower = {
@@ -196,6 +226,41 @@ class _WithAuxiliary(keras.Model):
         return super().compute_metrics(x, y, y_pred["predictions"], sample_weight)
 
 
+def soft_targets(recipe: Recipe) -> bool:
+    """Whether the targets are rows of probabilities, not labels."""
+    return bool(recipe.label_smoothing or recipe.mixup or recipe.cutmix)
+
+
+def varied(
+    network: keras.Model, recipe: Recipe, seed: int, sizes: Collection[tuple[int, int]]
+) -> keras.Model:
+    """The network's own layers as they are trained: with stochastic depth, on images that grow.
+
+    Args:
+        network: as `built_network` made it.
+        recipe: whose training it is.
+        seed: of the branches that are left out.
+        sizes: height and width of images that come before those of the network's own size.
+
+    Raises:
+        ValueError: there is stochastic depth and the network has no residual sums, or there are
+            sizes and it takes images of one alone.
+    """
+    if recipe.stochastic_depth:
+        network = with_stochastic_depth(network, recipe.stochastic_depth, seed)
+    if not sizes:
+        return network
+    try:
+        for height, width in sizes:
+            at_size(network, height, width)
+        return at_size(network, None, None)
+    except ValueError as error:
+        raise ValueError(
+            "`progressive` must be 1 for a network that takes images of one size alone. "
+            f"Received: {network.name}, of which Keras says: {one_line(error)}"
+        ) from error
+
+
 def compiled_model(
     network: keras.Model,
     recipe: Recipe,
@@ -210,7 +275,7 @@ def compiled_model(
     A model of its own: that of the run folder stays free of optimizer and training.
 
     Args:
-        network: as `built_network` made it.
+        network: as `varied` made it.
         recipe: whose training it is.
         rate: base rate.
         steps: of the training, or of this part of it.
@@ -224,7 +289,7 @@ def compiled_model(
         taught_by = hinted if hints else taught
         model = taught_by(network, teacher, recipe.teaching)
     optimizer = optimizer_of(recipe, network, rate, steps)
-    if recipe.label_smoothing:  # targets are then rows of probabilities
+    if soft_targets(recipe):
         accuracy = keras.metrics.CategoricalAccuracy("accuracy")
         model.compile(optimizer, loss="categorical_crossentropy", metrics=[accuracy])
     else:

@@ -13,7 +13,7 @@ import pandas as pd
 import keras_archs
 from applications import runs
 from applications.console import markdown, short_count
-from applications.data.sources import Dataset
+from applications.data.sources import Dataset, Subset
 from applications.evaluation.evaluating import latency, score
 from applications.evaluation.metrics import metrics
 from applications.files import write_atomic, write_json
@@ -54,8 +54,9 @@ def write_results(
     p50, p95 = latency(network)
     history = progress.history
     seconds = [row["seconds"] for row in history]
+    mirrored = config["test_mirrored"]
     metrics = {
-        **(test_network(network, dataset, path) if test else {}),
+        **(test_network(network, dataset, path, mirrored=mirrored) if test else {}),
         "validation_accuracy": best["val_accuracy"],
         "validation_macro_f1": _validation_macro_f1(network, dataset),
         "validation_loss": best["val_loss"],
@@ -85,8 +86,14 @@ def write_results(
     return metrics
 
 
-def test_network(network: keras.Model, dataset: Dataset, path: Path) -> dict[str, Any]:
-    """The metrics of the test images; keeps their predictions in the run folder."""
+def test_network(
+    network: keras.Model, dataset: Dataset, path: Path, *, mirrored: bool = False
+) -> dict[str, Any]:
+    """The metrics of the test images; keeps their predictions in the run folder.
+
+    With `mirrored` also the accuracy of the mean of an image's probabilities and its mirror
+    image's.
+    """
     probabilities = score(network, dataset.test, _batch_size(dataset))
     write_atomic(
         path / "predictions.npz",
@@ -97,7 +104,27 @@ def test_network(network: keras.Model, dataset: Dataset, path: Path) -> dict[str
             probabilities=probabilities,
         ),
     )
-    return metrics(dataset.test.labels, probabilities, dataset.labels)
+    labels = dataset.test.labels
+    found = metrics(labels, probabilities, dataset.labels)
+    if mirrored:
+        reversed_: Any = _Mirrored(dataset.test)
+        others = score(network, reversed_, _batch_size(dataset))
+        both = np.argmax(probabilities + others, axis=1)
+        found["mirrored_test_accuracy"] = float(np.mean(both == labels))
+    return found
+
+
+class _Mirrored:
+    """The images of a split, mirrored left to right."""
+
+    def __init__(self, subset: Subset):
+        self.subset, self.labels = subset, subset.labels
+
+    def __len__(self) -> int:
+        return len(self.subset)
+
+    def batch(self, rows: np.ndarray) -> np.ndarray:
+        return self.subset.batch(rows)[:, :, ::-1]
 
 
 def _validation_macro_f1(network: keras.Model, dataset: Dataset) -> float:
@@ -144,6 +171,9 @@ def write_card(
             "test loss": f"{metrics['test_loss']:.4f}",
             **results,
         }
+    if "mirrored_test_accuracy" in metrics:
+        mirrored = f"{100 * metrics['mirrored_test_accuracy']:.2f} %"
+        results["test accuracy with mirrored images"] = mirrored
     started = "".join(f"- {line}\n" for line in metrics.get("weights", ()))
     if started:
         started = f"\n## Weights it started from\n\n{started}"

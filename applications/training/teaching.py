@@ -10,7 +10,7 @@ from applications.evaluation.networks import Network, logits_of, opened, output_
 from applications.options import Plan
 from applications.recipes.schema import Teaching
 from applications.training.finetuning import Phase, frozen_layers
-from keras_archs.graph import calls
+from keras_archs.graph import calls, outputs_of
 
 _WANTED = "`teacher` must be"
 
@@ -139,7 +139,7 @@ def hinted(network: keras.Model, teacher: keras.Model, teaching: Teaching) -> Hi
     Raises:
         ValueError: the teacher has no map of the guided layer's size.
     """
-    guided = network.get_layer(teaching.guided).output
+    guided = outputs_of(network)[str(teaching.guided)]
     same = [
         tensor
         for call in calls(teacher)

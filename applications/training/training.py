@@ -1,5 +1,6 @@
 """Train an architecture on images, and write everything into a run folder."""
 
+import dataclasses
 import math
 import os
 import shutil
@@ -14,7 +15,7 @@ import numpy as np
 
 import keras_archs
 from applications import runs
-from applications.data.augmentation import Augmentation
+from applications.data.augmentation import Augmentation, Mixing
 from applications.data.batches import balanced_weights, smoothed_targets, training_batches
 from applications.data.preprocessing import colour_components
 from applications.data.sources import Dataset, Subset, open_source
@@ -33,6 +34,7 @@ from applications.training.checkpoints import (
     put_best_back,
     restore,
 )
+from applications.training.growth import Growth
 from applications.training.memory import check_memory, naming_what_is_too_large
 from applications.training.optimizing import (
     averaged_at_the_end,
@@ -40,6 +42,8 @@ from applications.training.optimizing import (
     prepare,
     schedule_of,
     short_memory,
+    soft_targets,
+    varied,
 )
 from applications.training.progress import Ends, Progress
 from applications.training.results import (
@@ -117,7 +121,8 @@ def test_trial(folder: str | os.PathLike[str]) -> runs.Run:
     source = open_source(run.config["data"], seed=run.config["seed"])
     *size, channels = run.model.input_shape[1:]
     dataset = source.at(tuple(size), channels, resize=run.config["resize"])
-    tested = test_network(run.model, dataset, run.path)
+    mirrored = run.config["test_mirrored"]
+    tested = test_network(run.model, dataset, run.path, mirrored=mirrored)
     metrics = {**tested, **run.metrics}
     write_card(run.model, run.config, dataset, metrics, run.path)
     write_json(run.path / "metrics.json", metrics)
@@ -161,6 +166,8 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
     with _precision(options.precision or "float32"), deep_graphs():
         network = built_network(plan, dataset)
         prepare(network, plan)
+        growth = Growth(plan)
+        learning = varied(network, plan.recipe, options.seed, growth.smaller)
         teacher = teacher_of(plan, dataset.labels, network)
         teaching = plan.recipe.teaching
         parts = finetuning.phases(network, options.freeze_until, epochs)
@@ -196,8 +203,8 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
         )
         try:
             progress = _fit(
-                *(network, teacher, parts, plan, dataset, path, last, claim, logger),
-                *(running, trial),
+                *(network, learning, growth, teacher, parts, plan, dataset, path, last, claim),
+                *(logger, running, trial),
             )
             claim.check()
             report = getattr(network, "load_report", None)
@@ -322,11 +329,15 @@ def _augmentation(recipe: Recipe, dataset: Dataset) -> Augmentation:
         mirror=recipe.mirror and dataset.mirror,
         colour_jitter=jitter and jitter._asdict(),
         lighting=colour_components(dataset.train, recipe.lighting) if recipe.lighting else None,
+        rand_augment=recipe.rand_augment,
+        random_erasing=recipe.random_erasing,
     )
 
 
 def _fit(
     network: keras.Model,
+    learning: keras.Model,
+    growth: Growth,
     teacher: keras.Model | None,
     parts: list[finetuning.Phase],
     plan: Plan,
@@ -338,13 +349,17 @@ def _fit(
     running: Running,
     trial: _Trial | None,
 ) -> Progress:
-    """Train from the run's last checkpoint, if there is one, to epoch `last` or an early end."""
+    """Train from the run's last checkpoint, if there is one, to epoch `last` or an early end.
+
+    `learning` are the layers of `network` as they are trained.
+    """
     options, recipe = plan.options, plan.recipe
     checkpoints, epochs, batch_size = path / runs.CHECKPOINTS, plan.epochs, plan.batch_size
     steps = len(dataset.train) // batch_size
     augmentation = _augmentation(recipe, dataset)
+    mixing = Mixing(recipe.mixup, recipe.cutmix) if recipe.mixup or recipe.cutmix else None
     targets = wanted = weights = None
-    if recipe.label_smoothing:
+    if soft_targets(recipe):
         classes = len(dataset.labels)
         targets, wanted = (smoothed_targets(classes, s) for s in (recipe.label_smoothing, 0.0))
     if options.class_weight == "balanced":
@@ -357,7 +372,7 @@ def _fit(
         rate, span = part.rate * plan.learning_rate, (part.stop - part.start) * steps
         schedule, stop = schedule_of(recipe, rate, span), min(part.stop, last)
         with finetuning.frozen(network, part.frozen), short_memory(network, span):
-            model = compiled_model(network, recipe, rate, span, teacher=teacher, hints=part.hints)
+            model = compiled_model(learning, recipe, rate, span, teacher=teacher, hints=part.hints)
             sums: list[np.ndarray] = []
             if saved:
                 restore(saved, model)
@@ -372,15 +387,18 @@ def _fit(
             )
             with averaged_at_the_end(model), naming_what_is_too_large(plan):
                 while len(rows) < stop and not progress.ended:
-                    # What is left of an epoch that was cut, or all epochs of this part.
+                    # What is left of an epoch that was cut, or all epochs of this part in which
+                    # images have the same size.
                     first, done = len(rows), progress.step
+                    size, until = growth.at(first)
                     batches = training_batches(
                         dataset.train,
                         batch_size=batch_size,
                         seed=options.seed,
                         first_epoch=first,
                         first_step=done,
-                        augmentation=augmentation,
+                        augmentation=dataclasses.replace(augmentation, size=size),
+                        mixing=mixing,
                         targets=targets,
                         class_weights=weights,
                     )
@@ -397,7 +415,7 @@ def _fit(
                         model.fit(
                             batches,
                             initial_epoch=first,
-                            epochs=first + 1 if done else stop,
+                            epochs=first + 1 if done else min(until, stop),
                             steps_per_epoch=steps - done,
                             validation_data=_Images(dataset.validation, wanted),
                             shuffle=False,  # the batches come in their own order

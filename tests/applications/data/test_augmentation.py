@@ -1,15 +1,20 @@
 """Images changed at random: bounds, distributions, and the papers' formulas on a few numbers."""
 
+import keras
 import numpy as np
 import pytest
 
 from applications.data.augmentation import (
     Augmentation,
+    Mixing,
     cut,
     distorted,
+    erased,
     jittered,
     lit,
     moved,
+    rand_augmented,
+    resized,
     windows_of_area,
     windows_of_scale,
 )
@@ -203,3 +208,77 @@ def test_light_shifts_all_pixels_along_the_components():
     components = np.array([[4.0, 0, 0], [0, 2, 1], [0, 0, 3]])
     found = lit(PIXELS, Drawn(2.0), components)
     np.testing.assert_array_equal(found[0, 0].astype(int), [[208, 106, 6], [8, 46, 86]])
+
+
+# -------------------------------------------------------------------------------- layers of Keras
+
+
+def test_images_are_resized_before_all_else():
+    images = noise(3, 8, 12)
+    small = Augmentation(size=(4, 6))(images, random())
+    np.testing.assert_array_equal(small, resized(images, (4, 6)))
+    assert small.shape == (3, 4, 6, 3)
+    assert Augmentation(size=(8, 12))(images, random()) is images
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_operation_of_randaugment_takes_grey_and_colour(channels):
+    images = noise(4, 9, 7, channels)
+    assert len(keras.layers.RandAugment._AUGMENT_LAYERS) == 11
+    for seed in range(40):
+        found = rand_augmented(images, random(seed), 0.3)
+        assert found.shape == images.shape and found.dtype == np.uint8
+        np.testing.assert_array_equal(found, rand_augmented(images, random(seed), 0.3))
+
+
+def test_the_strength_of_randaugment_bounds_what_it_does(monkeypatch):
+    only = ["random_translation"]
+    monkeypatch.setattr(keras.layers.RandAugment, "_AUGMENT_LAYERS", only)
+    images = np.zeros((20, 40, 40, 1), np.uint8)
+    images[:, 20, 20] = 255
+    moved_ = rand_augmented(images, random(), 0.1)  # twice at most 4 pixels to each side
+    rows, columns = np.nonzero(moved_.max(axis=(0, 3)))
+    assert abs(rows - 20).max() <= 9 and abs(columns - 20).max() <= 9
+    assert len(set(rows)) > 3
+
+
+def test_some_images_lose_a_rectangle_to_noise():
+    images = np.full((400, 20, 30, 3), 77, np.uint8)
+    changed = (erased(images, random(), 0.25) != 77).all(axis=3)
+    areas = changed.mean(axis=(1, 2))
+    assert np.mean(areas > 0) == pytest.approx(0.25, abs=0.07)
+    assert areas.max() < 0.36 and 0.02 < areas[areas > 0].mean() < 0.33
+    for image in changed[areas > 0]:
+        rows, columns = np.nonzero(image)
+        assert np.mean(image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]) > 0.9
+    assert (erased(images, random(), 1.0) != images).any(axis=(1, 2, 3)).all()
+
+
+def test_mixup_adds_shares_of_two_images_and_of_their_labels():
+    images = np.array([0, 50, 100, 200], np.uint8)[:, None, None, None] * np.ones(
+        (4, 2, 2, 1), np.uint8
+    )
+    mixed, shares = Mixing(mixup=1.0)(images, np.eye(4, dtype=np.float32), random())
+    np.testing.assert_allclose(mixed[:, 0, 0, 0], shares @ [0, 50, 100, 200], atol=0.51)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_cutmix_pastes_a_rectangle_and_shares_are_areas():
+    values = np.array([10, 60, 110, 210], np.uint8)
+    images = values[:, None, None, None] * np.ones((4, 64, 64, 1), np.uint8)
+    mixed, shares = Mixing(cutmix=1.0)(images, np.eye(4, dtype=np.float32), random(5))
+    assert set(np.unique(mixed)) <= set(values)
+    areas = np.stack([(mixed == value).mean(axis=(1, 2, 3)) for value in values], axis=1)
+    np.testing.assert_allclose(areas, shares, atol=0.05)  # borders within a pixel
+    assert (shares.max(axis=1) < 0.99).any()
+
+
+def test_with_both_each_batch_is_mixed_in_one_of_them():
+    values = np.array([10, 60, 110, 210], np.uint8)
+    images = values[:, None, None, None] * np.ones((4, 8, 8, 1), np.uint8)
+    kinds = [
+        set(np.unique(Mixing(1.0, 1.0)(images, np.eye(4, dtype=np.float32), random(seed))[0]))
+        <= set(values)
+        for seed in range(40)
+    ]
+    assert 8 < sum(kinds) < 32

@@ -5,7 +5,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from applications.data.augmentation import Augmentation
+from applications.data.augmentation import Augmentation, Mixing
 from applications.data.batches import balanced_weights, smoothed_targets, training_batches
 from applications.data.preprocessing import channel_statistics
 
@@ -41,7 +41,7 @@ def test_an_epoch_follows_from_seed_and_epoch_alone():
     assert epochs(1) != epochs(1, seed=1)
 
 
-def test_augmentation_follows_from_seed_and_epoch_alone():
+def test_what_is_random_in_a_step_follows_from_seed_epoch_and_step_alone():
     everything = Augmentation(
         area=(0.3, 1),
         scale=(1, 1.5),
@@ -50,8 +50,11 @@ def test_augmentation_follows_from_seed_and_epoch_alone():
         mirror=True,
         colour_jitter={"brightness": 0.5, "contrast": 0.5, "saturation": 0.5, "offset": 0.1},
         lighting=np.ones((1, 1)),
+        rand_augment=0.3,
+        random_erasing=0.5,
     )
     options = {"batch_size": 5, "seed": 7, "augmentation": everything}
+    options |= {"mixing": Mixing(0.4, 1.0), "targets": np.eye(10, dtype=np.float32)}
     whole = list(islice(training_batches(Images(), **options), 6))
     resumed = list(islice(training_batches(Images(), first_epoch=2, **options), 2))
     within = islice(training_batches(Images(), first_epoch=1, first_step=1, **options), 3)
@@ -66,6 +69,23 @@ def test_images_keep_their_labels_and_get_their_class_weights():
     x, y, w = next(training_batches(Images(), batch_size=4, seed=0, class_weights=weights))
     np.testing.assert_array_equal(x[:, 0, 0, 0], y)
     np.testing.assert_array_equal(w, weights[y])
+
+
+def test_a_mixed_image_has_the_mixture_of_its_targets_and_of_its_class_weights():
+    targets, weights = smoothed_targets(10, 0.1), np.arange(10, dtype=np.float32)
+    x, y, w = next(
+        training_batches(
+            Images(),
+            **{"batch_size": 8, "seed": 3, "mixing": Mixing(mixup=1.0)},
+            **{"targets": targets, "class_weights": weights},
+        )
+    )
+    shares = (y - 0.01) / 0.9  # before they were smoothed
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
+    assert ((shares > 1e-3).sum(axis=1) <= 2).all() and (shares.max(axis=1) < 0.99).any()
+    np.testing.assert_allclose(w, shares @ weights, rtol=1e-4)
+    # A pixel is its row's number, and so the mean of the rows' numbers, rounded.
+    np.testing.assert_allclose(x[:, 0, 0, 0], w, atol=0.51)
 
 
 def test_a_smoothed_label_spreads_its_share_over_all_classes():

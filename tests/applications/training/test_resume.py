@@ -335,6 +335,7 @@ def everything(tmp_path_factory):
         recipes.recipe("fitnet19"),
         **{"label_smoothing": 0.1, "averaging": 0.99, "area": (0.3, 1.0), "scale": (1.0, 1.3)},
         **{"affine": Affine(0.1, 0.1, 0.1, 0.1), "lighting": 0.1, "mirror": True},
+        **{"rand_augment": 0.2, "random_erasing": 0.3, "mixup": 0.2, "cutmix": 1.0},
         colour_jitter=ColourJitter(0.4, 0.4, 0.4, 0.1),
         max_norm={"conv": 0.9, "fc1": 1.9},
         teaching=Teaching(3.0, 4.0, 1.0, guided="conv11", hint_epochs=0.5),
@@ -347,6 +348,21 @@ def everything(tmp_path_factory):
         keep_checkpoints(patch)
         train("simpnet_300k", alpha=1 / 8, size=16, epochs=1, run_dir=folder / "teacher", verbose=0)
         yield options, train(run_dir=folder / "whole", **options)
+
+
+@pytest.mark.slow
+def test_a_training_on_images_that_grow_resumes_bit_for_bit(here, monkeypatch):
+    """With branches that are left out, Muon and one cycle, on a network with BatchNorm."""
+    options = {"arch": "resnet20", "alpha": 0.1, "epochs": 4, "batch_size": 128, "verbose": 0}
+    options |= {"stochastic_depth": 0.3, "progressive": 0.5, "optimizer": "muon"}
+    options |= {"schedule": "one_cycle", "mixup": 0.2}
+    keep_checkpoints(monkeypatch)
+    whole = train(run_dir="whole", **options)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3, 2)
+        with pytest.raises(KeyboardInterrupt):
+            train(run_dir="cut", **AFTER_EACH_STEP, **options)
+    assert_same(whole, train(run_dir="cut", resume=True, **options))
 
 
 @pytest.mark.slow

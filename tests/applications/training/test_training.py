@@ -15,6 +15,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 import keras_archs
 from applications import load
+from applications.data import augmentation
 from applications.data.sources import open_source
 from applications.options import OPTIONS, Options
 from applications.recipes import catalog as recipes
@@ -471,6 +472,42 @@ def test_options_take_the_place_of_the_recipes(quick):
 
 
 @pytest.mark.slow
+def test_every_modern_element_takes_part(quick):
+    plain = history(train("lenet5", **quick))
+    for own in (
+        *({"rand_augment": 0.2}, {"random_erasing": 1.0}, {"mixup": 0.4}, {"cutmix": 1.0}),
+        *({"optimizer": "muon"}, {"optimizer": "nesterov"}, {"schedule": "one_cycle"}),
+    ):
+        run = train("lenet5", **own, **quick)
+        assert own.items() <= run.config.items()
+        assert np.isfinite(run.history["loss"]).all() and not history(run).equals(plain), own
+
+
+def test_the_accuracy_with_mirrored_images_is_that_of_the_mean_of_both(quick):
+    run = train("lenet5", test_mirrored=True, **quick)
+    test = open_source("stripes.npz").at(16).test
+    images = test.batch(np.arange(len(test)))
+    both = run.predict(images) + run.predict(images[:, :, ::-1])
+    expected = accuracy_score(test.labels, both.argmax(axis=1))
+    assert run.metrics["mirrored_test_accuracy"] == pytest.approx(expected)
+    assert "test accuracy with mirrored images" in (run.path / "card.md").read_text()
+
+
+@pytest.mark.slow
+def test_images_grow_in_the_course_of_a_training(quick, monkeypatch):
+    sizes = []
+    resized = augmentation.resized
+    monkeypatch.setattr(
+        augmentation, "resized", lambda x, size: sizes.append(size) or resized(x, size)
+    )
+    options = {**quick, "epochs": 8, "progressive": 0.5, "stochastic_depth": 0.2}
+    run = train("resnet20", alpha=0.1, **options)
+    assert sorted(set(sizes)) == [(8, 8), (11, 11), (13, 13)]  # 16 is as they are
+    assert run.model.input_shape == (None, 16, 16, 1) and len(run.history) == 8
+    assert not any("stochastic" in layer.name for layer in run.model.layers)
+
+
+@pytest.mark.slow
 def test_strong_weight_decay_shrinks_kernels(quick):
     kernels = [
         np.linalg.norm(kernel_of(train("lenet5", weight_decay=decay, **quick).model, "f6"))
@@ -649,6 +686,18 @@ def test_the_signature_and_the_documentation_name_every_option():
         ({"label_smoothing": 1}, r"`label_smoothing` must be in \[0, 1\). Received: label_smoo"),
         ({"averaging": 1.0}, r"`averaging` must be in \[0, 1\). Received: averaging=1.0"),
         ({"averaging": -0.5}, r"`averaging` must be in \[0, 1\)"),
+        ({"optimizer": "sdg"}, "`optimizer` must be one of None, 'adam'.*Did you mean 'sgd'"),
+        ({"schedule": "cosin"}, "`schedule` must be one of .*Did you mean 'cosine'"),
+        ({"rand_augment": 1.5}, r"`rand_augment` must be in \[0, 1\]. Received: rand_augment=1.5"),
+        ({"random_erasing": -1}, r"`random_erasing` must be in \[0, 1\]"),
+        ({"mixup": -0.1}, "`mixup` must be >= 0. Received: mixup=-0.1"),
+        ({"cutmix": 2}, r"`cutmix` must be in \[0, 1\]"),
+        ({"stochastic_depth": 1}, r"`stochastic_depth` must be in \[0, 1\)"),
+        ({"stochastic_depth": 0.1}, "must be 0 for a network without residual sums. .*lenet5"),
+        ({"progressive": 0}, r"`progressive` must be in \(0, 1\]"),
+        ({"progressive": 0.75}, "`progressive` must be 1 for a network that takes images of one"),
+        ({"progressive": 0.1}, "`progressive` must leave images of 16x16 or more for lenet5"),
+        ({"test_mirrored": 1}, "`test_mirrored` must be a bool"),
         ({"recipe": "fitnet19"}, "`teacher` must be the run folder or the .keras file"),
         ({"teacher": "runs/a"}, "`teacher` must be None unless the recipe learns from one"),
         ({"seed": -1}, r"`seed` must be an integer in \[0, 4294967295\]"),

@@ -66,6 +66,7 @@ def train(
     learning_rate: float | None = None,
     weight_decay: float | None = None,
     shift: float | None = None,
+    mirror: bool | None = None,
     rand_augment: float | None = None,
     random_erasing: float | None = None,
     mixup: float | None = None,
@@ -119,6 +120,8 @@ def train(
             None: the recipe's.
         shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
             None: the recipe's.
+        mirror: whether training images are mirrored at random. None: where the recipe does and the
+            data are known to keep their classes, as cifar10 is and a folder or a file is not.
         rand_augment: largest amount of RandAugment's two random operations on the images of a
             batch, in [0, 1]; 0 for none. None: the recipe's.
         random_erasing: share of the images of which a random rectangle becomes noise, in [0, 1].
@@ -205,6 +208,7 @@ def compare(
     learning_rate: float | None = None,
     weight_decay: float | None = None,
     shift: float | None = None,
+    mirror: bool | None = None,
     rand_augment: float | None = None,
     random_erasing: float | None = None,
     mixup: float | None = None,
@@ -265,6 +269,8 @@ def compare(
             None: the recipe's.
         shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
             None: the recipe's.
+        mirror: whether training images are mirrored at random. None: where the recipe does and the
+            data are known to keep their classes, as cifar10 is and a folder or a file is not.
         rand_augment: largest amount of RandAugment's two random operations on the images of a
             batch, in [0, 1]; 0 for none. None: the recipe's.
         random_erasing: share of the images of which a random rectangle becomes noise, in [0, 1].
@@ -359,6 +365,7 @@ def search(
     learning_rate: float | None = None,
     weight_decay: float | None = None,
     shift: float | None = None,
+    mirror: bool | None = None,
     rand_augment: float | None = None,
     random_erasing: float | None = None,
     mixup: float | None = None,
@@ -440,6 +447,8 @@ def search(
             None: the recipe's.
         shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
             None: the recipe's.
+        mirror: whether training images are mirrored at random. None: where the recipe does and the
+            data are known to keep their classes, as cifar10 is and a folder or a file is not.
         rand_augment: largest amount of RandAugment's two random operations on the images of a
             batch, in [0, 1]; 0 for none. None: the recipe's.
         random_erasing: share of the images of which a random rectangle becomes noise, in [0, 1].

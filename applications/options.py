@@ -389,6 +389,15 @@ class Options(_Checked):
         least=0,
         panel="Augmentation and regularisation",
     )
+    mirror: bool | None = option(
+        None,
+        help="Mirror training images at random, or never.",
+        doc="whether training images are mirrored at random. None: where the recipe does and the "
+        "data are known to keep their classes, as cifar10 is and a folder or a file is not.",
+        check=_optional(_boolean),
+        shown="as recipe and data allow",
+        panel="Augmentation and regularisation",
+    )
     rand_augment: float | None = option(
         None,
         help="RandAugment: two random operations on a batch, of at most this strength in [0, 1].",
@@ -664,10 +673,7 @@ class Options(_Checked):
             **args,
         }
         profile = keras_archs.profile(self.arch, **build)
-        rate = self.learning_rate
-        if rate is None:
-            normalises = any(row.type == "BatchNormalization" for row in profile.rows)
-            rate = (not normalises and recipe.plain_learning_rate) or recipe.learning_rate
+        rate = self.learning_rate or recipe.learning_rate
         settled = {"size": size, "args": args, "batch_size": batch_size, "epochs": epochs}
         return Plan(
             options=dataclasses.replace(self, **settled, learning_rate=rate),

@@ -44,8 +44,12 @@ def graph_of(operation) -> Any:
 
 
 def outputs_of(model: keras.Model) -> dict[str, Any]:
-    """By name of each layer what it puts out in this model; it may be part of others, too."""
-    return {call.operation.name: call.outputs[0] for call in calls(model)}
+    """By name of each layer what it puts out in this model; it may be part of others, too.
+
+    Empty where only the model's `call` knows.
+    """
+    graph = graph_of(model)
+    return {call.operation.name: call.outputs[0] for call in calls(graph)} if graph else {}
 
 
 def at_size(model: keras.Model, height: int | None, width: int | None) -> keras.Model:

@@ -100,8 +100,9 @@ def _parameter(each: Field, told: Declared) -> inspect.Parameter:
         details["show_default"] = told.shown
     if each.name == "args":
         details["callback"] = parse_set
-    names = [told.flag] if told.flag else ["--" + each.name.replace("_", "-")]
-    annotation = Annotated[_text_type(each, told), typer.Option(*names, **details)]
+    name, kind = each.name.replace("_", "-"), _text_type(each, told)
+    flag = f"--{name}/--no-{name}" if kind == bool | None else f"--{name}"
+    annotation = Annotated[kind, typer.Option(told.flag or flag, **details)]
     default = inspect.Parameter.empty if default is MISSING else default
     return inspect.Parameter(each.name, _KEYWORD, default=default, annotation=annotation)
 

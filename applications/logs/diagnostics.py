@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_archs.graph import at_size, outputs_of
+from keras_archs.graph import at_size, graph_of, outputs_of
 from keras_archs.kinds import relu_bound
 
 
@@ -84,10 +84,10 @@ class Gradients:
 
 def dead_relus(model: keras.Model, images: np.ndarray) -> dict[str, float]:
     """Share of the channels of each ReLU that are 0 for all images, everywhere: by layer, 0..1."""
-    layers = [layer for layer in model.layers if relu_bound(layer) is not None]
+    tensors = outputs_of(model)
+    layers = [x for x in model.layers if relu_bound(x) is not None and x.name in tensors]
     if not layers:
         return {}
-    tensors = outputs_of(model)
     outputs = _called(model, [tensors[layer.name] for layer in layers], images)
     silent = [(output <= 0).all(axis=tuple(range(output.ndim - 1))) for output in outputs]
     return _numbered(layers, [float(channels.mean()) for channels in silent])
@@ -95,7 +95,7 @@ def dead_relus(model: keras.Model, images: np.ndarray) -> dict[str, float]:
 
 def activation_maps(model: keras.Model, images: np.ndarray, most: int = 8) -> dict[str, np.ndarray]:
     """The last maps of each resolution, by layer: (N, h, w, at most `most` channels)."""
-    if None in model.input_shape:
+    if graph_of(model) is not None and None in model.input_shape[1:3]:
         model = at_size(model, *images.shape[1:3])
     last: dict[Any, keras.Layer] = {}
     tensors = outputs_of(model)

@@ -7,7 +7,6 @@ DEFAULT = Recipe(
     source="measured on the digits: benchmarks/digits.py",
     optimizer="AdamW",
     learning_rate=3e-3,
-    plain_learning_rate=1e-3,  # at 2e-3 SqueezeNet loses classes for ever to the ReLU of conv10
     batch_size=64,
     epochs=15,
     min_steps=480,

@@ -23,7 +23,6 @@ from applications.files import remove_partials, write_json
 from applications.logs.diagnostics import device_name
 from applications.logs.tensorboard import TensorBoardLogger
 from applications.options import Group, Options, Plan, Running, takes
-from applications.recipes.schema import Recipe
 from applications.training import finetuning
 from applications.training.building import built_network, without_auxiliary
 from applications.training.callbacks import Journal, ProgressLines, Report, UnbiasedStatistics
@@ -319,14 +318,15 @@ class _Images(keras.utils.PyDataset):
         return self.subset.batch(rows), labels if self.targets is None else self.targets[labels]
 
 
-def _augmentation(recipe: Recipe, dataset: Dataset) -> Augmentation:
+def _augmentation(plan: Plan, dataset: Dataset) -> Augmentation:
+    recipe, mirror = plan.recipe, plan.options.mirror
     affine, jitter = recipe.affine, recipe.colour_jitter
     return Augmentation(
         area=recipe.area,
         scale=recipe.scale,
         affine=affine and affine._asdict(),
         shift=recipe.shift,
-        mirror=recipe.mirror and dataset.mirror,
+        mirror=recipe.mirror and dataset.mirror if mirror is None else mirror,
         colour_jitter=jitter and jitter._asdict(),
         lighting=colour_components(dataset.train, recipe.lighting) if recipe.lighting else None,
         rand_augment=recipe.rand_augment,
@@ -356,7 +356,7 @@ def _fit(
     options, recipe = plan.options, plan.recipe
     checkpoints, epochs, batch_size = path / runs.CHECKPOINTS, plan.epochs, plan.batch_size
     steps = len(dataset.train) // batch_size
-    augmentation = _augmentation(recipe, dataset)
+    augmentation = _augmentation(plan, dataset)
     mixing = Mixing(recipe.mixup, recipe.cutmix) if recipe.mixup or recipe.cutmix else None
     targets = wanted = weights = None
     if soft_targets(recipe):

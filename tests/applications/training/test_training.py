@@ -270,10 +270,8 @@ def test_the_default_recipe_follows_short_trainings_with_its_statistics():
     assert norms and all(layer.momentum == 0.9 for layer in norms)
 
 
-def test_networks_without_batchnorm_get_the_lower_rate():
-    default = recipes.recipe("default")
-    assert planned("squeezenet").learning_rate == default.plain_learning_rate
-    assert planned("resnet20").learning_rate == default.learning_rate
+def test_the_rate_is_the_recipes_unless_it_is_given():
+    assert planned("resnet20").learning_rate == recipes.recipe("default").learning_rate
     assert planned("resnet20", learning_rate=0.5).learning_rate == 0.5
 
 
@@ -322,7 +320,7 @@ def test_a_run_folder_is_complete_and_tells_all(trained):
     assert files == FILES and len(os.listdir(run.path)) == len(FILES) + 1
 
     assert tuple(run.config) == OPTIONS
-    assert run.config["size"] == 16 and run.config["learning_rate"] == 1e-3
+    assert run.config["size"] == 16 and run.config["learning_rate"] == 3e-3
     assert run.config["precision"] == "float32" and run.config["recipe"] == "default"
     assert run.labels == ("0", "1", "2")
     columns = "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds".split(",")
@@ -476,7 +474,12 @@ def test_every_modern_element_takes_part(quick):
     plain = history(train("lenet5", **quick))
     for own in (
         *({"rand_augment": 0.2}, {"random_erasing": 1.0}, {"mixup": 0.4}, {"cutmix": 1.0}),
-        *({"optimizer": "muon"}, {"optimizer": "nesterov"}, {"schedule": "one_cycle"}),
+        *(
+            {"mirror": True},
+            {"optimizer": "muon"},
+            {"optimizer": "nesterov"},
+            {"schedule": "one_cycle"},
+        ),
     ):
         run = train("lenet5", **own, **quick)
         assert own.items() <= run.config.items()
@@ -697,6 +700,7 @@ def test_the_signature_and_the_documentation_name_every_option():
         ({"progressive": 0}, r"`progressive` must be in \(0, 1\]"),
         ({"progressive": 0.75}, "`progressive` must be 1 for a network that takes images of one"),
         ({"progressive": 0.1}, "`progressive` must leave images of 16x16 or more for lenet5"),
+        ({"mirror": "yes"}, "`mirror` must be a bool. Received: mirror='yes'"),
         ({"test_mirrored": 1}, "`test_mirrored` must be a bool"),
         ({"recipe": "fitnet19"}, "`teacher` must be the run folder or the .keras file"),
         ({"teacher": "runs/a"}, "`teacher` must be None unless the recipe learns from one"),

@@ -72,7 +72,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "without shifts": {"shift": 0.0},
     "without mirrors": {"mirror": False},
     "Keras' momentum of statistics": {"norm_momentum": None},
-    "half the rate": {"learning_rate": 1.5e-3},
+    "a third of the rate": {"learning_rate": 1e-3},
     "twice the rate": {"learning_rate": 6e-3},
     "decay times 10": {"weight_decay": 1e-2},
     "linear": {"schedule": "linear"},

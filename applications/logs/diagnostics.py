@@ -119,12 +119,13 @@ def _numbered(layers: Iterable[keras.Layer], values: Sequence) -> dict[str, Any]
 
 
 def _called(model: keras.Model, tensors: list, images: np.ndarray) -> list[np.ndarray]:
-    """Values of inner tensors for these images, as in use."""
+    """Values of inner tensors for these images, as in use: float32 whatever the precision is."""
     # A dict, for of a list of one Keras returns its element.
     inner = keras.Model(model.inputs[0], {str(place): t for place, t in enumerate(tensors)})
     # Not `predict`, which compiles: that takes longer than to run it once.
     outputs: Any = inner(images, training=False)
-    return [np.asarray(ops.convert_to_numpy(outputs[str(place)])) for place in range(len(tensors))]
+    found = (ops.convert_to_numpy(outputs[str(place)]) for place in range(len(tensors)))
+    return [np.asarray(values, np.float32) for values in found]
 
 
 # ------------------------------------------------------------------------------------- the device

@@ -66,28 +66,31 @@ class UnbiasedStatistics(keras.callbacks.Callback):
     are what Keras expects. A frozen layer keeps its own.
 
     Args:
+        steps: those before; the optimizer does not count steps whose gradients overflow.
         begun: whether the first epoch is the rest of one that was begun before.
     """
 
-    def __init__(self, begun: bool = False):
+    def __init__(self, steps: int = 0, begun: bool = False):
         super().__init__()
-        self.begun = begun
+        self.steps, self.begun = steps, begun
 
     def on_epoch_begin(self, epoch, logs: Any = None):
         if not self.begun:
             self._scale(lambda share: share)
         self.begun = False
 
+    def on_train_batch_end(self, batch, logs: Any = None):
+        self.steps += 1
+
     def on_test_begin(self, logs: Any = None):
         self._scale(lambda share: 1 / share)
 
     def _scale(self, factor: Callable[[float], float]) -> None:
         model: Any = self.model
-        steps: Any = keras.ops.convert_to_numpy(model.optimizer.iterations)
         layers: Any = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
         for layer in layers:
             if layer.trainable:
-                by = factor(1 - layer.momentum ** int(steps))
+                by = factor(1 - layer.momentum**self.steps)
                 layer.moving_mean.assign(layer.moving_mean * by)
                 layer.moving_variance.assign(layer.moving_variance * by)
 

@@ -2,7 +2,9 @@
 
 import json
 import re
+import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -20,10 +22,47 @@ _KEPT = 2  # checkpoints, so that a damaged one costs an epoch and no more
 _OLD = "state.npz"  # the one that version 0.1 kept
 
 
+class CtrlC:
+    """Within a `with` block the first Ctrl-C is noted, and the next one interrupts at once.
+
+    So that a step ends whole, and what is saved after it is the state of that step. Elsewhere than
+    in the main thread of a process nothing is changed.
+
+    Attributes:
+        pressed: whether there was one.
+    """
+
+    def __init__(self):
+        self.pressed = False
+
+    def __enter__(self) -> "CtrlC":
+        self._before = None
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.getsignal(signal.SIGINT)
+            if self._before is signal.default_int_handler:
+                signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._before is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._before)
+
+    def interrupt(self) -> None:
+        """Raise KeyboardInterrupt if it was pressed."""
+        if self.pressed:
+            raise KeyboardInterrupt
+
+    def _note(self, number: int, frame: object) -> None:
+        self.pressed = True
+        print("a checkpoint is written; Ctrl-C again stops at once", file=sys.stderr)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Checkpoint(keras.callbacks.Callback):
     """Writes all that a later process needs to resume bit for bit, in one file.
 
-    After each epoch and, within long ones, after so many minutes. `model.variables` holds the
+    After each epoch and, within long ones, after so many minutes and when Ctrl-C was pressed, which
+    then interrupts the training. `model.variables` holds the
     states of the seed generators, which `model.weights` does not; the schedule follows from the
     optimizer's step count, order and augmentation from epoch and step. The file is an archive with
     a checksum of each array.
@@ -34,6 +73,7 @@ class Checkpoint(keras.callbacks.Callback):
         claim: on the folder.
         minutes: from one checkpoint to the next within an epoch, > 0; None: there are none.
         sums: what the metrics had summed up where an epoch was left.
+        ctrl_c: whether it was pressed.
     """
 
     def __init__(
@@ -43,10 +83,11 @@ class Checkpoint(keras.callbacks.Callback):
         claim: runs.Claim,
         minutes: float | None = None,
         sums: Sequence[np.ndarray] = (),
+        ctrl_c: CtrlC | None = None,
     ):
         super().__init__()
         self.folder, self.progress, self.claim = folder, progress, claim
-        self.minutes, self.sums = minutes, sums
+        self.minutes, self.sums, self.ctrl_c = minutes, sums, ctrl_c or CtrlC()
 
     def on_epoch_begin(self, epoch, logs: Any = None):
         self._saved = time.monotonic()
@@ -58,9 +99,12 @@ class Checkpoint(keras.callbacks.Callback):
                 variable.assign(variable + before)
             self.sums = ()
         params: Any = self.params
-        if self.minutes is None or batch + 1 == params["steps"]:
+        if batch + 1 == params["steps"]:
             return  # an epoch without a step left would not be an epoch
-        if time.monotonic() - self._saved >= 60 * self.minutes:
+        if self.ctrl_c.pressed:
+            self._save(_sums(self.model))
+            self.ctrl_c.interrupt()
+        if self.minutes is not None and time.monotonic() - self._saved >= 60 * self.minutes:
             self._save(_sums(self.model))
 
     def on_epoch_end(self, epoch, logs: Any = None):

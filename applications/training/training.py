@@ -29,6 +29,7 @@ from applications.training.callbacks import Journal, ProgressLines, Report, Unbi
 from applications.training.checkpoints import (
     Best,
     Checkpoint,
+    CtrlC,
     last_checkpoint,
     put_best_back,
     restore,
@@ -385,7 +386,7 @@ def _fit(
                 patience=options.patience if part is parts[-1] else None,
                 seconds=options.time_limit and 60 * options.time_limit,
             )
-            with averaged_at_the_end(model), naming_what_is_too_large(plan):
+            with averaged_at_the_end(model), naming_what_is_too_large(plan), CtrlC() as ctrl_c:
                 while len(rows) < stop and not progress.ended:
                     # What is left of an epoch that was cut, or all epochs of this part in which
                     # images have the same size.
@@ -402,7 +403,9 @@ def _fit(
                         targets=targets,
                         class_weights=weights,
                     )
-                    own: list[keras.callbacks.Callback] = [UnbiasedStatistics(begun=done > 0)]
+                    own: list[keras.callbacks.Callback] = [
+                        UnbiasedStatistics(progress.steps - part.start * steps, begun=done > 0)
+                    ]
                     if options.keep == "best":
                         own.append(Best(network, checkpoints, progress, claim))
                     if recipe.averaging:
@@ -428,8 +431,11 @@ def _fit(
                                 ends,
                                 *lines,
                                 logger,
-                                Checkpoint(checkpoints, progress, claim, minutes, sums),
+                                Checkpoint(checkpoints, progress, claim, minutes, sums, ctrl_c),
                                 *([Report(trial.report, rows)] if trial and trial.report else []),
+                                keras.callbacks.LambdaCallback(
+                                    on_epoch_end=lambda *_: ctrl_c.interrupt()
+                                ),
                             ],
                         )
                     except KeyboardInterrupt:

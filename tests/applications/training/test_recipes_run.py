@@ -1,10 +1,11 @@
-"""Every recipe trains its own architecture."""
+"""Every recipe trains its own architecture, and every family trains in half precision."""
 
 import keras
 import numpy as np
 import pytest
 
-from applications import list_recipes, recipe, train
+import keras_archs
+from applications import list_recipes, load, recipe, train
 from applications.training import results
 
 ARCHS = {"default": "mobilenet"}
@@ -27,15 +28,20 @@ def eagerly(monkeypatch):
     tf.config.run_functions_eagerly(False)
 
 
-@pytest.mark.slow
-def test_every_recipe_trains_its_own_architecture_for_two_steps(tmp_path, monkeypatch, eagerly):
-    monkeypatch.chdir(tmp_path)
+def write_few(path):
+    """Twelve images of noise for each split, of three classes."""
     random, labels = np.random.default_rng(0), np.arange(12) % 3
     images = {
         f"x_{s}": random.integers(0, 256, (12, 32, 32, 3), np.uint8) for s in ("train", "val")
     }
     arrays = {**images, "y_train": labels, "y_val": labels}
-    np.savez("few.npz", **arrays, x_test=images["x_val"], y_test=labels)
+    np.savez(path, **arrays, x_test=images["x_val"], y_test=labels)
+
+
+@pytest.mark.slow
+def test_every_recipe_trains_its_own_architecture_for_two_steps(tmp_path, monkeypatch, eagerly):
+    monkeypatch.chdir(tmp_path)
+    write_few("few.npz")
     names = sorted(list_recipes(), key=list(OTHERS).__contains__)  # these start from another's run
     for name in names:
         options = {"recipe": name, "data": "few.npz", "epochs": 1, "batch_size": 6, "verbose": 0}
@@ -50,4 +56,30 @@ def test_every_recipe_trains_its_own_architecture_for_two_steps(tmp_path, monkey
         assert run.metrics["steps"] == 2
         losses = run.history[["loss", "val_loss"]].to_numpy()
         assert np.isfinite(losses).all(), name
+        keras.utils.clear_session(free_memory=False)
+
+
+@pytest.mark.slow
+def test_every_family_trains_in_half_precision_and_is_loaded_as_it_was(
+    tmp_path, monkeypatch, eagerly
+):
+    """The smallest network of each family in bfloat16, some in float16, whose loss is scaled."""
+    monkeypatch.chdir(tmp_path)
+    write_few("few.npz")
+    images = np.load("few.npz")["x_test"]
+    scaled = {"lenet5", "vgg11", "resnet18", "mobilenet"}
+    for name in (titles[0].lower() for titles in keras_archs.MODULES.values()):
+        eagerly(not name.startswith("resnext"))
+        options = {"data": "few.npz", "epochs": 1, "batch_size": 6, "verbose": 0}
+        if name != "lenet5":
+            options["alpha"] = 0.25
+        for precision in ("mixed_bfloat16", "mixed_float16")[: 1 + (name in scaled)]:
+            run = train(name, **options, precision=precision, run_dir=f"{name}-{precision}")
+            kernels = [x for x in run.model.layers if x.name not in ("images", "rescaling")]
+            assert any(x.compute_dtype == precision.removeprefix("mixed_") for x in kernels), name
+            assert np.isfinite(run.history[["loss", "val_loss"]].to_numpy()).all(), name
+            answers = load(run.path).predict(images)
+            assert answers.dtype == np.float32
+            np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-3)
+            np.testing.assert_array_equal(answers, run.predict(images))
         keras.utils.clear_session(free_memory=False)

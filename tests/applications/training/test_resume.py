@@ -221,6 +221,39 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch):
         train(run_dir="cut", **LENET)
 
 
+@pytest.mark.parametrize(("epoch", "step"), [(2, 3), (2, 10)])
+def test_ctrl_c_writes_a_checkpoint_after_the_step_or_the_validation(
+    epoch, step, whole, monkeypatch, capfd
+):
+    on_train_batch_end = callbacks.Journal.on_train_batch_end
+
+    def pressed(self, batch, logs=None):
+        on_train_batch_end(self, batch, logs)
+        if (len(self.progress.history) + 1, self.progress.step) == (epoch, step):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.Journal, "on_train_batch_end", pressed)
+        with pytest.raises(KeyboardInterrupt, match="`--resume` continues from there"):
+            train(run_dir="cut", **LENET)
+    last = checkpoints.checkpoints(Path("cut", "checkpoint"))[0].name
+    assert last == ("epoch-000002.npz" if step == 10 else "epoch-000001-step-000000003.npz")
+    assert "Ctrl-C again stops at once" in capfd.readouterr().err
+    keep_checkpoints(monkeypatch)
+    assert_same(whole, train(run_dir="cut", resume=True, **LENET))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_second_ctrl_c_interrupts_at_once():
+    with checkpoints.CtrlC() as ctrl_c:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert ctrl_c.pressed
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_resume_without_a_run_starts_one_and_a_finished_run_is_left_alone():
     options = {**LENET, "epochs": 1}
     run = train(resume=True, **options)

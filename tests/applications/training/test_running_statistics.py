@@ -55,15 +55,20 @@ def test_after_30_steps_inference_is_as_good_as_training_mode(
     assert found > accuracy(run.model, images, training=True) - 0.02
 
 
-def model_of(momentum):
+def model_of(momentum, optimizer="sgd"):
     normalise = keras.layers.BatchNormalization(momentum=momentum)
     model = keras.Sequential([keras.Input((1,)), normalise, keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
+    model.compile(optimizer, "mse")
     return model, normalise
 
 
-def test_what_the_statistics_began_with_is_taken_out():
-    model, normalise = model_of(momentum=0.9)
+@pytest.mark.parametrize("overflows", [False, True])
+def test_what_the_statistics_began_with_is_taken_out(overflows):
+    """Also where steps are left out because their gradients overflow, as in float16."""
+    optimizer = "sgd"
+    if overflows:
+        optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(), 3e38, 100)
+    model, normalise = model_of(momentum=0.9, optimizer=optimizer)
     x = np.random.default_rng(0).normal(3, 0.1, (40, 1)).astype(np.float32)
     seen = []
     note = keras.callbacks.LambdaCallback(

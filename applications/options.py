@@ -673,7 +673,10 @@ class Options(_Checked):
             **args,
         }
         profile = keras_archs.profile(self.arch, **build)
-        rate = self.learning_rate or recipe.learning_rate
+        rate = self.learning_rate
+        if rate is None:
+            normalises = any(row.type == "BatchNormalization" for row in profile.rows)
+            rate = (not normalises and recipe.plain_learning_rate) or recipe.learning_rate
         settled = {"size": size, "args": args, "batch_size": batch_size, "epochs": epochs}
         return Plan(
             options=dataclasses.replace(self, **settled, learning_rate=rate),

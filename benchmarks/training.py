@@ -43,9 +43,7 @@ def main():
         parser.add_argument(name, default=default, type=type(default), help="default: %(default)s")
     options = parser.parse_args()
 
-    print(
-        "| network | images/s, `train` | images/s, `fit` | time | CPU time |\n|---|---|---|---|---|"
-    )
+    print(HEAD)
     for network in options.networks.split(","):
         print(row(network, options), flush=True)
 

@@ -98,6 +98,8 @@ class _QuietKeras:
                 with stderr_closed():
                     execute(module)
                 logging.getLogger("tensorflow").setLevel(logging.ERROR)
+                # Keras' MixUp asks JAX for 64 bits, which it does not have unless told to.
+                warnings.filterwarnings("ignore", "Explicitly requested dtype int64")
 
             spec.loader.exec_module = quietly
         return spec

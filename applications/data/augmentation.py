@@ -100,10 +100,10 @@ class Mixing:
         """
         kinds = [name for name in ("mixup", "cutmix") if getattr(self, name)]
         if random.choice(kinds) == "mixup":
-            layer = keras.layers.MixUp(self.mixup, **_drawing(random))
+            layer: Any = keras.layers.MixUp(self.mixup, **_drawing(random))
         else:
             layer = keras.layers.CutMix(_exactly(self.cutmix), **_drawing(random))
-        mixed: Any = layer({"images": images.astype(np.float32), "labels": shares}, training=True)
+        mixed = layer({"images": images.astype(np.float32), "labels": shares}, training=True)
         return _to_pixels(np.asarray(mixed["images"])), np.asarray(mixed["labels"])
 
 

@@ -7,6 +7,7 @@ DEFAULT = Recipe(
     source="measured on the digits: benchmarks/digits.py",
     optimizer="AdamW",
     learning_rate=3e-3,
+    plain_learning_rate=2e-3,
     batch_size=64,
     epochs=15,
     min_steps=480,

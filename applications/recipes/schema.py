@@ -134,6 +134,7 @@ class Recipe:
         stochastic_depth: how often the last residual branch is left out in training, in [0, 1).
         size: smallest side in pixels that images are enlarged to unless a size is given.
         min_steps: fewest steps of a training: on few images the epochs grow to reach it.
+        plain_learning_rate: base rate of networks without BatchNorm; None: the same.
         label_smoothing: share of a label that is spread evenly over all classes, in [0, 1).
         averaging: decay by step of the moving average of the weights that validates and is kept;
             None: the weights themselves are. In a short training the average remembers a tenth
@@ -177,6 +178,7 @@ class Recipe:
     stochastic_depth: float = 0.0
     size: int | None = None
     min_steps: int = 0
+    plain_learning_rate: float | None = None
     label_smoothing: float = 0.0
     averaging: float | None = None
     max_norm: Mapping[str, float] = field(default_factory=dict)
@@ -189,7 +191,7 @@ class Recipe:
         own = ("optimizer", "optimizer_options")
         if all(getattr(self, field) == other[field] for field in own):
             return self
-        return replace(self, **other)
+        return replace(self, plain_learning_rate=None, **other)
 
     def epochs_for(self, images: int, batch_size: int) -> int:
         """Passes over n training images: `epochs`, or more to reach `min_steps`."""

@@ -270,8 +270,10 @@ def test_the_default_recipe_follows_short_trainings_with_its_statistics():
     assert norms and all(layer.momentum == 0.9 for layer in norms)
 
 
-def test_the_rate_is_the_recipes_unless_it_is_given():
-    assert planned("resnet20").learning_rate == recipes.recipe("default").learning_rate
+def test_networks_without_batchnorm_get_the_lower_rate():
+    default = recipes.recipe("default")
+    assert planned("squeezenet").learning_rate == default.plain_learning_rate
+    assert planned("resnet20").learning_rate == default.learning_rate
     assert planned("resnet20", learning_rate=0.5).learning_rate == 0.5
 
 
@@ -320,7 +322,7 @@ def test_a_run_folder_is_complete_and_tells_all(trained):
     assert files == FILES and len(os.listdir(run.path)) == len(FILES) + 1
 
     assert tuple(run.config) == OPTIONS
-    assert run.config["size"] == 16 and run.config["learning_rate"] == 3e-3
+    assert run.config["size"] == 16 and run.config["learning_rate"] == 2e-3
     assert run.config["precision"] == "float32" and run.config["recipe"] == "default"
     assert run.labels == ("0", "1", "2")
     columns = "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds".split(",")

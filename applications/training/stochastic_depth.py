@@ -23,7 +23,7 @@ def with_stochastic_depth(network: keras.Model, rate: float, seed: int) -> keras
     Raises:
         ValueError: the network has no residual sum.
     """
-    branches = _branches(network)
+    branches = residual_branches(network)
     if not branches:
         raise ValueError(
             "`stochastic_depth` must be 0 for a network without residual sums. "
@@ -50,7 +50,7 @@ def with_stochastic_depth(network: keras.Model, rate: float, seed: int) -> keras
     return keras.models.clone_model(network, clone_function=lambda layer: layer, call_function=call)
 
 
-def _branches(network: keras.Model) -> dict[str, int]:
+def residual_branches(network: keras.Model) -> dict[str, int]:
     """By name of each residual sum, in order, which of its inputs is the branch."""
     kernels: dict[int, int] = {}
     branches = {}

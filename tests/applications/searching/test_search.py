@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from keras_tuner import HyperParameters
 from processes import alive, children, wait_for
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
@@ -20,6 +21,7 @@ import applications
 import keras_archs
 import tuning
 from applications.cli.commands import app
+from applications.options import TUNED, Options, Search
 from applications.searching import pool as workers
 from applications.searching import studies as searching
 from applications.training.checkpoints import checkpoints, last_checkpoint
@@ -290,6 +292,7 @@ def test_a_search_is_resumed_with_its_own_options_alone(searched, option, value,
         ({"seed": -1}, r"`seed` must be an integer in \[0, 4294967295\]"),
         ({"tune": ("learning_rat",)}, "`tune` must hold.*Did you mean 'learning_rate'"),
         ({"tune": ("recipe", "recipe")}, "`tune` must name each once"),
+        ({"tune": ("stochastic_depth",)}, "`tune` must not hold stochastic_depth .*lenet5"),
         ({"objectives": ("speed",)}, "`objectives` must hold some of accuracy, macs"),
         ({"objectives": ("accuracy", "macs")}, "`objectives` must be accuracy with the engine"),
         ({"storage": "sqlite:///x.db"}, "`storage` must be given with the engine 'optuna'"),
@@ -440,6 +443,27 @@ def test_hyperband_promotes_within_one_run_folder(here, digits):
     for run, epochs in zip(done["run"], done["epochs"], strict=True):
         assert list(applications.load(run).history["epoch"]) == list(range(1, epochs + 1))
         assert not Path(run, "checkpoint").exists()
+
+
+def test_what_is_tuned_begins_at_the_recipe_and_has_rates_for_each_optimizer(digits):
+    asked = Search(space="resnet20", tune=("learning_rate", *TUNED), algorithm="random")
+    plan = searching._SearchPlan(asked, {"data": digits, "mixup": 0.3})
+    first = plan(HyperParameters())
+    assert first["mixup"] == 0.3 and first["optimizer"] == "adamw"
+    assert first["learning_rate"] == pytest.approx(3e-3)
+    assert {name: first[name] for name in ("cutmix", "averaging", "progressive")} == {
+        "cutmix": 0.0,
+        "averaging": 0.0,
+        "progressive": 1.0,
+    }
+    names = {hp.name for hp in plan.hyperparameters().space}
+    rates = {f"learning_rate_{name}" for name in TUNED["optimizer"]}
+    assert names >= {*TUNED, *rates} and "learning_rate" not in names
+    hp = HyperParameters()
+    hp.values["optimizer"] = "nesterov"
+    config = plan(hp)
+    assert (config["optimizer"], config["learning_rate"]) == ("nesterov", pytest.approx(0.05))
+    Options.made_of(config)
 
 
 @pytest.mark.slow

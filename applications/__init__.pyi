@@ -87,6 +87,7 @@ def train(
     test_mirrored: bool = False,
     resize: Literal["stretch", "crop", "pad"] = "stretch",
     class_weight: Literal["balanced"] | None = None,
+    cache: Literal["memory", "disk", "none"] | None = None,
     threads: int | None = None,
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] | None = None,
     args: Mapping[str, Any] | None = None,
@@ -166,6 +167,9 @@ def train(
             of each and of its mirror image: `mirrored_test_accuracy` of metrics.json.
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
+        cache: where decoded images are kept: "memory", "disk" (of a folder's images, in
+            keras_archs/ of Keras' own folder, where they stay for the next training) or "none".
+            None: in memory up to 2 GiB, else nowhere.
         threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
         precision: "float32", "mixed_float16" or "mixed_bfloat16". None: "float32".
         args: the architecture's own arguments and `dropout`, by name. A family with stems gets
@@ -228,6 +232,7 @@ def compare(
     test_mirrored: bool = False,
     resize: Literal["stretch", "crop", "pad"] = "stretch",
     class_weight: Literal["balanced"] | None = None,
+    cache: Literal["memory", "disk", "none"] | None = None,
     threads: int | None = None,
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] | None = None,
     args: Mapping[str, Any] | None = None,
@@ -314,6 +319,9 @@ def compare(
             of each and of its mirror image: `mirrored_test_accuracy` of metrics.json.
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
+        cache: where decoded images are kept: "memory", "disk" (of a folder's images, in
+            keras_archs/ of Keras' own folder, where they stay for the next training) or "none".
+            None: in memory up to 2 GiB, else nowhere.
         threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
         precision: "float32", "mixed_float16" or "mixed_bfloat16". None: "float32".
         args: the architecture's own arguments and `dropout`, by name. A family with stems gets
@@ -381,6 +389,7 @@ def search(
     test_mirrored: bool = False,
     resize: Literal["stretch", "crop", "pad"] = "stretch",
     class_weight: Literal["balanced"] | None = None,
+    cache: Literal["memory", "disk", "none"] | None = None,
     threads: int | None = None,
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] | None = None,
     args: Mapping[str, Any] | None = None,
@@ -480,6 +489,9 @@ def search(
             of each and of its mirror image: `mirrored_test_accuracy` of metrics.json.
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
+        cache: where decoded images are kept: "memory", "disk" (of a folder's images, in
+            keras_archs/ of Keras' own folder, where they stay for the next training) or "none".
+            None: in memory up to 2 GiB, else nowhere.
         threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
         precision: "float32", "mixed_float16" or "mixed_bfloat16". None: "float32".
         args: the architecture's own arguments and `dropout`, by name. A family with stems gets

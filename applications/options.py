@@ -593,6 +593,16 @@ class Options(_Checked):
         check=_one_of(None, "balanced"),
         panel="Data",
     )
+    cache: Literal["memory", "disk", "none"] | None = option(
+        None,
+        help="Where decoded images are kept. Those on disk stay there for the next training.",
+        doc='where decoded images are kept: "memory", "disk" (of a folder\'s images, in '
+        'keras_archs/ of Keras\' own folder, where they stay for the next training) or "none". '
+        "None: in memory up to 2 GiB, else nowhere.",
+        check=_one_of(None, "memory", "disk", "none"),
+        shown="memory up to 2 GiB, else none",
+        panel="Machine",
+    )
     threads: int | None = option(
         None,
         help="CPU threads.",

@@ -28,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
+from applications.data.cache import on_disk
 from applications.data.folders import class_names, list_images, split_folders
 from applications.data.images import (
     checked_shape,
@@ -191,6 +192,10 @@ class Source:
         part, rows = self._splits[split]
         return len(part if rows is None else rows)
 
+    def held(self, shape: tuple[int, int, int], keep: Collection[str] = SPLITS) -> int:
+        """Bytes of the decoded images of these splits."""
+        return sum(map(self.count, keep)) * math.prod(shape)
+
     def at(
         self,
         size: int | tuple[int, int],
@@ -198,6 +203,7 @@ class Source:
         resize: str = "stretch",
         *,
         keep: Collection[str] = SPLITS,
+        cache: str | None = None,
         memory_limit: int = MEMORY_LIMIT,
     ) -> Dataset:
         """The data at one image size.
@@ -207,22 +213,27 @@ class Source:
             channels: 1 or 3; None keeps those of the source.
             resize: "stretch" ignores the proportions, "crop" scales the short side and crops the
                 centre, "pad" scales the long side and centres the image on zeros.
-            keep: splits to decode now and keep in memory; the others are decoded a batch at a time.
+            keep: splits to decode now and keep; the others are decoded a batch at a time.
+            cache: where they are kept: "memory", "disk" (`cache.on_disk`; of image files alone) or
+                "none". None: in memory, unless they exceed the limit.
             memory_limit: bytes; where the decoded images of `keep` exceed it nothing is kept.
 
         Raises:
             ValueError: an option is out of range, or an image cannot be decoded (it is named).
         """
         shape = self._shape(size, channels, resize)
-        fits = sum(map(self.count, keep)) * math.prod(shape) <= memory_limit
+        if cache is None:
+            cache = "memory" if self.held(shape, keep) <= memory_limit else "none"
         subsets, record = {}, {}
         for split, (part, rows) in self._splits.items():
             every = np.arange(len(part)) if rows is None else rows
             images = part.images if rows is None else part.images[rows]
             ids = part.id_list(every)
-            subsets[split] = Subset(
-                images, part.labels[every], ids, shape, resize, fits and split in keep
-            )
+            kept = cache if split in keep else "none"
+            if kept == "disk" and images.dtype == object:
+                images = on_disk(images, shape, resize)
+            in_memory = kept == "memory" or (kept == "disk" and images.shape[1:] != shape)
+            subsets[split] = Subset(images, part.labels[every], ids, shape, resize, in_memory)
             named = ids if part.ids is not None else every.tolist()
             record[split] = {
                 "of": part.name,

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import keras
 
-from applications.data.sources import MEMORY_LIMIT, SPLITS, Source
+from applications.data.sources import MEMORY_LIMIT, Source
 from applications.logs.diagnostics import device_name
 from applications.options import Plan
 from keras_archs.checks import gib, machine_memory
@@ -28,8 +28,9 @@ def check_memory(plan: Plan, source: Source) -> None:
     weights = plan.cost.weight_bytes * (2 + moments)
     height, width = plan.image_size
     pixels = height * width * source.channels
-    held = sum(map(source.count, SPLITS)) * pixels
-    fixed = weights + (held if held <= MEMORY_LIMIT else 0)
+    held = source.held((height, width, source.channels))
+    in_memory = plan.options.cache or ("memory" if held <= MEMORY_LIMIT else "none")
+    fixed = weights + (held if in_memory == "memory" else 0)
     per_image = plan.cost.activation_bytes + 4 * pixels
     needed, there = fixed + plan.batch_size * per_image, machine_memory()
     if needed <= there:
@@ -37,6 +38,8 @@ def check_memory(plan: Plan, source: Source) -> None:
     batch = int((there - fixed) // per_image)
     if batch >= 1:
         way = f"`batch_size` {batch} would fit"
+    elif in_memory == "memory" and needed - held <= there:
+        way = "`cache` 'disk' or 'none' would fit"
     elif weights < there:
         share = (there - weights) / (needed - weights)
         way = f"a `size` of about {int(min(height, width) * math.sqrt(share))} would fit"

@@ -156,7 +156,7 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
             "without `precision` it takes float32",
             file=sys.stderr,
         )
-    dataset = source.at(plan.image_size, resize=options.resize)
+    dataset = source.at(plan.image_size, resize=options.resize, cache=options.cache)
     dataset.check()
     epochs = plan.epochs
     last = min((trial and trial.until) or epochs, epochs)
@@ -278,7 +278,7 @@ def _precision(name: str) -> Iterator[None]:
 
 def _hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
     """The options as TensorBoard's table shows them: the same names in every run."""
-    left_out = ("threads", "weights")
+    left_out = ("threads", "cache", "weights")
     return {name: value for name, value in config.items() if name not in left_out}
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from types import SimpleNamespace as Namespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from applications.data import cache
 from applications.data import sources as data_module
 from applications.data.images import RESIZES, read_images, resize_images
 from applications.data.sources import open_source
@@ -262,6 +264,66 @@ def test_data_over_the_memory_limit_are_decoded_when_asked_for(tmp_path, error):
         path.unlink()
     assert len(pixels(kept.train)) == 6
     error(streamed.train.batch, [0], kind=FileNotFoundError)
+
+
+@pytest.fixture
+def keras_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    return tmp_path / "home" / "keras_archs"
+
+
+def test_decoded_images_may_be_kept_in_files(tmp_path, keras_home):
+    data = write_classes(tmp_path / "data")
+    source = open_source(data)
+    kept, filed = source.at(8, cache="memory"), source.at(8, cache="disk")
+    assert len(list(keras_home.iterdir())) == 3 and not filed.train.undecoded
+    for path in data.glob("*/*.png"):  # they are not read again, but their times are looked at
+        times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+        path.write_bytes(bytes(path.stat().st_size))
+        os.utime(path, ns=times)
+    again = source.at(8, cache="disk")
+    for split in SPLITS:
+        for other in (filed, again):
+            np.testing.assert_array_equal(
+                pixels(getattr(kept, split)), pixels(getattr(other, split))
+            )
+
+
+def test_files_of_decoded_images_go_by_size_and_by_what_the_images_are(tmp_path, keras_home):
+    data = write_classes(tmp_path / "data")
+    open_source(data).at(8, cache="disk")
+    open_source(data).at(9, cache="disk")
+    assert len(list(keras_home.iterdir())) == 6
+    path = data / open_source(data).at(8).train.ids[0]
+    Image.new("RGB", (8, 8), (9, 9, 9)).save(path)
+    changed = open_source(data).at(8, cache="disk")
+    assert (changed.train.batch([0]) == 9).all()
+
+
+def test_no_file_is_left_of_images_that_cannot_be_decoded_or_do_not_fit(
+    tmp_path, keras_home, monkeypatch
+):
+    data = write_classes(tmp_path / "data")
+    source = open_source(data)
+    broken = data / source.at(8, cache="none").train.ids[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(cache.shutil, "disk_usage", lambda folder: Namespace(free=100))
+        with pytest.raises(ValueError, match="`cache` must be 'memory' or 'none'"):
+            source.at(8, cache="disk")
+    broken.write_bytes(broken.read_bytes()[:-40])
+    with pytest.raises(ValueError, match=broken.name):
+        source.at(8, cache="disk")
+    assert not any(
+        len(np.load(path)) == 6 for path in keras_home.iterdir()
+    )  # that of the training images
+
+
+def test_arrays_are_kept_in_memory_where_the_disk_is_asked_for(keras_home):
+    source = open_source("digits")
+    np.testing.assert_array_equal(
+        pixels(source.at(20, cache="disk").test), pixels(source.at(20, cache="memory").test)
+    )
+    assert not keras_home.exists()
 
 
 def test_only_the_splits_to_keep_are_decoded_at_once(tmp_path):

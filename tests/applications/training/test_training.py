@@ -712,6 +712,7 @@ def test_the_signature_and_the_documentation_name_every_option():
         ({"size": 8}, "at least 16x16"),
         ({"recipe": "defualt"}, "Did you mean 'default'"),
         ({"resize": "squash"}, "`resize` must be one of 'stretch'"),
+        ({"cache": "ram"}, "`cache` must be one of None, 'memory', 'disk', 'none'"),
         ({"class_weight": "even"}, "`class_weight` must be one of None, 'balanced'"),
         ({"precision": "float8"}, "`precision` must be one of"),
         ({"weights": "none.keras"}, "none.keras"),

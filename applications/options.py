@@ -189,6 +189,12 @@ def _args(name: str, args: Any) -> dict[str, Any]:
     return plain({"args": dict(args or {})})["args"]
 
 
+def _devices(name: str, value: Any) -> int | str | None:
+    if isinstance(value, str) or value is None:
+        return choice(name, value, (None, "all"))
+    return count(name, value)
+
+
 def _profile_steps(name: str, steps: Any) -> tuple[int, int] | None:
     if steps is None:
         return None
@@ -592,6 +598,17 @@ class Options(_Checked):
         doc='None, or "balanced": rare classes count as much as frequent ones.',
         check=_one_of(None, "balanced"),
         panel="Data",
+    )
+    devices: int | Literal["all"] | None = option(
+        None,
+        help="Devices that share every batch: a number, or all.",
+        doc='devices, >= 1, that share every batch, or "all"; they must divide it. On TensorFlow '
+        "and JAX, whose first GPUs are taken, or where there are none processors. None: one.",
+        check=_devices,
+        parse=lambda text: int(text) if text.isdecimal() else text,
+        metavar="N|all",
+        shown="1",
+        panel="Machine",
     )
     cache: Literal["memory", "disk", "none"] | None = option(
         None,

@@ -1,17 +1,15 @@
 """Images on their way into training: their order and their weights."""
 
-import itertools
 import os
-from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import keras
 import numpy as np
 
 from applications.data.augmentation import Augmentation, Mixing
 from applications.data.sources import Subset
 
-# Keras' PyDataset has workers, too, and waits a tenth of a second at the end of each epoch.
+# Keras' own workers wait for a tenth of a second at the end of each epoch.
 _WORKERS = min(4, os.cpu_count() or 1)
 _POOL = ThreadPoolExecutor(_WORKERS, "batches")
 _AHEAD = 2 * _WORKERS  # batches that are made before they are asked for
@@ -19,68 +17,86 @@ _AHEAD = 2 * _WORKERS  # batches that are made before they are asked for
 Batch = tuple[np.ndarray, ...]
 
 
-def training_batches(
-    subset: Subset,
-    *,
-    batch_size: int,
-    seed: int,
-    first_epoch: int = 0,
-    first_step: int = 0,
-    augmentation: Augmentation | None = None,
-    mixing: Mixing | None = None,
-    targets: np.ndarray | None = None,
-    class_weights: np.ndarray | None = None,
-) -> Iterator[Batch]:
-    """Batches of epoch after epoch, without end, made in threads ahead of the step.
+class TrainingBatches(keras.utils.PyDataset):
+    """The batches of an epoch, made in threads ahead of the step; `begin` turns to another epoch.
 
     The order of an epoch follows from `(seed, epoch)` alone, what is random in a step from
     `(seed, epoch, step)`. Every batch is full: what is left over of an epoch's images is dropped.
+    No iterator, of which Keras would take the first batch away to see what it is like.
+
+    A batch is images uint8 (batch_size, H, W, C), labels int64 (batch_size,) or targets
+    (batch_size, classes) and, with class weights, each image's weight.
 
     Args:
         subset: the training images, `batch_size` or more.
         batch_size: images a batch.
         seed: an integer >= 0.
-        first_epoch, first_step: where to begin, counted from 0.
+        epoch: the first one, counted from 0.
+        done: steps of that epoch that are left out at its beginning.
         augmentation: how images are changed at random.
         mixing: how the images of a batch are mixed at random. Needs `targets`.
-        targets: (classes, classes) float32: yields each label's row in its place, of mixed images
-            the mixture of theirs.
-        class_weights: (classes,) float32; yields each image's weight as a third array.
-
-    Yields:
-        images uint8 (batch_size, H, W, C), labels int64 (batch_size,) or targets
-        (batch_size, classes), and the weights if asked.
+        targets: (classes, classes) float32: each label's row takes its place, of mixed images the
+            mixture of theirs.
+        class_weights: (classes,) float32: of each label, or of mixed ones the mean.
     """
 
-    def batch(rows: np.ndarray, epoch: int, step: int) -> Batch:
+    def __init__(
+        self,
+        subset: Subset,
+        *,
+        batch_size: int,
+        seed: int,
+        epoch: int = 0,
+        done: int = 0,
+        augmentation: Augmentation | None = None,
+        mixing: Mixing | None = None,
+        targets: np.ndarray | None = None,
+        class_weights: np.ndarray | None = None,
+    ):
+        super().__init__()
+        self.subset, self.batch_size, self.seed = subset, batch_size, seed
+        self.augmentation, self.mixing = augmentation, mixing
+        self.targets, self.class_weights = targets, class_weights
+        self._begin(epoch, done)
+
+    def begin(self, epoch: int) -> None:
+        """The batches are those of this epoch from now on.
+
+        To be told by a callback: Keras calls `on_epoch_end` also after a look at the first ones.
+        """
+        if epoch != self._epoch:
+            self._begin(epoch, 0)
+
+    def _begin(self, epoch: int, done: int) -> None:
+        self._epoch, self._done = epoch, done
+        self._order = np.random.default_rng((self.seed, epoch)).permutation(len(self.subset))
+        self._made: dict[int, Future[Batch]] = {}
+
+    def __len__(self) -> int:
+        return len(self._order) // self.batch_size - self._done
+
+    def __getitem__(self, index: int) -> Batch:
+        for coming in range(index, min(index + _AHEAD, len(self))):
+            if coming not in self._made:
+                step = self._done + coming
+                rows = self._order[step * self.batch_size : (step + 1) * self.batch_size]
+                self._made[coming] = _POOL.submit(self._batch, rows, self._epoch, step)
+        return self._made.pop(index).result()
+
+    def _batch(self, rows: np.ndarray, epoch: int, step: int) -> Batch:
         # NumPy takes (seed, epoch, 0) for (seed, epoch), which the order is drawn from.
-        random = np.random.default_rng((seed, epoch, step + 1))
-        images, labels = subset.batch(rows), subset.labels[rows]
-        if augmentation is not None:
-            images = augmentation(images, random)
-        if targets is None:
-            weights = None if class_weights is None else class_weights[labels]
-            return (images, labels) if weights is None else (images, labels, weights)
-        shares = np.eye(len(targets), dtype=np.float32)[labels]
-        if mixing is not None:
-            images, shares = mixing(images, shares, random)
-        if class_weights is None:
-            return images, shares @ targets
-        return images, shares @ targets, shares @ class_weights
-
-    def ahead() -> Iterator[Future[Batch]]:
-        for epoch in itertools.count(first_epoch):
-            order = np.random.default_rng((seed, epoch)).permutation(len(subset))
-            first = first_step if epoch == first_epoch else 0
-            for step in range(first, len(order) // batch_size):
-                rows = order[step * batch_size : (step + 1) * batch_size]
-                yield _POOL.submit(batch, rows, epoch, step)
-
-    coming = ahead()
-    made = deque(itertools.islice(coming, _AHEAD))
-    while True:
-        yield made.popleft().result()
-        made.append(next(coming))
+        random = np.random.default_rng((self.seed, epoch, step + 1))
+        images, labels = self.subset.batch(rows), self.subset.labels[rows]
+        weights = self.class_weights
+        if self.augmentation is not None:
+            images = self.augmentation(images, random)
+        if self.targets is None:
+            return (images, labels) if weights is None else (images, labels, weights[labels])
+        shares = np.eye(len(self.targets), dtype=np.float32)[labels]
+        if self.mixing is not None:
+            images, shares = self.mixing(images, shares, random)
+        targets = shares @ self.targets
+        return (images, targets) if weights is None else (images, targets, shares @ weights)
 
 
 def smoothed_targets(classes: int, smoothing: float) -> np.ndarray:

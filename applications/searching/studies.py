@@ -136,20 +136,6 @@ def _sets_threads() -> bool:
     return keras.backend.backend() == "tensorflow" and not visible_gpus()
 
 
-def _check_residual(arch: str, arguments: Mapping[str, Any]) -> None:
-    """Raise ValueError where stochastic depth has nothing to leave out."""
-    from applications.training.stochastic_depth import residual_branches
-    from keras_archs.graph import without_values
-
-    with without_values():
-        branches = residual_branches(builder(arch)(**arguments))
-    if not branches:
-        raise ValueError(
-            "`tune` must not hold stochastic_depth where a network has no residual sums. "
-            f"Received: {arch}"
-        )
-
-
 class _SearchPlan:
     """Turns hyperparameters into the options of a training.
 
@@ -191,8 +177,11 @@ class _SearchPlan:
         self.epochs = plan.epochs if options.epochs is not None else math.ceil(plan.epochs / 2)
         self.base = dataclasses.replace(plan.options, **settled, epochs=self.epochs)
         self._asked = asked
-        if "stochastic_depth" in asked.tune:
-            _check_residual(self.arch, plan.build_arguments)
+        if "stochastic_depth" in asked.tune and all(row.type != "Add" for row in plan.cost.rows):
+            raise ValueError(
+                "`tune` must not hold stochastic_depth where a network has no residual sums. "
+                f"Received: {self.arch}"
+            )
         if not isinstance(chosen, str):
             self._space = chosen
         elif self.arch == space.arch:

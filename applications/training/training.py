@@ -1,12 +1,11 @@
 """Train an architecture on images, and write everything into a run folder."""
 
 import dataclasses
-import math
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ import numpy as np
 import keras_archs
 from applications import runs
 from applications.data.augmentation import Augmentation, Mixing
-from applications.data.batches import balanced_weights, smoothed_targets, training_batches
+from applications.data.batches import TrainingBatches, balanced_weights, smoothed_targets
 from applications.data.preprocessing import colour_components
 from applications.data.sources import Dataset, Subset, open_source
 from applications.files import remove_partials, write_json
@@ -34,6 +33,14 @@ from applications.training.checkpoints import (
     put_best_back,
     restore,
 )
+from applications.training.devices import (
+    batch_starts,
+    clipping_together,
+    device_count,
+    on_devices,
+    on_one_device,
+    synchronized,
+)
 from applications.training.growth import Growth
 from applications.training.memory import check_memory, naming_what_is_too_large
 from applications.training.optimizing import (
@@ -47,7 +54,6 @@ from applications.training.optimizing import (
 )
 from applications.training.progress import Ends, Progress
 from applications.training.results import (
-    EVALUATION_BATCH,
     last_line,
     test_network,
     write_card,
@@ -163,9 +169,13 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
     images = len(dataset.train) // plan.batch_size * plan.batch_size  # of full batches
 
     keras.utils.set_random_seed(options.seed)
-    with _precision(options.precision or "float32"), deep_graphs():
+    devices = device_count(options.devices, plan.batch_size)
+    with _precision(options.precision or "float32"), deep_graphs(), ExitStack() as stack:
+        stack.enter_context(on_devices(devices))
         network = built_network(plan, dataset)
         prepare(network, plan)
+        if devices > 1:
+            synchronized(network, on=True)
         growth = Growth(plan)
         learning = varied(network, plan.recipe, options.seed, growth.smaller)
         teacher = teacher_of(plan, dataset.labels, network)
@@ -203,15 +213,18 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
         )
         try:
             progress = _fit(
-                *(network, learning, growth, teacher, parts, plan, dataset, path, last, claim),
-                *(logger, running, trial),
+                *(network, learning, growth, devices, teacher, parts, plan, dataset, path, last),
+                *(claim, logger, running, trial),
             )
             claim.check()
             report = getattr(network, "load_report", None)
             best = progress.history[-1]
             if options.keep == "best":
                 best = put_best_back(network, path / runs.CHECKPOINTS, progress.history)
+            stack.close()  # one device tests and keeps it
             network = without_auxiliary(network)
+            if devices > 1:
+                network = on_one_device(network)
             metrics = write_results(
                 *(network, plan.config, dataset, progress, best, path),
                 images=images,
@@ -278,7 +291,7 @@ def _precision(name: str) -> Iterator[None]:
 
 def _hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
     """The options as TensorBoard's table shows them: the same names in every run."""
-    left_out = ("threads", "cache", "weights")
+    left_out = ("threads", "cache", "devices", "weights")
     return {name: value for name, value in config.items() if name not in left_out}
 
 
@@ -305,16 +318,16 @@ def _inputs(subset: Subset) -> tuple[np.ndarray, np.ndarray]:
 class _Images(keras.utils.PyDataset):
     """A split in its own order; with `targets` each label's row in its place."""
 
-    def __init__(self, subset: Subset, targets: np.ndarray | None):
+    def __init__(self, subset: Subset, targets: np.ndarray | None, devices: int):
         super().__init__()
         self.subset, self.targets = subset, targets
+        self.starts = batch_starts(len(subset), devices)
 
     def __len__(self):
-        return math.ceil(len(self.subset) / EVALUATION_BATCH)
+        return len(self.starts) - 1
 
     def __getitem__(self, index):
-        stop = min(len(self.subset), (index + 1) * EVALUATION_BATCH)
-        rows = np.arange(index * EVALUATION_BATCH, stop)
+        rows = np.arange(*self.starts[index : index + 2])
         labels = self.subset.labels[rows]
         return self.subset.batch(rows), labels if self.targets is None else self.targets[labels]
 
@@ -339,6 +352,7 @@ def _fit(
     network: keras.Model,
     learning: keras.Model,
     growth: Growth,
+    devices: int,
     teacher: keras.Model | None,
     parts: list[finetuning.Phase],
     plan: Plan,
@@ -374,6 +388,7 @@ def _fit(
         schedule, stop = schedule_of(recipe, rate, span), min(part.stop, last)
         with finetuning.frozen(network, part.frozen), short_memory(network, span):
             model = compiled_model(learning, recipe, rate, span, teacher=teacher, hints=part.hints)
+            clipping_together(model.optimizer, devices)
             sums: list[np.ndarray] = []
             if saved:
                 restore(saved, model)
@@ -392,12 +407,12 @@ def _fit(
                     # images have the same size.
                     first, done = len(rows), progress.step
                     size, until = growth.at(first)
-                    batches = training_batches(
+                    batches = TrainingBatches(
                         dataset.train,
                         batch_size=batch_size,
                         seed=options.seed,
-                        first_epoch=first,
-                        first_step=done,
+                        epoch=first,
+                        done=done,
                         augmentation=dataclasses.replace(augmentation, size=size),
                         mixing=mixing,
                         targets=targets,
@@ -419,13 +434,15 @@ def _fit(
                             batches,
                             initial_epoch=first,
                             epochs=first + 1 if done else min(until, stop),
-                            steps_per_epoch=steps - done,
-                            validation_data=_Images(dataset.validation, wanted),
+                            validation_data=_Images(dataset.validation, wanted, devices),
                             shuffle=False,  # the batches come in their own order
                             verbose=0,  # pyright: ignore[reportArgumentType]
                             # The journal refuses a bad loss before anything is logged or saved;
                             # the log is on disk before the checkpoint that says its epoch is done.
                             callbacks=[
+                                keras.callbacks.LambdaCallback(
+                                    on_epoch_begin=lambda epoch, _, of=batches: of.begin(epoch)
+                                ),
                                 *own,
                                 Journal(schedule, progress, part.start * steps),
                                 ends,

@@ -292,7 +292,7 @@ def test_what_a_run_records_repeats_it(passed, config):
         averaging=None, teacher=None, patience=None, time_limit=None, keep="best",
         optimizer=None, schedule=None, rand_augment=None, random_erasing=None, mixup=None,
         cutmix=None, stochastic_depth=None, progressive=None, test_mirrored=False, mirror=None,
-        cache=None,
+        cache=None, devices=None,
     )  # fmt: skip
     arguments = passed("train", "--config", config(yaml.safe_dump(recorded)))
     open_ = {"run_dir": None, "resume": False, "log": None, "profile_steps": None}

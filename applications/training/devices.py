@@ -1,0 +1,138 @@
+"""Training on several devices at once, each of which computes its share of every batch."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import keras
+
+from applications.training.results import EVALUATION_BATCH
+
+Devices = int | Literal["all"] | None
+
+
+def device_count(devices: Devices, batch_size: int) -> int:
+    """How many devices a training uses.
+
+    Args:
+        devices: a number, "all", or None for one.
+        batch_size: images a step.
+
+    Raises:
+        ValueError: there are not so many, they do not divide the batch, or the backend cannot.
+    """
+    if devices in (None, 1):
+        return 1
+    if keras.backend.backend() not in ("jax", "tensorflow"):
+        raise ValueError(
+            "`devices` must be 1 on backends other than JAX and TensorFlow. "
+            f"Received: devices={devices}, backend={keras.backend.backend()}"
+        )
+    there = len(_devices())
+    number = there if devices == "all" else int(devices or 1)
+    if number > there:
+        raise ValueError(
+            f"`devices` must be at most {there}, which is what {keras.backend.backend()} has here. "
+            f"Received: devices={devices}"
+        )
+    if batch_size % number:
+        raise ValueError(
+            f"`batch_size` must be a multiple of the {number} devices, such as "
+            f"{-(-batch_size // number) * number}. Received: batch_size={batch_size}"
+        )
+    return number
+
+
+@contextmanager
+def on_devices(number: int) -> Iterator[None]:
+    """What is built and trained in here is on so many devices: the same weights on each of them.
+
+    What several hosts need (`jax.distributed`, `TF_CONFIG`) is left to the backends.
+
+    Args:
+        number: of devices, as `device_count` found it.
+    """
+    if number == 1:
+        yield
+    elif keras.backend.backend() == "jax":
+        before = keras.distribution.distribution()
+        keras.distribution.set_distribution(_DataParallel(devices=_devices()[:number]))
+        try:
+            yield
+        finally:
+            keras.distribution.set_distribution(before)
+    else:
+        import tensorflow as tf
+
+        devices = _devices()[:number]
+        # The default, NCCL, is for GPUs alone.
+        together = None if "GPU" in devices[0] else tf.distribute.ReductionToOneDevice()
+        with tf.distribute.MirroredStrategy(devices, together).scope():
+            yield
+
+
+def batch_starts(images: int, devices: int) -> list[int]:
+    """Where the batches of a split begin that is evaluated, and where the last one ends.
+
+    TensorFlow wants a first batch that the devices divide, and an image for each of them in every
+    batch.
+    """
+    size = EVALUATION_BATCH
+    if devices > 1:
+        size = max(1, min(size, images // 2) // devices) * devices
+    starts = list(range(0, images, size))
+    if devices > 1 and images - starts[-1] < devices and len(starts) > 1:
+        starts.pop()
+    return [*starts, images]
+
+
+def synchronized(network: keras.Model, on: bool) -> None:
+    """Whether BatchNorm takes the statistics of a whole batch; on JAX, which always does, no-op."""
+    if keras.backend.backend() != "tensorflow":
+        return
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = on
+
+
+def clipping_together(optimizer: Any, number: int) -> None:
+    """Let TensorFlow clip the gradient of a whole batch, as one device does, not each device's."""
+    if number == 1 or keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    clip = optimizer._clip_gradients  # Keras offers no public place between gradients and clipping
+
+    def together(gradients: list[Any]) -> list[Any]:
+        replica: Any = tf.distribute.get_replica_context()
+        whole = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        return [each / number for each in clip(whole)]  # which are summed again
+
+    optimizer._clip_gradients = together
+
+
+def on_one_device(network: keras.Model) -> keras.Model:
+    """A copy whose variables are of no strategy of TensorFlow's, to be called outside of it."""
+    synchronized(network, on=False)
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def _devices() -> list[str]:
+    if keras.backend.backend() == "jax":
+        return keras.distribution.list_devices()
+    import tensorflow as tf
+
+    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return [device.name for device in found]
+
+
+class _DataParallel(keras.distribution.DataParallel):
+    """Keras', which also takes batches that the devices do not divide: each then computes all."""
+
+    def get_data_layout(self, data_shape: Any) -> Any:
+        layout: Any = super().get_data_layout(data_shape)
+        if data_shape[0] % self.device_mesh.devices.size:
+            return keras.distribution.TensorLayout([None] * len(data_shape), layout.device_mesh)
+        return layout

@@ -87,6 +87,7 @@ def train(
     test_mirrored: bool = False,
     resize: Literal["stretch", "crop", "pad"] = "stretch",
     class_weight: Literal["balanced"] | None = None,
+    devices: int | Literal["all"] | None = None,
     cache: Literal["memory", "disk", "none"] | None = None,
     threads: int | None = None,
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] | None = None,
@@ -167,6 +168,8 @@ def train(
             of each and of its mirror image: `mirrored_test_accuracy` of metrics.json.
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
+        devices: devices, >= 1, that share every batch, or "all"; they must divide it. On TensorFlow
+            and JAX, whose first GPUs are taken, or where there are none processors. None: one.
         cache: where decoded images are kept: "memory", "disk" (of a folder's images, in
             keras_archs/ of Keras' own folder, where they stay for the next training) or "none".
             None: in memory up to 2 GiB, else nowhere.
@@ -232,6 +235,7 @@ def compare(
     test_mirrored: bool = False,
     resize: Literal["stretch", "crop", "pad"] = "stretch",
     class_weight: Literal["balanced"] | None = None,
+    devices: int | Literal["all"] | None = None,
     cache: Literal["memory", "disk", "none"] | None = None,
     threads: int | None = None,
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] | None = None,
@@ -319,6 +323,8 @@ def compare(
             of each and of its mirror image: `mirrored_test_accuracy` of metrics.json.
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
+        devices: devices, >= 1, that share every batch, or "all"; they must divide it. On TensorFlow
+            and JAX, whose first GPUs are taken, or where there are none processors. None: one.
         cache: where decoded images are kept: "memory", "disk" (of a folder's images, in
             keras_archs/ of Keras' own folder, where they stay for the next training) or "none".
             None: in memory up to 2 GiB, else nowhere.
@@ -389,6 +395,7 @@ def search(
     test_mirrored: bool = False,
     resize: Literal["stretch", "crop", "pad"] = "stretch",
     class_weight: Literal["balanced"] | None = None,
+    devices: int | Literal["all"] | None = None,
     cache: Literal["memory", "disk", "none"] | None = None,
     threads: int | None = None,
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] | None = None,
@@ -489,6 +496,8 @@ def search(
             of each and of its mirror image: `mirrored_test_accuracy` of metrics.json.
         resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
         class_weight: None, or "balanced": rare classes count as much as frequent ones.
+        devices: devices, >= 1, that share every batch, or "all"; they must divide it. On TensorFlow
+            and JAX, whose first GPUs are taken, or where there are none processors. None: one.
         cache: where decoded images are kept: "memory", "disk" (of a folder's images, in
             keras_archs/ of Keras' own folder, where they stay for the next training) or "none".
             None: in memory up to 2 GiB, else nowhere.

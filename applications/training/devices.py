@@ -74,14 +74,18 @@ def on_devices(number: int) -> Iterator[None]:
 def batch_starts(images: int, devices: int) -> list[int]:
     """Where the batches of a split begin that is evaluated, and where the last one ends.
 
-    TensorFlow wants a first batch that the devices divide, and an image for each of them in every
-    batch.
+    Devices divide batches as the first one lets them. JAX divides all evenly or none: then each
+    device computes all. TensorFlow wants an even first batch, and in all an image for each device.
     """
     size = EVALUATION_BATCH
-    if devices > 1:
+    if images % devices == 0:
+        size = size // devices * devices
+    elif keras.backend.backend() == "jax":
+        size = next(side for side in range(size, 0, -1) if side % devices)
+    else:
         size = max(1, min(size, images // 2) // devices) * devices
     starts = list(range(0, images, size))
-    if devices > 1 and images - starts[-1] < devices and len(starts) > 1:
+    if images - starts[-1] < devices and len(starts) > 1 and images % devices:
         starts.pop()
     return [*starts, images]
 

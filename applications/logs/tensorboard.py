@@ -160,7 +160,8 @@ class TensorBoardLogger(keras.callbacks.Callback):
         now = time.perf_counter()
         logs = logs or {}
         values = {tag: logs[name] for name, tag in TAGS.items() if name in logs}
-        values.setdefault("training/learning_rate", self._learning_rate())
+        if "learning_rate" not in logs:  # to ask the schedule is a compilation on JAX
+            values["training/learning_rate"] = self._learning_rate()
         values["training/epoch_seconds"] = now - self._started
         if self.images:
             seconds = (self._trained or now) - self._started

@@ -21,6 +21,7 @@ from applications.options import OPTIONS, Options
 from applications.recipes import catalog as recipes
 from applications.training import optimizing, results, training
 from applications.training.building import built_network
+from applications.training.growth import Growth
 from applications.training.optimizing import prepare
 from applications.training.training import train
 
@@ -496,6 +497,16 @@ def test_the_accuracy_with_mirrored_images_is_that_of_the_mean_of_both(quick):
     expected = accuracy_score(test.labels, both.argmax(axis=1))
     assert run.metrics["mirrored_test_accuracy"] == pytest.approx(expected)
     assert "test accuracy with mirrored images" in (run.path / "card.md").read_text()
+
+
+def test_images_grow_in_four_parts_of_a_training_or_not_at_all():
+    plan = planned("resnet20", epochs=8)
+    recipe = dataclasses.replace(plan.recipe, progressive=0.5)
+    growing = Growth(dataclasses.replace(plan, recipe=recipe))
+    assert [growing.at(epoch) for epoch in (0, 2, 4, 7)] == [
+        *(((8, 8), 2), ((11, 11), 4), ((13, 13), 6), ((16, 16), 8))
+    ]
+    assert Growth(plan).at(3) == ((16, 16), 8)
 
 
 @pytest.mark.slow

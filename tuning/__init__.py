@@ -13,11 +13,13 @@ from keras_archs import lazy
 
 __getattr__, __dir__, __all__ = lazy.package(
     __name__,
-    modules=("principles", "linting", "budget", "spaces"),
+    modules=("principles", "linting", "budget", "spaces", "hypermodels"),
     exports={
         "space": "tuning.spaces",
         "settings": "tuning.spaces",
         "arch_space": "tuning.spaces",
+        "HyperSimpNet": "tuning.hypermodels",
+        "HyperArch": "tuning.hypermodels",
         "Budget": "tuning.budget",
         "lint": "tuning.linting",
         "search": "applications.searching.studies",  # trains, and so stands above this package

@@ -369,10 +369,10 @@ def test_a_worker_that_is_killed_is_tried_again_and_the_reason_says_so(here, dig
     """SIGKILL of the trial's process alone, as the kernel does it when memory runs out."""
     started, notes = workers.Workers.start, []
 
-    def start(self, tag, job, more):
-        started(self, tag, job, more)
+    def start(self, tag, job):
+        started(self, tag, job)
         if tag != "test" and not notes:
-            (process,) = self._running
+            (process,) = self._at.values()
             notes.append("killed")
             process._process.send_signal(signal.SIGKILL)
 

@@ -136,7 +136,7 @@ def test_other_threads_need_another_process(start_workers):
     assert len(set(pids)) == 3
 
 
-# ------------------------------------------------------------------------------------------ failures
+# ---------------------------------------------------------------------------------------- failures
 
 
 def test_a_failed_job_leaves_its_process_alone(start_workers):

@@ -522,7 +522,7 @@ def test_silence(here, digits, capfd):
 def test_ctrl_c_ends_with_130_leaves_no_process_and_resume_goes_on(here, digits):
     line = [
         *(*COMMAND, "search", "--arch", "lenet5", "--data", str(digits), "--size", "16"),
-        *("--trials", "2", "--epochs", "40", "--algorithm", "random", "--run-dir", "s"),
+        *("--trials", "2", "--epochs", "20", "--algorithm", "random", "--run-dir", "s"),
     ]
     process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: checkpoints(Path("s/trial-0000/checkpoint")) or process.poll())
@@ -538,7 +538,7 @@ def test_ctrl_c_ends_with_130_leaves_no_process_and_resume_goes_on(here, digits)
     assert done.returncode == 0, done.stderr
     assert set(table(Path("s"))["status"]) == {"completed"}
     history = applications.load("s/trial-0000").history
-    assert list(history["epoch"]) == list(range(1, 41))
+    assert list(history["epoch"]) == list(range(1, 21))
     assert list(history["seconds"][: len(before)]) == [row["seconds"] for row in before]
 
 

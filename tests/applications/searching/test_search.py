@@ -398,21 +398,20 @@ def test_isolation_compares_the_settings_of_one_principle(here, digits, capfd):
     result = searching.search(
         "simpnet",
         digits,
-        isolate="dropout",
+        isolate="maximum_information",
         seeds=(0, 1),
         budget=tuning.Budget(params=6_000),
         epochs=1,
         size=16,
         run_dir="s",
-        workers=2,
     )
     effect = pd.read_csv("s/isolation.csv")
     assert list(effect) == [
         *("principle", "setting", "seeds", "mean", "macro_f1", "min", "max", "std"),
         *("params", "macs"),
     ]
-    assert set(effect["principle"]) == {"dropout"} and (effect["seeds"] == 2).all()
-    labels = [label for label, _ in tuning.settings("dropout", input_shape=(16, 16, 1))]
+    assert set(effect["principle"]) == {"maximum_information"} and (effect["seeds"] == 2).all()
+    labels = [label for label, _ in tuning.settings("maximum_information", input_shape=(16, 16, 1))]
     assert list(effect["setting"]) == labels and len(labels) > 1
     trials = result.trials
     assert len(trials) == 2 * len(labels) and set(trials["seed"]) == {0, 1}
@@ -485,7 +484,7 @@ def test_tuned_options_reach_the_trainings_within_their_ranges(here, digits):
 @pytest.mark.slow
 def test_two_workers_find_what_one_does(here, digits):
     """Random proposals do not depend on scores; each trial has threads of its own."""
-    options = {"algorithm": "random", "trials": 4, "epochs": 1, "size": 16, "verbose": 0}
+    options = {"algorithm": "random", "trials": 3, "epochs": 1, "size": 16, "verbose": 0}
     one, two = (
         searching.search("lenet5", digits, run_dir=f"s{n}", workers=n, threads=1, **options)
         for n in (1, 2)

@@ -4,9 +4,9 @@
 >>> result = tuning.search(data="digits", budget=tuning.Budget(params=60_000), trials=12)
 >>> result.best  # the run of the winner
 
-Trials are trained by processes of their own, so that memory does not grow and a crash ends one
-trial alone. The next process imports its libraries while the current one trains. All that is known
-lies in the search's folder: see `search`.
+Trials are trained by processes of `--workers`, each one trial after another, so that a crash ends
+one trial alone. A process that dies or grows is replaced (`pool` says when). All that is known lies
+in the search's folder: see `search`.
 """
 
 import contextlib
@@ -465,10 +465,11 @@ class _Search:
             "kind": "train",
             "config": job.config,
             "folder": str(trial_folder(self._folder, job.number)),
+            "threads": job.config.get("threads"),
             "until": job.epochs,
             "columns": columns,
         }
-        workers.start(job, message, more=True)
+        workers.start(job, message)
 
     def _progress(self, job: Job, row: Mapping[str, Any]) -> str:
         return (
@@ -531,7 +532,10 @@ class _Search:
         run = runs.load(folder)
         if "test_accuracy" in run.metrics:
             return run
-        workers.start("test", {"kind": "test", "folder": str(folder)}, more=False)
+        while not workers.free:
+            workers.wait(_POLL)
+        threads = run.config["threads"]
+        workers.start("test", {"kind": "test", "folder": str(folder), "threads": threads})
         while workers.busy:
             event = workers.wait(_POLL)
             if event is not None and event.error is not None:

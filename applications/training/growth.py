@@ -34,7 +34,7 @@ class Growth:
             )
 
     def at(self, epoch: int) -> tuple[tuple[int, int], int]:
-        """Height and width in this epoch, counted from 0, and the next epoch that has others."""
+        """Height and width in this epoch, counted from 0, and the next one that may have others."""
         if self.first == 1:
             return self.size, self.epochs
         step = _STEPS * epoch // self.epochs

@@ -1,13 +1,15 @@
-"""The memory that a training needs at least, said before it is asked for."""
+"""The memory that a training needs at least, said before it is asked for, and what it has."""
 
 import math
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import keras
 
 from applications.data.sources import MEMORY_LIMIT, Source
-from applications.logs.diagnostics import device_name
+from applications.logs.diagnostics import device_figures, device_name
 from applications.options import Plan
 from keras_archs.checks import gib, machine_memory
 
@@ -68,14 +70,41 @@ def _check_whitening(plan: Plan, source: Source) -> None:
         )
 
 
+def resident() -> int:
+    """Bytes of memory that this process has; off Linux the most that it ever had, on Windows 0."""
+    with suppress(OSError):
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    return int(2**20 * device_figures(gpu=False).get("peak_memory_mib", 0))
+
+
+def forget_peak() -> None:
+    """Let peaks be those from now on: the process' on Linux, and TensorFlow's of a GPU."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    if keras.backend.backend() == "tensorflow" and device_name() is not None:
+        import tensorflow as tf
+
+        tf.config.experimental.reset_memory_stats("GPU:0")
+
+
+def ran_out(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, says that memory ran out."""
+    while error is not None:
+        texts = f"{type(error).__name__} {error}"
+        if isinstance(error, MemoryError) or any(sign in texts for sign in _OUT_OF_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 @contextmanager
 def naming_what_is_too_large(plan: Plan) -> Iterator[None]:
     """A backend that runs out of memory in here is a ValueError that says what to lower."""
     try:
         yield
     except Exception as error:
-        texts = f"{type(error).__name__} {error}"
-        if isinstance(error, MemoryError) or any(sign in texts for sign in _OUT_OF_MEMORY):
+        if ran_out(error):
             height, width = plan.image_size
             raise ValueError(
                 "a training must fit into memory: lower `batch_size`, `size` or `alpha`. Received: "

@@ -124,6 +124,7 @@ def test_trial(folder: str | os.PathLike[str]) -> runs.Run:
     run = runs.load(folder)
     if "test_accuracy" in run.metrics:
         return run
+    set_threads(run.config["threads"])
     source = open_source(run.config["data"], seed=run.config["seed"])
     *size, channels = run.model.input_shape[1:]
     dataset = source.at(tuple(size), channels, resize=run.config["resize"])

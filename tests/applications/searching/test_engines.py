@@ -192,9 +192,9 @@ def test_a_bayesian_search_learns_from_the_scores(open_engine, file, monkeypatch
 
     def best(algorithm, seed):
         file.unlink(missing_ok=True)
-        engine = open_engine(algorithm, trials=20, seed=seed)
+        engine = open_engine(algorithm, trials=12, seed=seed)
         run(engine)
-        return max(accuracy(config) for config in configs(engine)[12:])
+        return max(accuracy(config) for config in configs(engine)[6:])
 
     pairs = [(best("bayesian", seed), best("random", seed)) for seed in range(2)]
     guided, drawn = np.mean(pairs, axis=0)

@@ -21,20 +21,12 @@ from applications.training.checkpoints import last_checkpoint
 
 pytestmark = pytest.mark.slow
 
-TRIALS, EPOCHS = 8, 10
+EPOCHS = 10
 # Small checkpoints come often; one thread makes sums of the same order in every process.
 SEARCH = [
-    *(
-        sys.executable,
-        "-m",
-        "applications.cli",
-        "search",
-        "--arch",
-        "lenet5",
-        "--algorithm",
-    ),
-    *("random", "--tune", "learning_rate", "--trials", str(TRIALS), "--keep", str(TRIALS)),
-    *("--epochs", str(EPOCHS), "--threads", "1", "--seed", "3", "--run-dir", "shared", "--resume"),
+    *(sys.executable, "-m", "applications.cli", "search", "--arch", "lenet5"),
+    *("--algorithm", "random", "--tune", "learning_rate", "--epochs", str(EPOCHS)),
+    *("--threads", "1", "--seed", "3", "--run-dir", "shared", "--resume"),
 ]
 
 
@@ -47,8 +39,9 @@ def here(tmp_path, monkeypatch):
 class Searches:
     """Processes of one search, and all processes that these have ever started."""
 
-    def __init__(self, command, **environment):
-        self.command, self.environment = command, os.environ | environment
+    def __init__(self, trials, *options, **environment):
+        self.command = [*SEARCH, "--trials", str(trials), "--keep", str(trials), *options]
+        self.trials, self.environment = trials, os.environ | environment
         self.running, self.offspring = [], set()
 
     def start(self):
@@ -81,8 +74,8 @@ class Searches:
 def searches():
     started = []
 
-    def of(*options, **environment):
-        started.append(Searches([*SEARCH, *options], **environment))
+    def of(trials, *options, **environment):
+        started.append(Searches(trials, *options, **environment))
         return started[-1]
 
     yield of
@@ -188,12 +181,12 @@ def check_results(search):
     """Exactly the trials that were asked for, each completed once, and nothing is left running."""
     wait_for(lambda: not any(map(alive, search.offspring)), seconds=60)
     table = pd.read_csv("shared/trials.csv")
-    assert list(table["trial"]) == list(range(TRIALS))
+    assert list(table["trial"]) == list(range(search.trials))
     assert set(table["status"]) == {"completed"}
     assert table["test_accuracy"].notna().sum() == 1
     assert not table.duplicated(["alpha", "rho", "learning_rate", "hp/dropout"]).any()
     assert {path.name for path in Path("shared").glob("trial-*")} == {
-        f"trial-{number:04d}" for number in range(TRIALS)
+        f"trial-{number:04d}" for number in range(search.trials)
     }
     for run in table["run"]:
         assert list(load(run).history["epoch"]) == list(range(1, EPOCHS + 1))
@@ -220,7 +213,7 @@ for number, run in enumerate(sys.argv[1:]):
 
 def test_a_local_search_that_is_killed_five_times_ends_as_if_it_had_not_been(here, searches):
     draw = random.Random(5)
-    search, notes = searches(), Notes()
+    search, notes = searches(5), Notes()
     for come_to_it in moments(draw):
         search.start()
         come_to_it(search)
@@ -240,7 +233,7 @@ def test_a_search_of_three_workers_on_postgresql_outlives_ten_kills(here, search
     draw = random.Random(7)
     with postgres() as server:
         options = ("--engine", "optuna", "--storage", server.url, "--heartbeat", "1")
-        search, notes = searches(*options, **server.environment), Notes()
+        search, notes = searches(8, *options, **server.environment), Notes()
 
         def a_worker():
             search.kill(draw.choice(search.running))

@@ -369,10 +369,10 @@ def test_a_worker_that_is_killed_is_tried_again_and_the_reason_says_so(here, dig
     """SIGKILL of the trial's process alone, as the kernel does it when memory runs out."""
     started, notes = workers.Workers.start, []
 
-    def start(self, tag, job, more):
-        started(self, tag, job, more)
+    def start(self, tag, job):
+        started(self, tag, job)
         if tag != "test" and not notes:
-            (process,) = self._running
+            (process,) = self._at.values()
             notes.append("killed")
             process._process.send_signal(signal.SIGKILL)
 
@@ -398,21 +398,20 @@ def test_isolation_compares_the_settings_of_one_principle(here, digits, capfd):
     result = searching.search(
         "simpnet",
         digits,
-        isolate="dropout",
+        isolate="maximum_information",
         seeds=(0, 1),
         budget=tuning.Budget(params=6_000),
         epochs=1,
         size=16,
         run_dir="s",
-        workers=2,
     )
     effect = pd.read_csv("s/isolation.csv")
     assert list(effect) == [
         *("principle", "setting", "seeds", "mean", "macro_f1", "min", "max", "std"),
         *("params", "macs"),
     ]
-    assert set(effect["principle"]) == {"dropout"} and (effect["seeds"] == 2).all()
-    labels = [label for label, _ in tuning.settings("dropout", input_shape=(16, 16, 1))]
+    assert set(effect["principle"]) == {"maximum_information"} and (effect["seeds"] == 2).all()
+    labels = [label for label, _ in tuning.settings("maximum_information", input_shape=(16, 16, 1))]
     assert list(effect["setting"]) == labels and len(labels) > 1
     trials = result.trials
     assert len(trials) == 2 * len(labels) and set(trials["seed"]) == {0, 1}
@@ -485,7 +484,7 @@ def test_tuned_options_reach_the_trainings_within_their_ranges(here, digits):
 @pytest.mark.slow
 def test_two_workers_find_what_one_does(here, digits):
     """Random proposals do not depend on scores; each trial has threads of its own."""
-    options = {"algorithm": "random", "trials": 4, "epochs": 1, "size": 16, "verbose": 0}
+    options = {"algorithm": "random", "trials": 3, "epochs": 1, "size": 16, "verbose": 0}
     one, two = (
         searching.search("lenet5", digits, run_dir=f"s{n}", workers=n, threads=1, **options)
         for n in (1, 2)
@@ -522,7 +521,7 @@ def test_silence(here, digits, capfd):
 def test_ctrl_c_ends_with_130_leaves_no_process_and_resume_goes_on(here, digits):
     line = [
         *(*COMMAND, "search", "--arch", "lenet5", "--data", str(digits), "--size", "16"),
-        *("--trials", "2", "--epochs", "40", "--algorithm", "random", "--run-dir", "s"),
+        *("--trials", "2", "--epochs", "20", "--algorithm", "random", "--run-dir", "s"),
     ]
     process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: checkpoints(Path("s/trial-0000/checkpoint")) or process.poll())
@@ -538,7 +537,7 @@ def test_ctrl_c_ends_with_130_leaves_no_process_and_resume_goes_on(here, digits)
     assert done.returncode == 0, done.stderr
     assert set(table(Path("s"))["status"]) == {"completed"}
     history = applications.load("s/trial-0000").history
-    assert list(history["epoch"]) == list(range(1, 41))
+    assert list(history["epoch"]) == list(range(1, 21))
     assert list(history["seconds"][: len(before)]) == [row["seconds"] for row in before]
 
 

@@ -1054,6 +1054,80 @@ class Search(_Checked):
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Compression(_Checked):
+    """How a run's network is made smaller; but for the run what config.yaml has as `compress`."""
+
+    run: "applications.Run | str | os.PathLike[str]" = option(
+        help="",
+        doc="folder of the finished run whose network is compressed, or the run.",
+        positional=True,
+        python_only=True,
+    )
+    sparsity: float | None = option(
+        None,
+        help="Share of the kernels' weights that become 0, in [0, 0.99].",
+        doc="share of the kernels' weights that become 0, in [0, 0.99]; kernels of depthwise "
+        "convolutions keep theirs. None: 0.67, or what `target_bytes` needs.",
+        check=_optional(number, least=0, most=0.99),
+        shown="0.67, or what --target-bytes needs",
+        least=0,
+        most=0.99,
+        panel="Compression",
+    )
+    per: Literal["layer", "global"] = option(
+        "layer",
+        help="Whether each layer loses that share, or the smallest weights of all layers go.",
+        doc='"layer": each kernel loses that share of its weights; "global": the smallest weights '
+        "of all kernels go, of none more than 99 %.",
+        check=_one_of("layer", "global"),
+        panel="Compression",
+    )
+    bits: int = option(
+        6,
+        help="Bits of a shared weight's code: a kernel has at most 2^BITS values.",
+        doc="bits of a shared weight's code, 2..8: a kernel has at most 2^bits values beside 0. "
+        "With `target_bytes` fewer where that needs it.",
+        check=lambda name, value: count(name, value, least=2, most=8),
+        least=2,
+        most=8,
+        panel="Compression",
+    )
+    first_last_bits: int | None = option(
+        None,
+        help="The same of the first and the last kernel.",
+        doc="the same of the first and the last kernel. None: as all.",
+        check=_optional(count, least=2, most=8),
+        shown="as --bits",
+        least=2,
+        most=8,
+        panel="Compression",
+    )
+    target_bytes: int | None = option(
+        None,
+        help="Find the sparsity, and bits up to --bits, with which model.kac has so many bytes.",
+        doc="bytes that model.kac may have, >= 1: the sparsity that needs is found, and where 95 % "
+        "are not enough the bits. None: whatever it has.",
+        check=_optional(count),
+        metavar="BYTES",
+        least=1,
+        panel="Compression",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.target_bytes is not None and self.sparsity is not None:
+            raise ValueError(
+                "`sparsity` must be None with `target_bytes`, which finds it. "
+                f"Received: sparsity={self.sparsity:g}, target_bytes={self.target_bytes}"
+            )
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The options by name, but for the run."""
+        return {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+
+
 def default_of(name: str) -> Any:
     """What an option is where a run or a search was recorded before it was added; None if unknown.
 
@@ -1110,6 +1184,36 @@ SEARCHED = Group(
         "seed": {"doc": "of the proposals and of every training."},
         "data": {"positional": True},
     },
+)
+
+
+# What a compression takes of a training: the other options are the parent's.
+RETRAINED = (
+    Group(
+        Options,
+        ("epochs", "batch_size", "learning_rate", "threads"),
+        changes={
+            "epochs": {
+                "doc": "passes over the training images, 1..1,000,000. None: as many as the run's.",
+                "shown": "the run's",
+            },
+            "batch_size": {"doc": "images a step, >= 1. None: the run's.", "shown": "the run's"},
+            "learning_rate": {
+                "doc": "base rate, > 0. None: a third of the run's.",
+                "shown": "a third of the run's",
+            },
+        },
+    ),
+    Group(
+        Running,
+        changes={
+            "run_dir": {
+                "doc": "the new run's own folder. None: `runs/NAME-compressed` of the run's name, "
+                "with -2, ... where taken.",
+                "shown": "runs/RUN-compressed",
+            }
+        },
+    ),
 )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHECKPOINTS = "checkpoint"  # the folder in a run's that holds them while it is trained
+DERIVED = ("parent", "compress")  # what config.yaml has in a run that was made of another one
 _BATCH = 256  # images that are predicted at a time
 _FEW_STEPS = 100  # of a training, below which its figures mean nothing
 
@@ -77,7 +78,7 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ValueError(f"`config` must hold lines `option: value`. Received: {path}")
     for name in config:
-        if name not in OPTIONS:
+        if name not in (*OPTIONS, *DERIVED):
             raise ValueError(
                 f"`config` must hold options of `train`.{nearest(name, OPTIONS)} "
                 f"Received: {name!r} in {path}"
@@ -102,7 +103,7 @@ class Run:
     Attributes:
         path: the run folder.
         config: every option of the training, as resolved; one that a later version added has its
-            default.
+            default. In a run that was made of another one also `parent`, its folder, and how.
         labels: class names; a class index is an index into them.
         metrics: test accuracy, cost, latency and more, as in metrics.json.
     """
@@ -269,14 +270,14 @@ def find_run(path: str | os.PathLike[str], config: dict[str, Any]) -> bool:
     path = Path(path)
     if (path / "config.yaml").is_file():
         recorded = read_config(path / "config.yaml")
-        for name in OPTIONS:
+        for name in (*OPTIONS, *DERIVED):
             before = recorded[name] if name in recorded else default_of(name)
-            if before != config[name]:
+            if before != config.get(name):
                 way = f" A new run with `weights` {path / 'model.keras'} trains a finished one on."
                 raise ValueError(
                     f"`{name}` must be as in the run that is resumed, {before!r}."
                     f"{way if name == 'epochs' and is_finished(path) else ''} "
-                    f"Received: {name}={config[name]!r}, run_dir={path}"
+                    f"Received: {name}={config.get(name)!r}, run_dir={path}"
                 )
         return True
     if path.exists() and not _is_blank(path):
@@ -293,7 +294,12 @@ def _is_blank(path: Path) -> bool:
 
 
 def default_run_dir(config: dict[str, Any], data_name: str) -> Path:
-    """Where a run goes that has no folder given: `runs/ARCH-DATA-sSEED`."""
+    """Where a run goes that has no folder given: `runs/ARCH-DATA-sSEED`.
+
+    What was made of a run has that one's name and what was done.
+    """
+    if config.get("parent"):
+        return Path("runs", f"{Path(config['parent']).resolve().name}-compressed")
     return Path("runs", f"{config['arch']}-{data_name}-s{config['seed']}")
 
 

@@ -39,6 +39,8 @@ from keras_archs.surgery import to_fully_convolutional as to_fully_convolutional
 from keras_archs.surgery import widen as widen
 from keras_archs.surgery import with_channels as with_channels
 from keras_archs.surgery import with_classes as with_classes
+from keras_archs.weights.compressed import load_compressed as load_compressed
+from keras_archs.weights.compressed import save_compressed as save_compressed
 
 __all__ = [
     "__version__",
@@ -67,6 +69,8 @@ __all__ = [
     "deepen",
     "grow",
     "shrink",
+    "load_compressed",
+    "save_compressed",
     "LeNet5",
     "AlexNet",
     "AlexNetOneTower",

@@ -1,4 +1,4 @@
-"""Commands about trainings and their runs: train, evaluate, predict, compare, dashboard."""
+"""Commands about runs: train, evaluate, predict, compare, compress, dashboard."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,7 +11,16 @@ from applications.cli.parsing import arguments_of
 from applications.cli.process import app
 from applications.comparison.entries import parse_archs
 from applications.files import check_file
-from applications.options import Comparison, Group, Options, Running, declared, without
+from applications.options import (
+    RETRAINED,
+    Comparison,
+    Compression,
+    Group,
+    Options,
+    Running,
+    declared,
+    without,
+)
 from applications.runs import check_new
 
 
@@ -107,6 +116,16 @@ def compare(ctx: typer.Context):
     if arguments["archs"] is not None:
         parse_archs(arguments["archs"])
     applications.compare(**arguments)
+
+
+@app.command()
+@with_options(Group(Compression), *RETRAINED)
+def compress(ctx: typer.Context, run: RunFolder):
+    """Make a run with a smaller network of a finished one: pruned, shared, coded."""
+    arguments = arguments_of(ctx)
+    if arguments["run_dir"] is not None and not arguments["resume"]:
+        check_new(arguments["run_dir"])
+    applications.compress(**arguments)
 
 
 @app.command()

@@ -60,7 +60,7 @@ def short_memory(network: keras.Model, steps: int) -> Iterator[None]:
 def draw(network: keras.Model, recipe: Recipe, seed: int) -> None:
     """Draw the kernels anew, as the recipe's initializers say."""
     random = np.random.default_rng(seed)
-    kernels = list(_kernels(network))
+    kernels = list(kernels_of(network))
     for kernel, depthwise in kernels:
         initializer = recipe.initializer
         if kernel is kernels[-1][0]:
@@ -95,7 +95,7 @@ def _standard(random: np.random.Generator, distribution: str, shape: tuple[int, 
     return values
 
 
-def _kernels(network: keras.Model) -> Iterator[tuple[keras.Variable, bool]]:
+def kernels_of(network: keras.Model) -> Iterator[tuple[keras.Variable, bool]]:
     """The trainable kernels, those of a separable convolution too; whether each is depthwise."""
     for layer in network.layers:
         depthwise = isinstance(layer, DEPTHWISE)
@@ -137,7 +137,7 @@ def optimizer_of(
     recipe: Recipe, network: keras.Model, rate: float, steps: int
 ) -> keras.optimizers.Optimizer:
     """The recipe's optimizer; attaches its weight decay and limits of norms to the network."""
-    kernels = list(_kernels(network))
+    kernels = list(kernels_of(network))
     decayed = {
         id(kernel): kernel
         for kernel, depthwise in kernels

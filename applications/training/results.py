@@ -1,6 +1,6 @@
 """What a training leaves behind: the model, its figures, its card."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -36,6 +36,8 @@ def write_results(
     images: int,
     test: bool,
     report: LoadReport | None,
+    more: Mapping[str, Any],
+    section: Callable[[Mapping[str, Any]], str] | None,
 ) -> dict[str, Any]:
     """Write every file of the run folder but metrics.json, which is returned.
 
@@ -49,6 +51,8 @@ def write_results(
         images: training images of an epoch.
         test: whether the test images are used.
         report: on weights that the network started from.
+        more: metrics that it has beside the usual ones.
+        section: what the card says beside the usual, of all metrics.
     """
     profile = keras_archs.profile(network)
     p50, p95 = latency(network)
@@ -76,13 +80,14 @@ def write_results(
         "backend": keras.backend.backend(),
         "keras": keras.__version__,
         **({"weights": str(report).splitlines()} if report else {}),
+        **more,
     }
     write_atomic(path / "model.keras", network.save)
     write_json(path / "labels.json", list(dataset.labels))
     write_json(path / "split.json", dataset.split)
     write_atomic(path / "history.csv", _csv(pd.DataFrame(history)))
     write_atomic(path / "profile.csv", _csv(profile.to_dataframe()))
-    write_card(network, config, dataset, metrics, path)
+    write_card(network, config, dataset, metrics, path, section(metrics) if section else "")
     return metrics
 
 
@@ -148,8 +153,12 @@ def write_card(
     dataset: Dataset,
     metrics: Mapping[str, Any],
     path: Path,
+    section: str = "",
 ) -> None:
-    """Write card.md: what the model is, what it was trained on and how, how good, how to use."""
+    """Write card.md: what the model is, what it was trained on and how, how good, how to use.
+
+    `section` is what stands between results and use, beside the usual.
+    """
     info = keras_archs.info(config["arch"])
     recipe = catalog.recipe(config["recipe"])
     height, width, channels = dataset.image_shape
@@ -210,6 +219,7 @@ def write_card(
         rule="---|" * len(results),
         figures=" | ".join(results.values()),
         remarks="".join(f"**Beware: {text}.**\n\n" for text in runs.remarks(metrics, classes)),
+        section=section,
         path=repr(str(path)),
         after=after,
     )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import keras
 import numpy as np
@@ -144,7 +144,51 @@ class _Trial(NamedTuple):
     report: Callable[[dict[str, float]], None] | None
 
 
-def _train(options: Options, running: Running, trial: _Trial | None = None) -> runs.Run:
+class Derivation(Protocol):
+    """What distinguishes a training that makes a run of another run's network."""
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What config.yaml holds beside the options: `runs.DERIVED`."""
+        ...
+
+    def network(self, dataset: Dataset) -> keras.Model:
+        """What is trained: uint8 images 0..255 -> probabilities."""
+        ...
+
+    def callbacks(
+        self, network: keras.Model, progress: Progress, steps: int
+    ) -> list[keras.callbacks.Callback]:
+        """What acts after each step, before validation and checkpoint; `steps` of the training.
+
+        What they need to know of the steps before follows from the network and the progress.
+        """
+        ...
+
+    def finish(self, network: keras.Model, path: Path) -> dict[str, Any]:
+        """Change the trained network to what is kept, write files of its own: more metrics."""
+        ...
+
+    def section(self, metrics: Mapping[str, Any]) -> str:
+        """What card.md says of it."""
+        ...
+
+
+def derive(options: Options, running: Running, derivation: Derivation) -> runs.Run:
+    """Train another run's network on, as `train` does with all that belongs to it.
+
+    Raises:
+        As `train`.
+    """
+    return _train(options, running, derivation=derivation)
+
+
+def _train(
+    options: Options,
+    running: Running,
+    trial: _Trial | None = None,
+    derivation: Derivation | None = None,
+) -> runs.Run:
     if running.run_dir is not None and not running.resume:
         runs.check_new(running.run_dir)
     set_threads(options.threads)
@@ -153,6 +197,7 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
     plan = options.planned(source)
     check_memory(plan, source)
     options = plan.options
+    config = {**plan.config, **(derivation.recorded if derivation else {})}
     if running.verbose and source.not_read:
         first = source.not_read[0]
         more = f" and {len(source.not_read) - 1} more" if len(source.not_read) > 1 else ""
@@ -173,8 +218,11 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
     devices = device_count(options.devices, plan.batch_size)
     with _precision(options.precision or "float32"), deep_graphs(), ExitStack() as stack:
         stack.enter_context(on_devices(devices))
-        network = built_network(plan, dataset)
-        prepare(network, plan)
+        if derivation:
+            network = derivation.network(dataset)
+        else:
+            network = built_network(plan, dataset)
+            prepare(network, plan)
         if devices > 1:
             synchronized(network, on=True)
         growth = Growth(plan)
@@ -182,10 +230,10 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
         teacher = teacher_of(plan, dataset.labels, network)
         teaching = plan.recipe.teaching
         parts = finetuning.phases(network, options.freeze_until, epochs)
-        if teaching and options.freeze_until is None:
+        if teaching and options.freeze_until is None and not derivation:
             parts = hint_phases(network, teaching, epochs)
 
-        path, found = _find_or_create(plan, running)
+        path, found = _find_or_create(config, plan.data_name, running)
         if found and runs.is_finished(path):
             run = runs.load(path)
             ended = run.metrics.get("ended")
@@ -199,7 +247,7 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
         claim = runs.Claim(path / runs.CHECKPOINTS)
         for folder in (path, path / runs.CHECKPOINTS):
             remove_partials(folder)
-        shown = _hyperparameters(plan.config)
+        shown = _hyperparameters(config)
         if trial and trial.columns:
             shown = {**trial.columns, **shown}  # a budget may have capped what was proposed
             del shown["args"]
@@ -215,7 +263,7 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
         try:
             progress = _fit(
                 *(network, learning, growth, devices, teacher, parts, plan, dataset, path, last),
-                *(claim, logger, running, trial),
+                *(claim, logger, running, trial, derivation),
             )
             claim.check()
             report = getattr(network, "load_report", None)
@@ -227,10 +275,12 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
             if devices > 1:
                 network = on_one_device(network)
             metrics = write_results(
-                *(network, plan.config, dataset, progress, best, path),
+                *(network, config, dataset, progress, best, path),
                 images=images,
                 test=not trial,
                 report=report,
+                more=derivation.finish(network, path) if derivation else {},
+                section=derivation.section if derivation else None,
             )
             if not trial:
                 with np.load(path / "predictions.npz") as tested:
@@ -292,19 +342,19 @@ def _precision(name: str) -> Iterator[None]:
 
 def _hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
     """The options as TensorBoard's table shows them: the same names in every run."""
-    left_out = ("threads", "cache", "devices", "weights")
+    left_out = ("threads", "cache", "devices", "weights", *runs.DERIVED)
     return {name: value for name, value in config.items() if name not in left_out}
 
 
-def _find_or_create(plan: Plan, running: Running) -> tuple[Path, bool]:
+def _find_or_create(config: dict[str, Any], data_name: str, running: Running) -> tuple[Path, bool]:
     """The run folder, and whether it was there before."""
-    config, run_dir = plan.config, running.run_dir
+    run_dir = running.run_dir
     if running.resume:
-        path = Path(run_dir or runs.default_run_dir(config, plan.data_name))
+        path = Path(run_dir or runs.default_run_dir(config, data_name))
         if runs.find_run(path, config):
             return path, True
         run_dir = path
-    return runs.new_run_dir(config, plan.data_name, run_dir), False
+    return runs.new_run_dir(config, data_name, run_dir), False
 
 
 # ------------------------------------------------------------------------------------- the training
@@ -364,6 +414,7 @@ def _fit(
     logger: TensorBoardLogger,
     running: Running,
     trial: _Trial | None,
+    derivation: Derivation | None,
 ) -> Progress:
     """Train from the run's last checkpoint, if there is one, to epoch `last` or an early end.
 
@@ -422,6 +473,8 @@ def _fit(
                     own: list[keras.callbacks.Callback] = [
                         UnbiasedStatistics(progress.steps - part.start * steps, begun=done > 0)
                     ]
+                    if derivation:
+                        own += derivation.callbacks(network, progress, epochs * steps)
                     if options.keep == "best":
                         own.append(Best(network, checkpoints, progress, claim))
                     if recipe.averaging:

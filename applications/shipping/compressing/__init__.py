@@ -1,0 +1,1 @@
+"""A smaller network of a run: pruned, with shared weights, in a `.kac` file."""

@@ -1,0 +1,359 @@
+"""A run with a smaller network of another run: pruned, trained on, shared, trained on, packed.
+
+Deep Compression (Han, Mao & Dally 2016, arXiv:1510.00149) in one training with one schedule of the
+learning rate. Weights are pruned by magnitude, ever more of them, in its first half
+(`pruning.py`); those that are left learn until three quarters are done; then each kernel's weights
+are shared, and in the last quarter its few values learn (`sharing.py`). BatchNorm's running
+statistics remember a tenth of a training, so in the end they are those of the shared weights.
+"""
+
+import csv
+import io
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from applications import runs
+from applications.data.sources import Dataset
+from applications.files import write_atomic
+from applications.options import (
+    OPTIONS,
+    RETRAINED,
+    Compression,
+    Group,
+    Options,
+    Running,
+    takes,
+)
+from applications.shipping.compressing.pruning import pruned, sparsity_at
+from applications.shipping.compressing.sharing import rounded, shared
+from applications.training.optimizing import kernels_of
+from applications.training.progress import Progress
+from applications.training.training import derive
+from keras_archs.weights.compressed import Compressed, packed
+
+SPARSITY = 0.67  # SqueezeNet's with Deep Compression: a third of the weights is left
+PRUNED, SHARED = 0.5, 0.75  # of the steps, after which all are pruned, and shared
+RATE = 1 / 3  # of the run's learning rate
+ALEXNET_BYTES = 240e6  # Iandola et al. 2016, arXiv:1602.07360, table 2
+_UPDATES = 100  # of the masks
+_MOST_FOR_A_TARGET = 0.95  # sparsity, beyond which fewer bits cost less accuracy
+_MARGIN = 0.97  # of a target: what is found before the training must still fit after it
+_STEP = 0.01
+# What makes a training regular or long is left out of one that repairs a network.
+_PLAIN = {
+    **{"averaging": 0.0, "progressive": 1.0, "stochastic_depth": 0.0},
+    **{"freeze_until": None, "adapt": False, "keep": "last", "patience": None, "time_limit": None},
+    **{"devices": None, "cache": None},
+}
+
+
+@takes(Group(Compression), *RETRAINED)
+def compress(compression: Compression, retrained: dict[str, Any], running: Running) -> runs.Run:
+    """Make a run with a smaller network of a finished one.
+
+    It is trained on the run's own data, by its recipe, without averages of weights, images that
+    grow or stochastic depth. The new run's folder has, beside what every run has, `model.kac`,
+    which `keras_archs.load_compressed` reads, and compression.csv, a row for each array in it; the
+    weights of model.keras are the same, bit for bit. card.md has the figures of both runs.
+
+    Args:
+
+    Returns:
+        The new run.
+
+    Raises:
+        ValueError, TypeError: an argument is wrong or contradicts another, the run is not finished,
+            damaged or untested, its data are others now, or no sparsity reaches the target.
+        FileExistsError: `run_dir` exists, and `resume` was not asked for.
+        OSError: a file cannot be read or written.
+        ModuleNotFoundError: the extra `compress` is not installed.
+    """
+    given = compression.run
+    # Not the run that was given: the network of this one is changed.
+    parent = runs.load(given.path if isinstance(given, runs.Run) else given)
+    parent.check_tested()
+    config = {name: parent.config[name] for name in OPTIONS}
+    own = {name: value for name, value in retrained.items() if value is not None}
+    own["threads"] = retrained["threads"]
+    own.setdefault("learning_rate", RATE * config["learning_rate"])
+    weights = str(parent.path / "model.keras")
+    options = Options.made_of({**config, **_PLAIN, "weights": weights, **own})
+    run = derive(options, running, _Compressing(parent, compression))
+    if running.verbose:
+        print(_summary(run.metrics))
+    return run
+
+
+class _Setting(NamedTuple):
+    """What a network is made smaller by."""
+
+    sparsity: float
+    bits: int
+
+
+class _Compressing:
+    """The compression of a run, as `training.Derivation` wants it."""
+
+    def __init__(self, parent: runs.Run, asked: Compression):
+        self.parent, self.asked = parent, asked
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        return {"parent": str(self.parent.path), "compress": self.asked.recorded}
+
+    def network(self, dataset: Dataset) -> keras.Model:
+        """The parent's, with what is found for a target of bytes."""
+        network = self.parent.model
+        wanted, found = (network.input_shape[1:], self.parent.labels), tuple(dataset.labels)
+        if (tuple(dataset.image_shape), found) != wanted:
+            raise ValueError(
+                "`run` must have been trained on what its data are now: images of "
+                f"{wanted[0]} and {len(wanted[1])} classes. Received: {self.parent.config['data']} "
+                f"with {tuple(dataset.image_shape)} and {len(found)}"
+            )
+        if not list(kernels_of(network)):
+            raise ValueError(
+                f"`run` must have kernels that learn. Received: run={self.parent.path}"
+            )
+        asked = self.asked
+        self.setting = _Setting(asked.sparsity or 0.0, asked.bits)
+        if asked.target_bytes is not None:
+            self.setting = self._fitting(network, asked.target_bytes)
+        elif asked.sparsity is None:
+            self.setting = _Setting(SPARSITY, asked.bits)
+        return network
+
+    def _fitting(self, network: keras.Model, most: int) -> _Setting:
+        """The most bits and the least sparsity with which the network, as it is, has the bytes."""
+        before = network.get_weights()
+
+        def size(setting: _Setting) -> int:
+            self._apply(network, setting)
+            found = len(packed(network).data)
+            network.set_weights(before)
+            return found
+
+        least = 0
+        for bits in range(self.asked.bits, 1, -1):
+            low, high = 0.0, _MOST_FOR_A_TARGET
+            least = size(_Setting(high, bits))
+            if least > _MARGIN * most:
+                continue
+            while high - low > _STEP:
+                middle = (low + high) / 2
+                fits = size(_Setting(middle, bits)) <= _MARGIN * most
+                low, high = (low, middle) if fits else (middle, high)
+            return _Setting(high, bits)
+        raise ValueError(
+            f"`target_bytes` must be at least {math.ceil(least / _MARGIN)} for this network, which "
+            f"then has 95 % zeros and codes of 2 bits. Received: target_bytes={most}"
+        )
+
+    def _apply(self, network: keras.Model, setting: _Setting) -> None:
+        """Prune, share and round all at once."""
+        prune(network, setting.sparsity, self.asked.per)
+        share(network, self._bits(network, setting))
+        round_off(network)
+
+    def _bits(self, network: keras.Model, setting: _Setting) -> list[int]:
+        """Of each kernel."""
+        bits = [setting.bits for _ in kernels_of(network)]
+        if self.asked.first_last_bits is not None:
+            bits[0] = bits[-1] = self.asked.first_last_bits
+        return bits
+
+    def callbacks(
+        self, network: keras.Model, progress: Progress, steps: int
+    ) -> list[keras.callbacks.Callback]:
+        bits = self._bits(network, self.setting)
+        return [
+            PruneThenShare(network, progress, steps, self.setting.sparsity, self.asked.per, bits)
+        ]
+
+    def finish(self, network: keras.Model, path: Path) -> dict[str, Any]:
+        """Round what is left, and write model.kac and compression.csv."""
+        round_off(network)
+        made, setting = packed(network), self.setting
+        most = self.asked.target_bytes or math.inf
+        while len(made.data) > most and setting.sparsity < 1:
+            setting = _Setting(min(1.0, setting.sparsity + _STEP), setting.bits)
+            self._apply(network, setting)
+            made = packed(network)
+        write_atomic(path / "model.kac", made.data)
+        write_atomic(path / "compression.csv", _table(made))
+        kernels = [ops.convert_to_numpy(k) for k, _ in kernels_of(network)]
+        zeros = sum(int(np.count_nonzero(kernel == 0)) for kernel in kernels)
+        figures = ("test_accuracy", "macro_f1", "test_loss", "validation_accuracy", "params")
+        return {
+            "compressed_bytes": len(made.data),
+            "float32_bytes": 4 * self.parent.metrics["params"],
+            "sparsity": zeros / sum(kernel.size for kernel in kernels),
+            "bits": self.setting.bits,
+            "parent": {name: self.parent.metrics[name] for name in figures},
+        }
+
+    def section(self, metrics: Mapping[str, Any]) -> str:
+        """The figures of both runs, as SqueezeNet's paper has them (arXiv:1602.07360, table 2)."""
+        parent, small = metrics["parent"], metrics["compressed_bytes"]
+        large, first_last = metrics["float32_bytes"], self.asked.first_last_bits
+        bits = f"{metrics['bits']} bit" + (f", first and last {first_last}" if first_last else "")
+        rows = [
+            ("network", "approach", "weights", "bytes", "smaller", "than AlexNet", "test accuracy")
+            + ("macro F1", "test loss", "validation accuracy"),
+            ("the parent", "none", "32 bit", f"{large:,}", "1x", f"{ALEXNET_BYTES / large:,.0f}x")
+            + _figures(parent),
+            (
+                *("this", f"pruned ({100 * metrics['sparsity']:.1f} % zeros), shared, coded"),
+                *(bits, f"{large:,} -> {small:,}", f"{large / small:.1f}x"),
+                *(f"{ALEXNET_BYTES / small:,.0f}x", *_figures(metrics)),
+            ),
+        ]
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        lines.insert(1, "|---" * len(rows[0]) + "|")
+        return (
+            f"\n## Compression\n\nMade of {self.parent.path} (`parent`): Deep Compression, "
+            "arXiv:1510.00149. `keras_archs.load_compressed` reads model.kac, whose weights are "
+            "those of model.keras bit for bit; compression.csv has a row for each array. AlexNet "
+            "has 240 MB.\n\n" + "\n".join(lines) + "\n"
+        )
+
+
+def _summary(metrics: Mapping[str, Any]) -> str:
+    small, large = metrics["compressed_bytes"], metrics["float32_bytes"]
+    return (
+        f"model.kac: {small:,} bytes for {large:,}, {large / small:.1f} times smaller "
+        f"({100 * metrics['sparsity']:.1f} % zeros, {metrics['bits']} bits); test accuracy "
+        f"{100 * metrics['parent']['test_accuracy']:.2f} -> {100 * metrics['test_accuracy']:.2f} %"
+    )
+
+
+def _figures(metrics: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        f"{100 * metrics['test_accuracy']:.2f} %",
+        f"{metrics['macro_f1']:.4f}",
+        f"{metrics['test_loss']:.4f}",
+        f"{100 * metrics['validation_accuracy']:.2f} %",
+    )
+
+
+def _table(made: Compressed) -> str:
+    file = io.StringIO()
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(("name", "shape", "weights", "values", "distinct", "index", "bytes"))
+    for array in made.arrays:
+        shape = "x".join(map(str, array.shape))
+        row = (math.prod(array.shape), array.values, array.distinct, array.layout, array.size)
+        table.writerow((array.name, shape, *row))
+    return file.getvalue()
+
+
+# ------------------------------------------------------------------------------ a network's weights
+
+
+def prune(network: keras.Model, sparsity: float, per: str) -> None:
+    """Set the smallest weights of its kernels to 0, but for depthwise ones: `pruning.pruned`."""
+    kernels = [kernel for kernel, depthwise in kernels_of(network) if not depthwise]
+    values = pruned([ops.convert_to_numpy(kernel) for kernel in kernels], sparsity, per)
+    for kernel, value in zip(kernels, values, strict=True):
+        kernel.assign(value)
+
+
+def share(network: keras.Model, bits: Sequence[int]) -> None:
+    """Give each kernel few values: `sharing.shared`, with the bits of each."""
+    for (kernel, _), of_kernel in zip(kernels_of(network), bits, strict=True):
+        kernel.assign(shared(ops.convert_to_numpy(kernel), of_kernel))
+
+
+def round_off(network: keras.Model) -> None:
+    """Codebooks, biases and BatchNorm's arrays in float16's precision, where that is enough."""
+    kernels = [kernel for kernel, _ in kernels_of(network)]
+    small = [w for w in network.weights if len(w.shape) <= 1 and w.dtype == "float32"]
+    for variable in itertools.chain(kernels, small):
+        variable.assign(rounded(ops.convert_to_numpy(variable)))
+
+
+class PruneThenShare(keras.callbacks.Callback):
+    """Holds a network to its zeros and to its shared values after each step of the optimizer.
+
+    So neither momentum nor decay moves a weight that is pruned, or one away from those that it
+    shares its value with. All that it goes by is in the weights and in the number of the step: a
+    training that is resumed goes on as it would have.
+
+    Args:
+        network: whose kernels it holds.
+        progress: of the training.
+        steps: of the training.
+        sparsity: in the end.
+        per: "layer" or "global", as `pruning.pruned`.
+        bits: of each kernel.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        progress: Progress,
+        steps: int,
+        sparsity: float,
+        per: str,
+        bits: Sequence[int],
+    ):
+        super().__init__()
+        self.network, self.progress = network, progress
+        self.sparsity, self.per, self.bits = sparsity, per, bits
+        self.pruned_at, self.shared_at = (math.ceil(s * steps) for s in (PRUNED, SHARED))
+        self.every = max(1, self.pruned_at // _UPDATES)
+        self._hold: list[Callable[[], None]] = []
+
+    def on_epoch_begin(self, epoch, logs: Any = None):
+        _ = self.model  # with JAX this brings the variables up to date
+        self._look(self.progress.steps)
+
+    def on_train_batch_end(self, batch, logs: Any = None):
+        _ = self.model
+        step = self.progress.steps + 1  # which is counted after this
+        for hold in self._hold:
+            hold()
+        if step <= self.pruned_at and (step % self.every == 0 or step == self.pruned_at):
+            prune(self.network, sparsity_at(step, self.pruned_at, self.sparsity), self.per)
+            self._look(step)
+        if step == self.shared_at:
+            share(self.network, self.bits)
+            self._look(step)
+
+    def _look(self, step: int) -> None:
+        """What is to be held follows from the weights as they are after this step."""
+        held = _shares if step >= self.shared_at else _zeros
+        self._hold = [held(kernel) for kernel, _ in kernels_of(self.network)]
+
+
+def _zeros(kernel: keras.Variable) -> Callable[[], None]:
+    """A function that sets the weights that are 0 now to 0 again."""
+    kept = ops.not_equal(kernel, 0)
+    return lambda: kernel.assign(ops.where(kept, kernel, 0.0))
+
+
+def _shares(kernel: keras.Variable) -> Callable[[], None]:
+    """A function that gives weights that are equal now their mean; those that are 0 become 0."""
+    values, codes, counts = np.unique(
+        ops.convert_to_numpy(kernel), return_inverse=True, return_counts=True
+    )
+    share: Any = ops.convert_to_tensor(np.where(values == 0, 0, 1 / counts).astype(np.float32))
+    places: Any = ops.convert_to_tensor(codes.reshape(kernel.shape).astype(np.int32))
+    means: Any = ops.convert_to_tensor(values)
+
+    def hold() -> None:
+        nonlocal means
+        # The mean of what has changed: float32 would lose the mean of many equal weights.
+        changes: Any = ops.reshape(kernel - ops.take(means, places), (-1,))
+        sums: Any = ops.segment_sum(changes, ops.reshape(places, (-1,)), len(values))
+        means = means + sums * share
+        kernel.assign(ops.take(means, places))
+
+    return hold

@@ -14,7 +14,7 @@ from keras_archs import lazy
 
 _SUBMODULES = (
     *("data", "recipes", "files", "console", "children", "options", "runs", "evaluation", "logs"),
-    *("training", "comparison", "searching", "shipping", "cli"),
+    *("training", "learning", "comparison", "searching", "shipping", "cli"),
 )
 _EXPORTS = {
     "Run": "runs",
@@ -29,6 +29,7 @@ _EXPORTS = {
     "plot_architecture": "comparison.drawing",
     "compare": "comparison.comparing",
     "search": "searching.studies",
+    "distill": "learning.distilling",
     "compress": "shipping.compressing.compressing",
     "dashboard": "logs.dashboards",
     "recipe": "recipes.catalog",

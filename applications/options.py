@@ -9,6 +9,7 @@ and brought into its usual form when it is made, and does not change.
 `Options.planned` settles what an `Options` leaves open: a `Plan`.
 """
 
+import copy
 import dataclasses
 import functools
 import inspect
@@ -214,6 +215,10 @@ def _seeds(name: str, seeds: Any) -> tuple[int, ...]:
         if seed in found[:index]:
             raise ValueError(f"`seeds` must be distinct. Received: {seed} twice")
     return found
+
+
+def _runs(name: str, values: Any) -> tuple[Any, ...]:
+    return (values,) if isinstance(values, str | os.PathLike) else tuple(values or ())
 
 
 def parse_names(text: str) -> tuple[str, ...]:
@@ -1128,6 +1133,67 @@ class Compression(_Checked):
         return {each.name: getattr(self, each.name) for each in fields(self)[1:]}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Distillation(_Checked):
+    """How a network learns from those of runs; but for the run what config.yaml has of it."""
+
+    run: "applications.Run | str | os.PathLike[str]" = option(
+        help="",
+        doc="folder of the finished run whose network teaches, or the run.",
+        positional=True,
+        python_only=True,
+    )
+    ensemble: "Sequence[applications.Run | str | os.PathLike[str]]" = option(
+        (),
+        help="Other runs that teach with it, separated by commas.",
+        doc="other runs of the same classes: the teacher is the mean of all.",
+        check=_runs,
+        parse=parse_names,
+        metavar="RUN,...",
+        shown="none",
+        panel="Distillation",
+    )
+    average: Literal["geometric", "arithmetic"] = option(
+        "geometric",
+        help="The mean of several teachers: of their logits, or of their probabilities.",
+        doc='of several teachers: "geometric", the mean of their logits, or "arithmetic", that of '
+        "their softened probabilities.",
+        check=_one_of("geometric", "arithmetic"),
+        panel="Distillation",
+    )
+    temperature: float = option(
+        4.0,
+        help="What logits are divided by, > 0: the higher, the softer are the teacher's answers.",
+        doc="what the logits of teacher and student are divided by, > 0.",
+        check=lambda name, value: number(name, value, above=0),
+        panel="Distillation",
+    )
+    hard_weight: float = option(
+        0.1,
+        help="Weight of the labels in [0, 1]; the teacher's answers have the rest.",
+        doc="weight of the cross-entropy with the labels, in [0, 1]; the teacher's has the rest.",
+        check=lambda name, value: number(name, value, least=0, most=1),
+        least=0,
+        most=1,
+        panel="Distillation",
+    )
+    soft_targets: Literal["once", "always"] = option(
+        "once",
+        help="Ask the teacher once about each image, or in every step about what the student sees.",
+        doc='"once": the teacher sees each training image once, as it is, at its own size, and an '
+        'epoch costs the student alone; "always": it sees what the student sees in each step, '
+        "augmentation included.",
+        check=_one_of("once", "always"),
+        panel="Distillation",
+    )
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The options by name, but for the run."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+        return {**found, "ensemble": [str(getattr(each, "path", each)) for each in self.ensemble]}
+
+
 def default_of(name: str) -> Any:
     """What an option is where a run or a search was recorded before it was added; None if unknown.
 
@@ -1152,19 +1218,31 @@ class Group(NamedTuple):
         names: of those that are taken; None: all. The function gets an instance of the dataclass
             with all of them, else a dict of those that are taken.
         changes: attributes of `Declared` that differ here, by name of the option.
+        open: options that may be left open here, as None, whatever their own default is.
     """
 
     kind: Any
     names: Sequence[str] | None = None
     changes: Mapping[str, Mapping[str, Any]] = {}
+    open: Collection[str] = ()
 
     def options(self) -> list[tuple[dataclasses.Field, Declared]]:
         """The options, with what is declared of them here."""
         return [
-            (each, each.metadata["option"]._replace(**self.changes.get(each.name, {})))
+            (
+                _left_open(each) if each.name in self.open else each,
+                each.metadata["option"]._replace(**self.changes.get(each.name, {})),
+            )
             for each in fields(self.kind)
             if self.names is None or each.name in self.names
         ]
+
+
+def _left_open(each: dataclasses.Field) -> dataclasses.Field:
+    opened = copy.copy(each)
+    kind: Any = each.type
+    opened.default, opened.type = None, kind | None
+    return opened
 
 
 def without(*left_out: str) -> tuple[str, ...]:
@@ -1184,6 +1262,21 @@ SEARCHED = Group(
         "seed": {"doc": "of the proposals and of every training."},
         "data": {"positional": True},
     },
+)
+
+
+# What a distillation takes of a training: a recipe's own teacher is another matter.
+STUDENT = Group(
+    Options,
+    without("teacher", "freeze_until"),
+    changes={
+        "data": {
+            "doc": "as for `train`; None: the teacher's. Its test images must be the teacher's: "
+            "where they are cut with the seed, that must be the teacher's too.",
+            "shown": "the teacher's",
+        },
+    },
+    open=("data",),
 )
 
 

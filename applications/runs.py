@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHECKPOINTS = "checkpoint"  # the folder in a run's that holds them while it is trained
-DERIVED = ("parent", "compress")  # what config.yaml has in a run that was made of another one
+DERIVED = (
+    "parent",
+    "compress",
+    "distill",
+)  # what config.yaml has in a run that was made of another one
 _BATCH = 256  # images that are predicted at a time
 _FEW_STEPS = 100  # of a training, below which its figures mean nothing
 
@@ -296,11 +300,12 @@ def _is_blank(path: Path) -> bool:
 def default_run_dir(config: dict[str, Any], data_name: str) -> Path:
     """Where a run goes that has no folder given: `runs/ARCH-DATA-sSEED`.
 
-    What was made of a run has that one's name and what was done.
+    What was made of a run says so: a smaller network has that one's name, a student its own.
     """
-    if config.get("parent"):
+    if config.get("compress"):
         return Path("runs", f"{Path(config['parent']).resolve().name}-compressed")
-    return Path("runs", f"{config['arch']}-{data_name}-s{config['seed']}")
+    way = "-distilled" if config.get("distill") else ""
+    return Path("runs", f"{config['arch']}-{data_name}-s{config['seed']}{way}")
 
 
 def make_numbered(base: Path) -> Path:

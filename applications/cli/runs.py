@@ -13,8 +13,10 @@ from applications.comparison.entries import parse_archs
 from applications.files import check_file
 from applications.options import (
     RETRAINED,
+    STUDENT,
     Comparison,
     Compression,
+    Distillation,
     Group,
     Options,
     Running,
@@ -116,6 +118,16 @@ def compare(ctx: typer.Context):
     if arguments["archs"] is not None:
         parse_archs(arguments["archs"])
     applications.compare(**arguments)
+
+
+@app.command()
+@with_options(Group(Distillation), STUDENT, Group(Running))
+def distill(ctx: typer.Context, run: RunFolder):
+    """Train a network on what a finished run's network predicts."""
+    arguments = arguments_of(ctx)
+    if arguments["run_dir"] is not None and not arguments["resume"]:
+        check_new(arguments["run_dir"])
+    applications.distill(**arguments)
 
 
 @app.command()

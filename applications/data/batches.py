@@ -37,6 +37,8 @@ class TrainingBatches(keras.utils.PyDataset):
         mixing: how the images of a batch are mixed at random. Needs `targets`.
         targets: (classes, classes) float32: each label's row takes its place, of mixed images the
             mixture of theirs.
+        soft_targets: (len(subset), columns) float32: they stand behind the targets, which are
+            needed, and are mixed as these are.
         class_weights: (classes,) float32: of each label, or of mixed ones the mean.
     """
 
@@ -51,12 +53,14 @@ class TrainingBatches(keras.utils.PyDataset):
         augmentation: Augmentation | None = None,
         mixing: Mixing | None = None,
         targets: np.ndarray | None = None,
+        soft_targets: np.ndarray | None = None,
         class_weights: np.ndarray | None = None,
     ):
         super().__init__()
         self.subset, self.batch_size, self.seed = subset, batch_size, seed
         self.augmentation, self.mixing = augmentation, mixing
-        self.targets, self.class_weights = targets, class_weights
+        self.targets, self.soft_targets = targets, soft_targets
+        self.class_weights = class_weights
         self._begin(epoch, done)
 
     def begin(self, epoch: int) -> None:
@@ -92,10 +96,14 @@ class TrainingBatches(keras.utils.PyDataset):
             images = self.augmentation(images, random)
         if self.targets is None:
             return (images, labels) if weights is None else (images, labels, weights[labels])
-        shares = np.eye(len(self.targets), dtype=np.float32)[labels]
+        classes = len(self.targets)
+        rows_of = np.eye(classes, dtype=np.float32)[labels]
+        if self.soft_targets is not None:
+            rows_of = np.concatenate([rows_of, self.soft_targets[rows]], axis=1)
         if self.mixing is not None:
-            images, shares = self.mixing(images, shares, random)
-        targets = shares @ self.targets
+            images, rows_of = self.mixing(images, rows_of, random)
+        shares, soft = rows_of[:, :classes], rows_of[:, classes:]
+        targets = np.concatenate([shares @ self.targets, soft], axis=1)
         return (images, targets) if weights is None else (images, targets, shares @ weights)
 
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -269,6 +269,7 @@ def compiled_model(
     *,
     teacher: keras.Model | None = None,
     hints: bool = False,
+    learner: Callable[[keras.Model], keras.Model] | None = None,
 ) -> keras.Model:
     """The network's layers with the recipe's optimizer and loss.
 
@@ -281,15 +282,18 @@ def compiled_model(
         steps: of the training, or of this part of it.
         teacher: the network that this one learns from.
         hints: whether it learns from the teacher's hints alone.
+        learner: makes the model that learns, from rows of probabilities; None: as the recipe says.
     """
-    if teacher is None or recipe.teaching is None:
+    if learner is not None:
+        model = learner(network)
+    elif teacher is None or recipe.teaching is None:
         kind = _WithAuxiliary if isinstance(network.output, dict) else keras.Model
         model = kind(network.inputs, network.output, name=network.name)
     else:
         taught_by = hinted if hints else taught
         model = taught_by(network, teacher, recipe.teaching)
     optimizer = optimizer_of(recipe, network, rate, steps)
-    if soft_targets(recipe):
+    if learner is not None or soft_targets(recipe):
         accuracy = keras.metrics.CategoricalAccuracy("accuracy")
         model.compile(optimizer, loss="categorical_crossentropy", metrics=[accuracy])
     else:

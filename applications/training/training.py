@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -144,17 +144,28 @@ class _Trial(NamedTuple):
     report: Callable[[dict[str, float]], None] | None
 
 
-class Derivation(Protocol):
-    """What distinguishes a training that makes a run of another run's network."""
+class Derivation:
+    """What distinguishes a training that makes a run of other runs: what it changes, no more.
 
-    @property
-    def recorded(self) -> dict[str, Any]:
-        """What config.yaml holds beside the options: `runs.DERIVED`."""
-        ...
+    Attributes:
+        recorded: what config.yaml holds beside the options: `runs.DERIVED`.
+        learner: makes what is trained of the network's layers: a model of the same inputs that
+            learns from rows of probabilities. None: the network learns as the recipe says.
+    """
 
-    def network(self, dataset: Dataset) -> keras.Model:
+    recorded: Mapping[str, Any]
+    learner: Callable[[keras.Model], keras.Model] | None = None
+
+    def network(self, plan: Plan, dataset: Dataset) -> keras.Model:
         """What is trained: uint8 images 0..255 -> probabilities."""
-        ...
+        raise NotImplementedError
+
+    def soft_targets(self, dataset: Dataset, folder: Path) -> np.ndarray | None:
+        """Columns behind those of the labels for each training image, float32 (N, columns).
+
+        They are mixed as the labels are. What is slow to make may be kept in the folder.
+        """
+        return None
 
     def callbacks(
         self, network: keras.Model, progress: Progress, steps: int
@@ -163,15 +174,15 @@ class Derivation(Protocol):
 
         What they need to know of the steps before follows from the network and the progress.
         """
-        ...
+        return []
 
     def finish(self, network: keras.Model, path: Path) -> dict[str, Any]:
         """Change the trained network to what is kept, write files of its own: more metrics."""
-        ...
+        return {}
 
     def section(self, metrics: Mapping[str, Any]) -> str:
         """What card.md says of it."""
-        ...
+        return ""
 
 
 def derive(options: Options, running: Running, derivation: Derivation) -> runs.Run:
@@ -219,7 +230,7 @@ def _train(
     with _precision(options.precision or "float32"), deep_graphs(), ExitStack() as stack:
         stack.enter_context(on_devices(devices))
         if derivation:
-            network = derivation.network(dataset)
+            network = derivation.network(plan, dataset)
         else:
             network = built_network(plan, dataset)
             prepare(network, plan)
@@ -425,8 +436,10 @@ def _fit(
     steps = len(dataset.train) // batch_size
     augmentation = _augmentation(plan, dataset)
     mixing = Mixing(recipe.mixup, recipe.cutmix) if recipe.mixup or recipe.cutmix else None
+    learner = derivation.learner if derivation else None
+    extra = derivation.soft_targets(dataset, checkpoints) if derivation else None
     targets = wanted = weights = None
-    if soft_targets(recipe):
+    if learner or soft_targets(recipe):
         classes = len(dataset.labels)
         targets, wanted = (smoothed_targets(classes, s) for s in (recipe.label_smoothing, 0.0))
     if options.class_weight == "balanced":
@@ -439,7 +452,12 @@ def _fit(
         rate, span = part.rate * plan.learning_rate, (part.stop - part.start) * steps
         schedule, stop = schedule_of(recipe, rate, span), min(part.stop, last)
         with finetuning.frozen(network, part.frozen), short_memory(network, span):
-            model = compiled_model(learning, recipe, rate, span, teacher=teacher, hints=part.hints)
+            model = compiled_model(
+                *(learning, recipe, rate, span),
+                teacher=teacher,
+                hints=part.hints,
+                learner=learner,
+            )
             clipping_together(model.optimizer, devices)
             sums: list[np.ndarray] = []
             if saved:
@@ -468,6 +486,7 @@ def _fit(
                         augmentation=dataclasses.replace(augmentation, size=size),
                         mixing=mixing,
                         targets=targets,
+                        soft_targets=extra,
                         class_weights=weights,
                     )
                     own: list[keras.callbacks.Callback] = [

@@ -28,6 +28,7 @@ from applications.options import (
     Compression,
     Group,
     Options,
+    Plan,
     Running,
     takes,
 )
@@ -35,7 +36,7 @@ from applications.shipping.compressing.pruning import pruned, sparsity_at
 from applications.shipping.compressing.sharing import rounded, shared
 from applications.training.optimizing import kernels_of
 from applications.training.progress import Progress
-from applications.training.training import derive
+from applications.training.training import Derivation, derive
 from keras_archs.weights.compressed import Compressed, packed
 
 SPARSITY = 0.67  # SqueezeNet's with Deep Compression: a third of the weights is left
@@ -98,8 +99,8 @@ class _Setting(NamedTuple):
     bits: int
 
 
-class _Compressing:
-    """The compression of a run, as `training.Derivation` wants it."""
+class _Compressing(Derivation):
+    """The compression of a run, as `training.derive` wants it."""
 
     def __init__(self, parent: runs.Run, asked: Compression):
         self.parent, self.asked = parent, asked
@@ -108,7 +109,7 @@ class _Compressing:
     def recorded(self) -> dict[str, Any]:
         return {"parent": str(self.parent.path), "compress": self.asked.recorded}
 
-    def network(self, dataset: Dataset) -> keras.Model:
+    def network(self, plan: Plan, dataset: Dataset) -> keras.Model:
         """The parent's, with what is found for a target of bytes."""
         network = self.parent.model
         wanted, found = (network.input_shape[1:], self.parent.labels), tuple(dataset.labels)

@@ -1,0 +1,1 @@
+"""What is done with a trained network to get another one."""

@@ -1,0 +1,248 @@
+"""A run whose network learned from other runs' networks, and from labels.
+
+Hinton, Vinyals & Dean 2015, arXiv:1503.02531, section 2: the student is to predict what its teacher
+predicts, both softened by a temperature, and the right labels with a lower weight. Several teachers
+are one whose prediction is their mean.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from applications import runs
+from applications.data.sources import Dataset, open_source
+from applications.evaluation.networks import logits_of, output_of
+from applications.files import write_atomic
+from applications.options import STUDENT, Distillation, Group, Options, Plan, Running, takes
+from applications.training.building import built_network
+from applications.training.optimizing import prepare
+from applications.training.training import Derivation, derive
+
+_FILE = "soft_targets.npy"  # beside the checkpoints, as long as they are there
+_TINY = 1e-30  # the least probability, whose logarithm float32 has
+
+
+@takes(Group(Distillation), STUDENT, Group(Running))
+def distill(distillation: Distillation, student: dict[str, Any], running: Running) -> runs.Run:
+    """Train a network on what a finished run's network predicts.
+
+    The loss is `hard_weight` times the cross-entropy with the labels and, with the rest of the
+    weight and times the squared temperature, the divergence of the student's softened
+    probabilities from the teacher's. Everything else is as in `train`. The new run's config.yaml
+    has the teacher's folder as `parent`, its card the figures of both.
+
+    Args:
+
+    Returns:
+        The new run.
+
+    Raises:
+        ValueError, TypeError: an argument is wrong or contradicts another, a teacher is not
+            finished or damaged, or has other classes, or saw the images that the student is to be
+            tested on.
+        FileExistsError: `run_dir` exists, and `resume` was not asked for.
+        OSError: a file cannot be read or written.
+    """
+    teachers = [_opened(given) for given in (distillation.run, *distillation.ensemble)]
+    if student["data"] is None:
+        student["data"] = teachers[0].config["data"]
+    options = Options.made_of(student)
+    return derive(options, running, _Distilling(teachers, distillation))
+
+
+def _opened(given: Any) -> runs.Run:
+    # Not the run that was given: its network is frozen.
+    run = runs.load(given.path if isinstance(given, runs.Run) else given)
+    run.check_tested()
+    return run
+
+
+class _Distilling(Derivation):
+    """The training of a student, as `training.derive` wants it."""
+
+    def __init__(self, teachers: Sequence[runs.Run], asked: Distillation):
+        self.teachers, self.asked = teachers, asked
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        return {"parent": str(self.teachers[0].path), "distill": self.asked.recorded}
+
+    def network(self, plan: Plan, dataset: Dataset) -> keras.Model:
+        for teacher in self.teachers:
+            _check_teacher(teacher, plan, dataset, self.asked)
+        self._plan = plan
+        network = built_network(plan, dataset)
+        prepare(network, plan)
+        return network
+
+    def learner(self, network: keras.Model) -> keras.Model:
+        asked = self.asked
+        model = Distilled(network.inputs, output_of(network), name=network.name)
+        teacher = None if asked.soft_targets == "once" else self._in_the_graph(network)
+        model.attach(teacher, temperature=asked.temperature, hard_weight=asked.hard_weight)
+        return model
+
+    def soft_targets(self, dataset: Dataset, folder: Path) -> np.ndarray | None:
+        """The teachers' mean of each training image as it is, kept in a file of the folder."""
+        if self.asked.soft_targets == "always":
+            return None
+        path, shape = folder / _FILE, (len(dataset.train), len(dataset.labels))
+        if path.exists():
+            try:
+                found = np.load(path, mmap_mode="r")
+                if found.shape == shape and found.dtype == np.float32:
+                    return found
+            except (ValueError, EOFError):
+                pass  # damaged: they are asked again
+        write_atomic(path, lambda partial: self._ask(shape, partial))
+        return np.load(path, mmap_mode="r")
+
+    def _ask(self, shape: tuple[int, int], path: Path) -> None:
+        options = self._plan.options
+        source = open_source(str(options.data), seed=options.seed)
+        file = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+        asked = []
+        for teacher in self.teachers:
+            *size, channels = teacher.model.input_shape[1:]
+            images = source.split_at("train", tuple(size), channels, teacher.config["resize"])
+            logits = keras.Model(teacher.model.input, logits_of(teacher.model))
+            asked.append((images, logits))
+        count, batch_size = len(file), min(len(file), 256)
+        for start in range(0, count, batch_size):
+            rows = np.arange(start, start + batch_size) % count  # one shape is compiled, not two
+            answers = [model.predict_on_batch(images.batch(rows)) for images, model in asked]
+            mean: Any = ops.convert_to_numpy(mean_of(answers, self.asked))
+            file[start : start + batch_size] = mean[: count - start]
+        file.flush()
+
+    def _in_the_graph(self, network: keras.Model) -> keras.Model:
+        """One model of the student's images: the teachers' mean."""
+        shape = network.input_shape
+        images = keras.Input(shape[1:], dtype="uint8")
+        answers = []
+        for run in self.teachers:
+            teacher = run.model
+            x: Any = images
+            if teacher.input_shape[1:3] != shape[1:3]:
+                x = layers.Resizing(*teacher.input_shape[1:3], dtype="float32")(x)
+                x = ops.cast(ops.round(ops.clip(x, 0, 255)), "uint8")
+            answers.append(keras.Model(teacher.input, logits_of(teacher))(x, training=False))
+        model = keras.Model(images, mean_of(answers, self.asked), name="teacher")
+        model.trainable = False
+        return model
+
+    def finish(self, network: keras.Model, path: Path) -> dict[str, Any]:
+        figures = ("test_accuracy", "macro_f1", "test_loss", "validation_accuracy", "params")
+        return {"parent": {name: self.teachers[0].metrics[name] for name in (*figures, "macs")}}
+
+    def section(self, metrics: Mapping[str, Any]) -> str:
+        rows = [("network", "parameters", "MACs", "test accuracy", "macro F1", "test loss")]
+        rows += [_figures(str(run.path), run.metrics) for run in self.teachers]
+        rows.append(_figures("this", metrics))
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        lines.insert(1, "|---" * len(rows[0]) + "|")
+        asked = self.asked
+        return (
+            "\n## Distillation\n\nTaught by the networks above it in the table: arXiv:1503.02531, "
+            f"temperature {asked.temperature:g}, weight of the labels {asked.hard_weight:g}, soft "
+            f"targets asked for {asked.soft_targets}.\n\n" + "\n".join(lines) + "\n"
+        )
+
+
+def _figures(name: str, metrics: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        *(name, f"{metrics['params']:,}", f"{metrics['macs']:,}"),
+        *(f"{100 * metrics['test_accuracy']:.2f} %", f"{metrics['macro_f1']:.4f}"),
+        f"{metrics['test_loss']:.4f}",
+    )
+
+
+def _check_teacher(teacher: runs.Run, plan: Plan, dataset: Dataset, asked: Distillation) -> None:
+    """Raise ValueError unless it knows the classes, and none of the student's test images."""
+    if tuple(teacher.labels) != tuple(dataset.labels):
+        raise ValueError(
+            f"a teacher must have been trained on the same classes, {len(dataset.labels)} of them. "
+            f"Received: {teacher.path} with {len(teacher.labels)}: {', '.join(teacher.labels[:10])}"
+        )
+    same = teacher.config["data"] == plan.config["data"]
+    if same and teacher.predictions["ids"].tolist() != list(dataset.test.ids):
+        raise ValueError(
+            f"`seed` must be {teacher.config['seed']} for this teacher: the data's test images are "
+            "cut with it, and with another one they are images that the teacher was trained on. "
+            f"Received: seed={plan.options.seed}, {teacher.path}"
+        )
+    theirs, ours = teacher.model.input_shape[-1], dataset.image_shape[-1]
+    if asked.soft_targets == "always" and theirs != ours:
+        raise ValueError(
+            "`soft_targets` must be 'once' for a teacher of images with other channels. Received: "
+            f"{teacher.path} with {theirs} channels for a student with {ours}"
+        )
+
+
+def mean_of(logits: Sequence[Any], asked: Distillation) -> Any:
+    """The softened probabilities of several teachers as one's: (N, classes).
+
+    Args:
+        logits: of each teacher, (N, classes).
+        asked: `average`: "geometric", which is the mean of the logits, or "arithmetic";
+            `temperature`.
+    """
+    stacked: Any = ops.stack([ops.cast(each, "float32") for each in logits])
+    stacked = stacked / asked.temperature
+    if asked.average == "geometric":
+        return ops.softmax(ops.mean(stacked, axis=0))
+    return ops.mean(ops.softmax(stacked), axis=0)
+
+
+class Distilled(keras.Model):
+    """A network that learns from a teacher's softened probabilities; its metrics are its own.
+
+    They are columns behind those of the labels, or, where `attach` was given a teacher, what it
+    says of the images of the step.
+    """
+
+    def attach(
+        self, teacher: keras.Model | None, *, temperature: float, hard_weight: float
+    ) -> None:
+        """Say who teaches; to be called before the optimizer is built.
+
+        Args:
+            teacher: images -> softened probabilities (N, classes).
+            temperature: by which they are softened.
+            hard_weight: of the cross-entropy with the labels, in [0, 1].
+        """
+        self.teacher, self.temperature, self.hard_weight = teacher, temperature, hard_weight
+        # Its default, a name, compares the logits themselves; the loss's instance softens them.
+        divergence: Any = keras.losses.KLDivergence()
+        self._softened = keras.distillation.LogitsDistillation(temperature, divergence)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        hard = self._labels(y)
+        loss: Any = super().compute_loss(x, hard, y_pred, sample_weight, training)
+        if not training:
+            return loss
+        labels: Any = y
+        soft: Any = labels[:, hard.shape[-1] :] if self.teacher is None else self.teacher(x)
+        # Logarithms of probabilities are logits but for a constant, which a softmax takes off.
+        theirs: Any
+        theirs, ours = (
+            ops.log(ops.maximum(ops.cast(each, "float32"), _TINY)) for each in (soft, y_pred)
+        )
+        softened: Any = self._softened.compute_loss(self.temperature * theirs, ours)
+        entropy: Any = keras.losses.categorical_crossentropy(hard, y_pred)
+        if sample_weight is not None:
+            entropy = entropy * ops.cast(sample_weight, entropy.dtype)
+        entropy = ops.mean(entropy)
+        # Taken off, not scaled, so that what regularises the weights keeps its weight.
+        return loss + (1 - self.hard_weight) * (softened - entropy)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, self._labels(y), y_pred, sample_weight)
+
+    def _labels(self, y: Any) -> Any:
+        outputs: Any = self.outputs
+        return y[:, : outputs[0].shape[-1]]

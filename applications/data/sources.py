@@ -253,8 +253,18 @@ class Source:
         self, size: int | tuple[int, int], channels: int | None = None, resize: str = "stretch"
     ) -> Subset:
         """The test split alone, decoded a batch at a time. Arguments and errors as of `at`."""
+        return self.split_at("test", size, channels, resize)
+
+    def split_at(
+        self,
+        split: str,
+        size: int | tuple[int, int],
+        channels: int | None = None,
+        resize: str = "stretch",
+    ) -> Subset:
+        """As `test_at`, of "train", "validation" or "test"."""
         shape = self._shape(size, channels, resize)
-        part, rows = self._splits["test"]
+        part, rows = self._splits[split]
         every = np.arange(len(part)) if rows is None else rows
         images, labels = part.images[every], part.labels[every]
         return Subset(images, labels, part.id_list(every), shape, resize, in_memory=False)

@@ -1059,6 +1059,7 @@ class Search(_Checked):
 
 
 CROPS = ("center", "ten", "grid")
+_OF_RUNS = ("metrics.json", "labels.json", "split.json", "model.keras")
 
 
 def _file(suffix: str) -> Callable[[str, Any], Any]:
@@ -1252,19 +1253,25 @@ class Evaluation(_Checked):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.reliability and self.robustness:
-            places = map(os.path.realpath, (self.reliability, self.robustness))
-            if len(set(places)) == 1:
+        one, other = self.reliability, self.robustness
+        if one and other and os.path.realpath(one) == os.path.realpath(other):
+            raise ValueError(
+                "`reliability` and `robustness` must be two files. "
+                f"Received: {os.fspath(one)} for both"
+            )
+        for name, file in (("out", self.out), ("save_calibrated", self.save_calibrated)):
+            folder, base = os.path.split(os.path.realpath(file or ""))
+            if file and base in _OF_RUNS and folder == _run_folder(self.run):
                 raise ValueError(
-                    "`reliability` and `robustness` must be two files. "
-                    f"Received: {os.fspath(self.robustness)} for both"
+                    f"`{name}` must be no file of the run's own. "
+                    f"Received: {name}={os.fspath(file)!r}"
                 )
         for name, runs in (("against", (self.against,)), ("ensemble", self.ensemble)):
             for run in runs:
                 if run is not None and _run_folder(run) == _run_folder(self.run):
                     raise ValueError(
                         f"`{name}` must name another run than the one that is evaluated. "
-                        f"Received: {name}={os.fspath(getattr(run, 'path', run))!r}"
+                        f"Received: {name}={str(getattr(run, 'path', run))!r}"
                     )
 
     @property

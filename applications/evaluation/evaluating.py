@@ -141,6 +141,11 @@ def evaluate(options: Evaluation) -> dict[str, Any]:
     source, test = _tested(run, options.data)
     views = {name: getattr(options, name) for name in ("scales", "crops", "dense", "mirrored")}
     passes = protocols.steps(_size(run), **views) if any(views.values()) else []
+    dense = {
+        step.size: applications.evaluation.networks.dense_network(run.model, step.size)
+        for step in passes
+        if step.dense
+    }
     validation = _validation(run) if options.calibrates else None
     judge = functools.partial(_others_probabilities, run=run, options=options)
     members = [judge("ensemble", other, source=source, test=test) for other in others]
@@ -168,7 +173,10 @@ def evaluate(options: Evaluation) -> dict[str, Any]:
         result["temperature"] = _temperature(run, validation, test, batch_size)
     if passes:
         plain = protocols.Row("plain", (min(_size(run)),), 1, probabilities)
-        found = (_seen(run, network, step, source, options.batch_size) for step in passes)
+        found = (
+            _seen(run, dense[step.size] if step.dense else network, step, source, options)
+            for step in passes
+        )
         rows = itertools.chain([plain], protocols.rows(passes, found))
         result["protocols"] = [_line(row, test.labels) for row in rows]
     if members:
@@ -189,7 +197,7 @@ def _size(run: Run) -> tuple[int, int]:
     return height, width
 
 
-def _tested(run: Run, data: str | None) -> tuple[Source, Subset]:
+def _tested(run: Run, data: str | os.PathLike[str] | None) -> tuple[Source, Subset]:
     """The data that the run is tested on, its own where none are given, and their test split."""
     if data is None:
         run.check_tested()
@@ -217,8 +225,7 @@ def _own_source(run: Run) -> Source:
 
 
 def _check_classes(name: str, other: Run, run: Run) -> None:
-    """Raise ValueError unless another run has the classes of this one, and was tested."""
-    other.check_tested()
+    """Raise ValueError unless another run has the classes of this one."""
     if other.labels != run.labels:
         raise ValueError(
             f"`{name}` must have the run's classes {listed(run.labels)}. "
@@ -239,6 +246,7 @@ def _others_probabilities(
         subset = source.test_at(_size(other), shape, other.config["resize"])
         network = _fastest(other.model, other.metrics["macs"] * len(subset))
         return score(network, subset, min(options.batch_size, len(subset)))
+    other.check_tested()
     recorded = other.predictions
     ids = recorded["ids"].tolist()
     if ids != list(test.ids) or not np.array_equal(recorded["labels"], test.labels):
@@ -306,16 +314,15 @@ def _seen(
     network: "keras.Model | Predictor",
     step: protocols.Step,
     source: Source,
-    batch_size: int,
+    options: Evaluation,
 ) -> np.ndarray:
     """Probabilities of the test images in one pass of a protocol."""
     subset = source.test_at(step.size, run.model.input_shape[3], run.config["resize"])
-    if step.dense:
-        model = applications.evaluation.networks.dense_network(run.model, step.size)
-        macs = keras_archs.profile(model).macs * step.views.count
-        network = _fastest(model, macs * len(subset))
-    images = min(protocols.images_a_step(step, _size(run), batch_size), len(subset))
-    return score(network, subset, images, step.views)
+    if step.dense and not isinstance(network, runtimes.Predictor):
+        macs = keras_archs.profile(network).macs * step.views.count
+        network = _fastest(network, macs * len(subset))
+    images = protocols.images_a_step(step, _size(run), options.batch_size)
+    return score(network, subset, min(images, len(subset)), step.views)
 
 
 def _line(row: protocols.Row, labels: np.ndarray) -> dict[str, Any]:
@@ -342,7 +349,7 @@ def _ensemble(
     ]
     costs = {name: [row[name] for row in rows] for name in _COSTS}
     total = {name: None if None in each else sum(each) for name, each in costs.items()}
-    mean = headline(labels, np.mean(probabilities, axis=0, dtype=np.float32))
+    mean = headline(labels, np.stack(probabilities).mean(axis=0))
     best = max(row["test_accuracy"] for row in rows)
     return {"members": rows, **mean, **total, "gain": mean["test_accuracy"] - best}
 

@@ -130,8 +130,8 @@ def corners(size: Size, crop: Size, crops: str | int) -> list[tuple[int, int]]:
     if crops == "ten":
         return [(0, 0), (0, right), (down, 0), (down, right), center]
     number = _GRID if crops == "grid" else int(crops)
-    edges = [[half_up(d * k / (number - 1)) for k in range(number)] for d in (down, right)]
-    return list(itertools.product(*edges))
+    tops, lefts = ([half_up(d * k / (number - 1)) for k in range(number)] for d in (down, right))
+    return list(itertools.product(tops, lefts))
 
 
 def images_a_step(step: Step, size: Size, batch_size: int) -> int:

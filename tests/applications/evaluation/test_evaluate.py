@@ -231,6 +231,8 @@ def test_validation_images_that_changed_are_refused(other):
         ({"ensemble": ["a", "b", "a"]}, "`ensemble` must name each run once"),
         ({"out": "result.txt"}, "`out` must be a .json file"),
         ({"save_calibrated": "model.h5"}, "`save_calibrated` must be a .keras file"),
+        ({"out": FINISHED / "metrics.json"}, "`out` must be no file of the run's own"),
+        ({"save_calibrated": FINISHED / "model.keras"}, "must be no file of the run's own"),
         ({"reliability": "a.png", "robustness": "a.png"}, "must be two files"),
     ],
 )
@@ -252,12 +254,12 @@ def test_nothing_is_written_where_something_is_refused(run, other, tmp_path):
 @pytest.mark.slow
 def test_jax_tells_the_same(run, tmp_path):
     file = tmp_path / "jax.json"
-    options = "--crops ten --dense --calibrate --scales 18 --intervals".split()
+    options = "--dense --calibrate --scales 18 --intervals".split()
     command = [sys.executable, "-m", "applications.cli", "evaluate", FINISHED, "--out", file]
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     subprocess.run([*command, *options], check=True, env=environment, capture_output=True)
     found = json.loads(file.read_text())
-    asked = {"crops": "ten", "dense": True, "calibrate": True, "scales": [18], "intervals": True}
+    asked = {"dense": True, "calibrate": True, "scales": [18], "intervals": True}
     expected = evaluate(run, **asked)
     assert found["confusion_matrix"] == expected["confusion_matrix"]
     assert found["intervals"] == expected["intervals"]

@@ -209,11 +209,11 @@ def evaluate(
     calibrate: bool = False,
     reliability: str | os.PathLike[str] | None = None,
     save_calibrated: str | os.PathLike[str] | None = None,
-    scales: Sequence[int] = (),
+    scales: Sequence[int] | None = None,
     crops: str | int | None = None,
     dense: bool = False,
     mirrored: bool = False,
-    ensemble: Sequence[str | os.PathLike[str] | Run] = (),
+    ensemble: Sequence[str | os.PathLike[str] | Run] | None = None,
     corruptions: bool = False,
     robustness: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:

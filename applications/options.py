@@ -1186,8 +1186,8 @@ class Evaluation(_Checked):
         metavar="OUT.keras",
         panel="Calibration",
     )
-    scales: Sequence[int] = option(
-        (),
+    scales: Sequence[int] | None = option(
+        None,
         help="Scale the smaller side of the images to each of these and average.",
         doc="smaller sides in pixels that the images are scaled to, the network's own or more.",
         check=_scales,
@@ -1224,8 +1224,8 @@ class Evaluation(_Checked):
         check=_boolean,
         panel="Protocols",
     )
-    ensemble: "Sequence[str | os.PathLike[str] | applications.Run]" = option(
-        (),
+    ensemble: "Sequence[str | os.PathLike[str] | applications.Run] | None" = option(
+        None,
         help="Average with other runs of the same classes and test images.",
         doc="other runs of the same classes and test images, whose probabilities are averaged "
         "with the run's.",
@@ -1266,7 +1266,7 @@ class Evaluation(_Checked):
                     f"`{name}` must be no file of the run's own. "
                     f"Received: {name}={os.fspath(file)!r}"
                 )
-        for name, runs in (("against", (self.against,)), ("ensemble", self.ensemble)):
+        for name, runs in (("against", (self.against,)), ("ensemble", self.ensemble or ())):
             for run in runs:
                 if run is not None and _run_folder(run) == _run_folder(self.run):
                     raise ValueError(

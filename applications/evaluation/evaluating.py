@@ -133,12 +133,12 @@ def evaluate(options: Evaluation) -> dict[str, Any]:
             A scale is smaller than the network; another run is not finished, has other classes or
             other test images; a network cannot be applied densely; a temperature cannot be fitted.
     """
-    run, others = _loaded(options.run), [_loaded(each) for each in options.ensemble]
+    run, others = _loaded(options.run), [_loaded(each) for each in options.ensemble or ()]
     rival = None if options.against is None else _loaded(options.against)
     for name, each in (("against", rival), *(("ensemble", other) for other in others)):
         if each is not None:
             _check_classes(name, each, run)
-    source, test = _tested(run, options.data)
+    source, test = _tested(run, options.data, keep=options.corrupts)
     views = {name: getattr(options, name) for name in ("scales", "crops", "dense", "mirrored")}
     passes = protocols.steps(_size(run), **views) if any(views.values()) else []
     dense = {
@@ -197,15 +197,19 @@ def _size(run: Run) -> tuple[int, int]:
     return height, width
 
 
-def _tested(run: Run, data: str | os.PathLike[str] | None) -> tuple[Source, Subset]:
-    """The data that the run is tested on, its own where none are given, and their test split."""
+def _tested(run: Run, data: str | os.PathLike[str] | None, *, keep: bool) -> tuple[Source, Subset]:
+    """The data that the run is tested on, its own where none are given, and their test split.
+
+    With `keep` it is decoded once, as it is gone through often.
+    """
     if data is None:
         run.check_tested()
     if data is None or _is_same(data, run.config["data"]):
         source = _own_source(run)
     else:
         source = open_test(data, run.labels, seed=run.config["seed"])
-    test = source.test_at(_size(run), run.model.input_shape[3], run.config["resize"])
+    channels, resize = run.model.input_shape[3], run.config["resize"]
+    test = source.split_at("test", _size(run), channels, resize, keep=keep)
     if data is None and list(test.ids) != run.predictions["ids"].tolist():
         raise ValueError(
             "`data` must be given, because the run's own data have changed since: "

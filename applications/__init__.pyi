@@ -253,10 +253,10 @@ def evaluate(
         `metrics.calibration` has it. What was asked for beside it: `intervals` and `against`, as
         `metrics.intervals` and `metrics.mcnemar` have them; `temperature`, with its value and loss
         and ECE of the `validation` and `test` images before and after; `protocols`, a row for each
-        pass and mean, the plain one first, with errors as of a table of a paper; `ensemble`, a row
-        for each member and one for the mean of their probabilities, and its `gain` over the best
-        member; `corruptions`, for each kind the accuracy at strengths 1 to 5, and the mean. All of
-        it is of the plain protocol but `protocols`, and is fit for JSON.
+        pass and mean, the plain one first, with what `headline` returns; `ensemble`, a row for each
+        member, the figures and costs of the mean of their probabilities, and its `gain` over the
+        best member; `corruptions`, for each kind the accuracy at strengths 1 to 5, and the mean.
+        All of it is of the plain protocol but `protocols`, and is fit for JSON.
 
     Raises:
         ValueError: the data have a class that the run does not know, the run's own data have

@@ -159,6 +159,7 @@ def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
     """The temperature, 0.01..100, by which logits are divided for the least cross-entropy.
 
     Temperature scaling: Guo et al. 2017, arXiv:1706.04599, section 4.2. It changes no prediction.
+    At 100 the logits are worth no more than chance, as after a training that hardly began.
 
     Args:
         labels: true class of each validation image, (N,), integers.

@@ -24,7 +24,6 @@ from applications.comparison.benching import bench as bench
 from applications.comparison.drawing import plot_architecture as plot_architecture
 from applications.comparison.inspecting import lint as lint
 from applications.comparison.inspecting import summary as summary
-from applications.evaluation.evaluating import evaluate as evaluate
 from applications.evaluation.evaluating import predict as predict
 from applications.evaluation.explaining import explain as explain
 from applications.logs.dashboards import dashboard as dashboard
@@ -196,6 +195,75 @@ def train(
             has other options, or the loss is no longer finite.
         FileExistsError: `run_dir` exists, and `resume` was not asked for.
         OSError: a file cannot be read or written.
+    """
+
+def evaluate(
+    run: Run | str | os.PathLike[str],
+    *,
+    data: str | os.PathLike[str] | None = None,
+    batch_size: int = 256,
+    seed: int = 0,
+    out: str | os.PathLike[str] | None = None,
+    intervals: bool = False,
+    against: Run | str | os.PathLike[str] | None = None,
+    calibrate: bool = False,
+    reliability: str | os.PathLike[str] | None = None,
+    save_calibrated: str | os.PathLike[str] | None = None,
+    scales: Sequence[int] | None = None,
+    crops: str | int | None = None,
+    dense: bool = False,
+    mirrored: bool = False,
+    ensemble: Sequence[str | os.PathLike[str] | Run] | None = None,
+    corruptions: bool = False,
+    robustness: str | os.PathLike[str] | None = None,
+) -> dict[str, Any]:
+    """Metrics of a finished run on its own test split, or on that of other data.
+
+    Args:
+        run: a run folder, or what `applications.load` returned.
+        data: as for `train`; its test split is used, cut with the run's seed where it has none. A
+            folder may also hold test/ alone, or classes alone, all of whose images are then tested.
+            It may lack classes of the run. None takes the run's own data.
+        batch_size: images a step, >= 1; fewer where each is seen several times or larger.
+        seed: of resamples and corruptions, 0..2**32 - 1.
+        out: a `.json` file for the result; its tables go beside it as `NAME-TABLE.csv`.
+        intervals: whether 95 % confidence intervals are found, as `metrics.intervals` says.
+        against: another run with the same test images, for McNemar's exact test.
+        calibrate: whether a temperature is fitted on the run's validation images, as
+            `metrics.fit_temperature` says.
+        reliability: a `.png` file for a reliability diagram.
+        save_calibrated: a `.keras` file for the network with its temperature, which is then fitted.
+        scales: smaller sides in pixels that the images are scaled to, the network's own or more.
+        crops: crops of the network's size that are averaged: "center"; "ten", the corners, the
+            centre and their mirror images; "grid", 5 x 5 and their mirror images; or the crops
+            along a side of such a grid, 2..32.
+        dense: whether the network is applied to whole images as `to_fully_convolutional` has it,
+            and its map of predictions averaged; with crops, the mean of both.
+        mirrored: whether the mean with the mirror image's probabilities is taken, as
+            `test_mirrored` of `train` has it.
+        ensemble: other runs of the same classes and test images, whose probabilities are averaged
+            with the run's.
+        corruptions: whether accuracy under corruptions is measured, as `robustness` says.
+        robustness: a `.png` file for a picture of the accuracy under corruptions, which is then
+            measured.
+
+    Returns:
+        What `metrics` returns, with `run`, its folder; `data`, the data's name; `images`, how many
+        were tested; `missing_classes`, those of the run that the data lack; and `calibration`, as
+        `metrics.calibration` has it. What was asked for beside it: `intervals` and `against`, as
+        `metrics.intervals` and `metrics.mcnemar` have them; `temperature`, with its value and loss
+        and ECE of the `validation` and `test` images before and after; `protocols`, a row for each
+        pass and mean, the plain one first, with what `headline` returns; `ensemble`, a row for each
+        member, the figures and costs of the mean of their probabilities, and its `gain` over the
+        best member; `corruptions`, for each kind the accuracy at strengths 1 to 5, and the mean.
+        All of it is of the plain protocol but `protocols`, and is fit for JSON.
+
+    Raises:
+        ValueError: the data have a class that the run does not know, the run's own data have
+            changed, so that their test split may hold images that the network was trained on, or
+            the run is a trial of a search that did not win, whose test images nobody has looked at.
+            A scale is smaller than the network; another run is not finished, has other classes or
+            other test images; a network cannot be applied densely; a temperature cannot be fitted.
     """
 
 def compare(

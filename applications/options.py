@@ -26,6 +26,7 @@ import yaml
 import applications
 import keras_archs
 from applications import recipes
+from applications.files import check_file
 from applications.recipes import catalog
 from applications.recipes.schema import OPTIMIZERS
 from keras_archs.checks import check_alpha, check_rho, choice, count, nearest, number
@@ -215,10 +216,6 @@ def _seeds(name: str, seeds: Any) -> tuple[int, ...]:
         if seed in found[:index]:
             raise ValueError(f"`seeds` must be distinct. Received: {seed} twice")
     return found
-
-
-def _runs(name: str, values: Any) -> tuple[Any, ...]:
-    return (values,) if isinstance(values, str | os.PathLike) else tuple(values or ())
 
 
 def parse_names(text: str) -> tuple[str, ...]:
@@ -1057,6 +1054,236 @@ class Search(_Checked):
             raise ValueError(
                 "`run_dir` must be given with the engine 'optuna'. Received: run_dir=None"
             )
+
+
+# -------------------------------------------------------------------------------------- evaluation
+
+
+CROPS = ("center", "ten", "grid")
+_OF_RUNS = ("metrics.json", "labels.json", "split.json", "model.keras")
+
+
+def _file(suffix: str) -> Callable[[str, Any], Any]:
+    """A check of a file to write; None passes."""
+
+    def check(name: str, path: Any) -> Any:
+        if path is not None:
+            check_file(name, _text(name, path), suffix)
+        return path
+
+    return check
+
+
+def _crops(name: str, value: Any) -> str | int | None:
+    if value is None or value in CROPS:
+        return value
+    if isinstance(value, str):
+        raise ValueError(
+            f"`{name}` must be {', '.join(CROPS)} or the crops along a side, 2..32."
+            f"{nearest(value, CROPS)} Received: {name}={value!r}"
+        )
+    return count(name, value, least=2, most=32)
+
+
+def _scales(name: str, scales: Any) -> tuple[int, ...]:
+    found = tuple(count(name, scale, most=4096) for scale in scales or ())
+    if len(set(found)) < len(found):
+        raise ValueError(f"`{name}` must be distinct. Received: {','.join(map(str, found))}")
+    return found
+
+
+def _run_folder(run: Any) -> str:
+    """Where a run lies, for comparing: given by its folder or loaded."""
+    return os.path.realpath(_text("run", getattr(run, "path", run)))
+
+
+def _runs(name: str, runs: Any) -> tuple[Any, ...]:
+    found = (runs,) if isinstance(runs, str | os.PathLike) else tuple(runs or ())
+    if len(set(map(_run_folder, found))) < len(found):
+        raise ValueError(
+            f"`{name}` must name each run once. Received: {', '.join(map(_run_folder, found))}"
+        )
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(_Checked):
+    """What a trained network is asked, and where the answers go."""
+
+    run: "applications.Run | str | os.PathLike[str]" = option(
+        help="",
+        doc="a run folder, or what `applications.load` returned.",
+        positional=True,
+        python_only=True,
+    )
+    data: str | os.PathLike[str] | None = option(
+        None,
+        help="Data with the same classes.",
+        doc="as for `train`; its test split is used, cut with the run's seed where it has none. A "
+        "folder may also hold test/ alone, or classes alone, all of whose images are then tested. "
+        "It may lack classes of the run. None takes the run's own data.",
+        check=_optional(lambda name, value: _data(name, _text(name, value))),
+        metavar="NAME|PATH",
+        shown="the run's",
+    )
+    batch_size: int = option(
+        256,
+        help="Images in a step.",
+        doc="images a step, >= 1; fewer where each is seen several times or larger.",
+        check=count,
+        least=1,
+    )
+    seed: int = option(
+        0,
+        help="Of resamples and corruptions.",
+        doc="of resamples and corruptions, 0..2**32 - 1.",
+        check=lambda name, value: count(name, value, least=0, most=2**32 - 1),
+        least=0,
+        most=2**32 - 1,
+    )
+    out: str | os.PathLike[str] | None = option(
+        None,
+        help="Write the result into this file, and its tables beside it as CSV.",
+        doc="a `.json` file for the result; its tables go beside it as `NAME-TABLE.csv`.",
+        check=_file(".json"),
+        metavar="OUT.json",
+    )
+    intervals: bool = option(
+        False,
+        help="95 % confidence intervals of accuracy and macro F1.",
+        doc="whether 95 % confidence intervals are found, as `metrics.intervals` says.",
+        check=_boolean,
+        panel="Certainty",
+    )
+    against: "applications.Run | str | os.PathLike[str] | None" = option(
+        None,
+        help="Another run with the same test images: McNemar's test of the difference.",
+        doc="another run with the same test images, for McNemar's exact test.",
+        parse=str,
+        metavar="RUN",
+        panel="Certainty",
+    )
+    calibrate: bool = option(
+        False,
+        help="Fit a temperature on the validation images.",
+        doc="whether a temperature is fitted on the run's validation images, as "
+        "`metrics.fit_temperature` says.",
+        check=_boolean,
+        panel="Calibration",
+    )
+    reliability: str | os.PathLike[str] | None = option(
+        None,
+        help="Draw a reliability diagram.",
+        doc="a `.png` file for a reliability diagram.",
+        check=_file(".png"),
+        metavar="OUT.png",
+        panel="Calibration",
+    )
+    save_calibrated: str | os.PathLike[str] | None = option(
+        None,
+        help="Save the network with the fitted temperature.",
+        doc="a `.keras` file for the network with its temperature, which is then fitted.",
+        check=_file(".keras"),
+        metavar="OUT.keras",
+        panel="Calibration",
+    )
+    scales: Sequence[int] | None = option(
+        None,
+        help="Scale the smaller side of the images to each of these and average.",
+        doc="smaller sides in pixels that the images are scaled to, the network's own or more.",
+        check=_scales,
+        parse=_counts("scales", "32,36,40", least=1),
+        metavar="A,B,...",
+        shown="8/7 of the network's, where it is cropped or dense",
+        panel="Protocols",
+    )
+    crops: str | int | None = option(
+        None,
+        help="Average over crops of the network's size: center, ten, grid or the crops along a "
+        "side.",
+        doc='crops of the network\'s size that are averaged: "center"; "ten", the corners, the '
+        'centre and their mirror images; "grid", 5 x 5 and their mirror images; or the crops '
+        "along a side of such a grid, 2..32.",
+        check=_crops,
+        parse=lambda text: int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else text,
+        metavar="center|ten|grid|N",
+        panel="Protocols",
+    )
+    dense: bool = option(
+        False,
+        help="Average over every place of the whole image.",
+        doc="whether the network is applied to whole images as `to_fully_convolutional` has it, "
+        "and its map of predictions averaged; with crops, the mean of both.",
+        check=_boolean,
+        panel="Protocols",
+    )
+    mirrored: bool = option(
+        False,
+        help="Average with the mirror image.",
+        doc="whether the mean with the mirror image's probabilities is taken, as `test_mirrored` "
+        "of `train` has it.",
+        check=_boolean,
+        panel="Protocols",
+    )
+    ensemble: "Sequence[str | os.PathLike[str] | applications.Run] | None" = option(
+        None,
+        help="Average with other runs of the same classes and test images.",
+        doc="other runs of the same classes and test images, whose probabilities are averaged "
+        "with the run's.",
+        check=_runs,
+        parse=parse_names,
+        metavar="RUN,RUN",
+        panel="Ensemble",
+    )
+    corruptions: bool = option(
+        False,
+        help="Accuracy under noise, blur, contrast, compression and rotation.",
+        doc="whether accuracy under corruptions is measured, as `robustness` says.",
+        check=_boolean,
+        panel="Robustness",
+    )
+    robustness: str | os.PathLike[str] | None = option(
+        None,
+        help="Draw the accuracy under corruptions.",
+        doc="a `.png` file for a picture of the accuracy under corruptions, which is then "
+        "measured.",
+        check=_file(".png"),
+        metavar="OUT.png",
+        panel="Robustness",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        one, other = self.reliability, self.robustness
+        if one and other and os.path.realpath(one) == os.path.realpath(other):
+            raise ValueError(
+                "`reliability` and `robustness` must be two files. "
+                f"Received: {os.fspath(one)} for both"
+            )
+        for name, file in (("out", self.out), ("save_calibrated", self.save_calibrated)):
+            folder, base = os.path.split(os.path.realpath(file or ""))
+            if file and base in _OF_RUNS and folder == _run_folder(self.run):
+                raise ValueError(
+                    f"`{name}` must be no file of the run's own. "
+                    f"Received: {name}={os.fspath(file)!r}"
+                )
+        for name, runs in (("against", (self.against,)), ("ensemble", self.ensemble or ())):
+            for run in runs:
+                if run is not None and _run_folder(run) == _run_folder(self.run):
+                    raise ValueError(
+                        f"`{name}` must name another run than the one that is evaluated. "
+                        f"Received: {name}={str(getattr(run, 'path', run))!r}"
+                    )
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether a temperature is fitted."""
+        return self.calibrate or self.save_calibrated is not None
+
+    @property
+    def corrupts(self) -> bool:
+        """Whether the images are corrupted."""
+        return self.corruptions or self.robustness is not None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,17 +17,13 @@ from applications.options import (
     Comparison,
     Compression,
     Distillation,
+    Evaluation,
     Group,
     Options,
     Running,
-    declared,
     without,
 )
 from applications.runs import check_new
-
-
-def _check_data(data: str):
-    declared(Options, "data").check("data", data)
 
 
 @app.command()
@@ -41,23 +37,14 @@ def train(ctx: typer.Context):
 
 
 @app.command()
-@with_options()
-def evaluate(
-    ctx: typer.Context,
-    run: RunFolder,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            callback=checked(_check_data),
-            metavar="NAME|PATH",
-            help="Data with the same classes.",
-            show_default="the run's",
-        ),
-    ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in a step.")] = 256,
-):
-    """Test a trained network again, or on other data."""
-    applications.evaluation.print_metrics(applications.evaluate(**arguments_of(ctx)))
+@with_options(Group(Evaluation))
+def evaluate(ctx: typer.Context, run: RunFolder):
+    """Test a trained network again, on other data, or in other ways."""
+    arguments = arguments_of(ctx)
+    applications.evaluation.print_metrics(applications.evaluate(**arguments))
+    for name in ("reliability", "robustness", "save_calibrated", "out"):
+        if arguments[name] is not None:
+            print(f"{arguments[name]} is written")
 
 
 @app.command()

@@ -261,13 +261,16 @@ class Source:
         size: int | tuple[int, int],
         channels: int | None = None,
         resize: str = "stretch",
+        *,
+        keep: bool = False,
     ) -> Subset:
-        """As `test_at`, of "train", "validation" or "test"."""
+        """As `test_at`, of "train", "validation" or "test"; `keep` decodes it once, if it fits."""
         shape = self._shape(size, channels, resize)
         part, rows = self._splits[split]
         every = np.arange(len(part)) if rows is None else rows
         images, labels = part.images[every], part.labels[every]
-        return Subset(images, labels, part.id_list(every), shape, resize, in_memory=False)
+        in_memory = keep and len(every) * math.prod(shape) <= MEMORY_LIMIT
+        return Subset(images, labels, part.id_list(every), shape, resize, in_memory)
 
     def _shape(
         self, size: int | tuple[int, int], channels: int | None, resize: str

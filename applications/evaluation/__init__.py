@@ -2,9 +2,9 @@
 
 from keras_archs import lazy
 
-# `explaining` and `networks` import Keras.
+# `explaining` and `networks` import Keras, `pictures` imports Pillow.
 __getattr__, __dir__, __all__ = lazy.package(
     __name__,
-    ("explaining", "networks"),
-    {"print_metrics": "applications.evaluation.evaluating"},
+    ("explaining", "networks", "pictures"),
+    {"print_metrics": "applications.evaluation.tables"},
 )

@@ -12,13 +12,28 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import numpy as np
 
-from applications import evaluation
+import applications
+import keras_archs
 from applications.console import plain_console
 from applications.data.images import NAMED, WANTED, read_images
-from applications.data.sources import Subset, listed, open_source, open_test
-from applications.evaluation.metrics import metrics
-from applications.files import check_file, write_atomic
-from applications.runs import Run, load
+from applications.data.sources import Source, Subset, listed, open_source, open_test
+from applications.evaluation import protocols
+from applications.evaluation.metrics import (
+    calibration,
+    cross_entropy,
+    fit_temperature,
+    headline,
+    intervals,
+    mcnemar,
+    metrics,
+    softmax,
+)
+from applications.evaluation.protocols import Views
+from applications.evaluation.robustness import STRENGTHS, Corrupted
+from applications.evaluation.tables import write_tables
+from applications.files import check_file, read_json, write_atomic
+from applications.options import Evaluation, Group, takes
+from applications.runs import Run, load, write_json
 from keras_archs import runtimes
 
 if TYPE_CHECKING:
@@ -32,7 +47,12 @@ _REPAID = 10**12
 _CHUNK = 256  # image files that are in memory at a time
 
 
-def score(model: "keras.Model | Predictor", subset: Subset, batch_size: int = 256) -> np.ndarray:
+def score(
+    model: "keras.Model | Predictor",
+    subset: "Subset | Corrupted",
+    batch_size: int = 256,
+    views: Views | None = None,
+) -> np.ndarray:
     """Class probabilities of all images of a subset: float32 (len(subset), classes).
 
     Args:
@@ -40,12 +60,20 @@ def score(model: "keras.Model | Predictor", subset: Subset, batch_size: int = 25
             what `keras_archs.runtime` made of it.
         subset: a split of `applications.data`; one batch of it is in memory at a time.
         batch_size: images per step.
+        views: parts of each image whose probabilities are averaged. None: the whole image.
     """
     count = len(subset)
     # What a batch lacks is filled up with the first images: one shape is compiled, not two.
     forward = model if isinstance(model, runtimes.Predictor) else model.predict_on_batch
+
+    def averaged(images: np.ndarray) -> np.ndarray:
+        if views is None:
+            return forward(images)
+        found = np.asarray(forward(views.of(images)))
+        return found.reshape(len(images), views.count, -1).mean(axis=1)
+
     batches = [
-        forward(subset.batch(np.arange(start, start + batch_size) % count))
+        averaged(subset.batch(np.arange(start, start + batch_size) % count))
         for start in range(0, count, batch_size)
     ]
     return np.concatenate(batches)[:count].astype(np.float32)
@@ -81,52 +109,287 @@ def latency(
     return float(p50), float(p95)
 
 
-def evaluate(
-    run: Run | str | os.PathLike[str], *, data: str | None = None, batch_size: int = 256
-) -> dict[str, Any]:
+@takes(Group(Evaluation))
+def evaluate(options: Evaluation) -> dict[str, Any]:
     """Metrics of a finished run on its own test split, or on that of other data.
 
     Args:
-        run: a run folder, or what `applications.load` returned.
-        data: as for `train`; its test split is used, cut with the run's seed where it has none.
-            A folder may also hold test/ alone, or classes alone, all of whose images are then
-            tested. It may lack classes of the run. None takes the run's own data.
-        batch_size: images per step.
 
     Returns:
-        What `metrics` returns, with `data`, its name, `images`, how many were tested, and
-        `missing_classes`, those of the run that the data lack.
+        What `metrics` returns, with `run`, its folder; `data`, the data's name; `images`, how many
+        were tested; `missing_classes`, those of the run that the data lack; and `calibration`, as
+        `metrics.calibration` has it. What was asked for beside it: `intervals` and `against`, as
+        `metrics.intervals` and `metrics.mcnemar` have them; `temperature`, with its value and loss
+        and ECE of the `validation` and `test` images before and after; `protocols`, a row for each
+        pass and mean, the plain one first, with what `headline` returns; `ensemble`, a row for each
+        member, the figures and costs of the mean of their probabilities, and its `gain` over the
+        best member; `corruptions`, for each kind the accuracy at strengths 1 to 5, and the mean.
+        All of it is of the plain protocol but `protocols`, and is fit for JSON.
 
     Raises:
         ValueError: the data have a class that the run does not know, the run's own data have
             changed, so that their test split may hold images that the network was trained on, or
             the run is a trial of a search that did not win, whose test images nobody has looked at.
+            A scale is smaller than the network; another run is not finished, has other classes or
+            other test images; a network cannot be applied densely; a temperature cannot be fitted.
     """
-    run = load(run) if isinstance(run, str | os.PathLike) else run
-    own, seed = run.config["data"], run.config["seed"]
+    run, others = _loaded(options.run), [_loaded(each) for each in options.ensemble or ()]
+    rival = None if options.against is None else _loaded(options.against)
+    for name, each in (("against", rival), *(("ensemble", other) for other in others)):
+        if each is not None:
+            _check_classes(name, each, run)
+    source, test = _tested(run, options.data, keep=options.corrupts)
+    views = {name: getattr(options, name) for name in ("scales", "crops", "dense", "mirrored")}
+    passes = protocols.steps(_size(run), **views) if any(views.values()) else []
+    dense = {
+        step.size: applications.evaluation.networks.dense_network(run.model, step.size)
+        for step in passes
+        if step.dense
+    }
+    validation = _validation(run) if options.calibrates else None
+    judge = functools.partial(_others_probabilities, run=run, options=options)
+    members = [judge("ensemble", other, source=source, test=test) for other in others]
+    rivals = None if rival is None else judge("against", rival, source=source, test=test)
+
+    seen = 1 + sum(step.views.count for step in passes if not step.dense)
+    seen += len(_CORRUPTED) if options.corrupts else 0
+    network = _fastest(run.model, run.metrics["macs"] * len(test) * seen)
+    batch_size = min(options.batch_size, len(test))
+    probabilities = score(network, test, batch_size)
+    result = {
+        "run": str(run.path),
+        "data": source.name,
+        "images": len(test),
+        "missing_classes": [label for label in run.labels if label not in source.labels],
+        **metrics(test.labels, probabilities, run.labels),
+        "calibration": calibration(test.labels, probabilities),
+    }
+    if options.intervals:
+        result["intervals"] = intervals(result["confusion_matrix"], options.seed)
+    if rival is not None and rivals is not None:
+        right = (each.argmax(axis=1) == test.labels for each in (probabilities, rivals))
+        result["against"] = {"run": str(rival.path), **mcnemar(*right)}
+    if validation is not None:
+        result["temperature"] = _temperature(run, validation, test, batch_size)
+    if passes:
+        plain = protocols.Row("plain", (min(_size(run)),), 1, probabilities)
+        found = (
+            _seen(run, dense[step.size] if step.dense else network, step, source, options)
+            for step in passes
+        )
+        rows = itertools.chain([plain], protocols.rows(passes, found))
+        result["protocols"] = [_line(row, test.labels) for row in rows]
+    if members:
+        result["ensemble"] = _ensemble([run, *others], [probabilities, *members], test.labels)
+    if options.corrupts:
+        result["corruptions"] = _corruptions(network, test, options.seed, batch_size)
+    _write(options, run, result)
+    return result
+
+
+def _loaded(run: Run | str | os.PathLike[str]) -> Run:
+    return load(run) if isinstance(run, str | os.PathLike) else run
+
+
+def _size(run: Run) -> tuple[int, int]:
+    """Height and width of the network's input."""
+    height, width = run.model.input_shape[1:3]
+    return height, width
+
+
+def _tested(run: Run, data: str | os.PathLike[str] | None, *, keep: bool) -> tuple[Source, Subset]:
+    """The data that the run is tested on, its own where none are given, and their test split.
+
+    With `keep` it is decoded once, as it is gone through often.
+    """
     if data is None:
         run.check_tested()
-    if data is None or _is_same(data, own):
-        source = open_source(own, seed=seed)
-        if tuple(source.labels) != tuple(run.labels):
-            raise ValueError(
-                f"`data` must have the run's classes {listed(run.labels)}. "
-                f"Received: {listed(source.labels)}"
-            )
+    if data is None or _is_same(data, run.config["data"]):
+        source = _own_source(run)
     else:
-        source = open_test(data, run.labels, seed=seed)
-    *size, channels = run.model.input_shape[1:]
-    test = source.test_at(tuple(size), channels, run.config["resize"])
-    if data is None:
-        if list(test.ids) != run.predictions["ids"].tolist():
-            raise ValueError(
-                "`data` must be given, because the run's own data have changed since: "
-                f"their test split is another one. Received: data={run.config['data']!r}"
-            )
-    network = _fastest(run.model, run.metrics["macs"] * len(test))
-    result = metrics(test.labels, score(network, test, min(batch_size, len(test))), run.labels)
-    missing = [label for label in run.labels if label not in source.labels]
-    return {"data": source.name, "images": len(test), "missing_classes": missing, **result}
+        source = open_test(data, run.labels, seed=run.config["seed"])
+    channels, resize = run.model.input_shape[3], run.config["resize"]
+    test = source.split_at("test", _size(run), channels, resize, keep=keep)
+    if data is None and list(test.ids) != run.predictions["ids"].tolist():
+        raise ValueError(
+            "`data` must be given, because the run's own data have changed since: "
+            f"their test split is another one. Received: data={run.config['data']!r}"
+        )
+    return source, test
+
+
+def _own_source(run: Run) -> Source:
+    source = open_source(run.config["data"], seed=run.config["seed"])
+    if tuple(source.labels) != tuple(run.labels):
+        raise ValueError(
+            f"`data` must have the run's classes {listed(run.labels)}. "
+            f"Received: {listed(source.labels)}"
+        )
+    return source
+
+
+def _check_classes(name: str, other: Run, run: Run) -> None:
+    """Raise ValueError unless another run has the classes of this one."""
+    if other.labels != run.labels:
+        raise ValueError(
+            f"`{name}` must have the run's classes {listed(run.labels)}. "
+            f"Received: {other.path} with {listed(other.labels)}"
+        )
+
+
+def _others_probabilities(
+    name: str, other: Run, *, run: Run, options: Evaluation, source: Source, test: Subset
+) -> np.ndarray:
+    """What another run says of the same test images: as it recorded, or scored on other data.
+
+    Of its own data there is its record alone, which says what it was not trained on.
+    """
+    data = options.data
+    if data is not None and not _is_same(data, other.config["data"]):
+        shape = other.model.input_shape[3]
+        subset = source.test_at(_size(other), shape, other.config["resize"])
+        network = _fastest(other.model, other.metrics["macs"] * len(subset))
+        return score(network, subset, min(options.batch_size, len(subset)))
+    other.check_tested()
+    recorded = other.predictions
+    ids = recorded["ids"].tolist()
+    if ids != list(test.ids) or not np.array_equal(recorded["labels"], test.labels):
+        shared = len(set(ids) & set(test.ids))
+        raise ValueError(
+            f"`{name}` must have been tested on the images of {run.path}, {len(test)} of "
+            f"{run.config['data']!r} cut with seed {run.config['seed']}. Received: {other.path}, "
+            f"tested on {len(ids)} of {other.config['data']!r} cut with seed "
+            f"{other.config['seed']}, {shared} of the same names"
+        )
+    return recorded["probabilities"]
+
+
+def _validation(run: Run) -> Subset:
+    """The run's validation images.
+
+    Raises:
+        ValueError: they are no longer those that split.json records.
+    """
+    subset = _own_source(run).split_at(
+        "validation", _size(run), run.model.input_shape[3], run.config["resize"]
+    )
+    split = read_json(run.path / "split.json", dict)
+    try:
+        of, count, rows = (split["validation"][key] for key in ("of", "count", "rows"))
+    except (KeyError, TypeError):
+        raise ValueError(
+            f"split.json must record the validation images. Received: {run.path}"
+        ) from None
+    if rows == "all":
+        changed = len(subset) != count
+    else:
+        ids = [row if isinstance(row, str) else f"{of}/{row}" for row in rows]
+        changed = ids != list(subset.ids)
+    if changed:
+        raise ValueError(
+            "`calibrate` must have the validation images of the training, and the run's data have "
+            f"changed since. Received: data={run.config['data']!r}"
+        )
+    return subset
+
+
+def _temperature(run: Run, validation: Subset, test: Subset, batch_size: int) -> dict[str, Any]:
+    """The temperature that suits the validation images, and what it does to both splits."""
+    model = applications.evaluation.networks.logits_network(run.model)
+    network = _fastest(model, run.metrics["macs"] * (len(validation) + len(test)))
+    logits = {
+        name: score(network, subset, batch_size)
+        for name, subset in (("validation", validation), ("test", test))
+    }
+    best = fit_temperature(validation.labels, logits["validation"])
+    found: dict[str, Any] = {"temperature": best}
+    for name, subset in (("validation", validation), ("test", test)):
+        found[name] = {"images": len(subset)}
+        for when, value in (("before", 1.0), ("after", best)):
+            calibrated = calibration(subset.labels, softmax(logits[name], value))
+            found[name][f"loss_{when}"] = cross_entropy(subset.labels, logits[name], value)
+            found[name][f"ece_{when}"] = calibrated["ece"]
+            found[name][f"bins_{when}"] = calibrated["bins"]
+    return found
+
+
+def _seen(
+    run: Run,
+    network: "keras.Model | Predictor",
+    step: protocols.Step,
+    source: Source,
+    options: Evaluation,
+) -> np.ndarray:
+    """Probabilities of the test images in one pass of a protocol."""
+    subset = source.test_at(step.size, run.model.input_shape[3], run.config["resize"])
+    if step.dense and not isinstance(network, runtimes.Predictor):
+        macs = keras_archs.profile(network).macs * step.views.count
+        network = _fastest(network, macs * len(subset))
+    images = protocols.images_a_step(step, _size(run), options.batch_size)
+    return score(network, subset, min(images, len(subset)), step.views)
+
+
+def _line(row: protocols.Row, labels: np.ndarray) -> dict[str, Any]:
+    """A line of the table, without the probabilities."""
+    return {
+        "protocol": row.method,
+        "scales": list(row.scales),
+        "views": row.views,
+        **headline(labels, row.probabilities),
+    }
+
+
+def _ensemble(
+    runs: Sequence[Run], probabilities: Sequence[np.ndarray], labels: np.ndarray
+) -> dict[str, Any]:
+    """Members, the mean of their probabilities, and what all of it costs."""
+    rows = [
+        {
+            "run": str(run.path),
+            **headline(labels, found),
+            **{name: run.metrics.get(name) for name in _COSTS},
+        }
+        for run, found in zip(runs, probabilities, strict=True)
+    ]
+    costs = {name: [row[name] for row in rows] for name in _COSTS}
+    total = {name: None if None in each else sum(each) for name, each in costs.items()}
+    mean = headline(labels, np.stack(probabilities).mean(axis=0))
+    best = max(row["test_accuracy"] for row in rows)
+    return {"members": rows, **mean, **total, "gain": mean["test_accuracy"] - best}
+
+
+_COSTS = ("params", "macs", "latency_ms_p50")
+
+
+_CORRUPTED = [(kind, at + 1) for kind, amounts in STRENGTHS.items() for at in range(len(amounts))]
+
+
+def _corruptions(
+    network: "keras.Model | Predictor", test: Subset, seed: int, batch_size: int
+) -> dict[str, Any]:
+    """The accuracy under each corruption at each strength."""
+    accuracy: dict[str, list[float]] = {kind: [] for kind in STRENGTHS}
+    for kind, strength in _CORRUPTED:
+        found = score(network, Corrupted(test, kind, strength, seed), batch_size)
+        accuracy[kind].append(float((found.argmax(axis=1) == test.labels).mean()))
+    mean = float(np.mean(list(accuracy.values())))
+    return {"accuracy": accuracy, "mean_accuracy": mean, "seed": seed}
+
+
+def _write(options: Evaluation, run: Run, result: dict[str, Any]) -> None:
+    """The files that were asked for."""
+    if options.reliability is not None:
+        applications.evaluation.pictures.save_reliability(result, options.reliability)
+    if options.robustness is not None:
+        accuracy, clean = result["corruptions"]["accuracy"], result["test_accuracy"]
+        applications.evaluation.pictures.save_robustness(accuracy, clean, options.robustness)
+    if options.save_calibrated is not None:
+        temperature = result["temperature"]["temperature"]
+        network = applications.evaluation.networks.calibrated(run.model, temperature)
+        write_atomic(options.save_calibrated, network.save)
+    if options.out is not None:
+        write_tables(result, options.out)
+        write_json(options.out, result)
 
 
 def _is_same(data: str | os.PathLike[str], own: str) -> bool:
@@ -142,26 +405,6 @@ def _fastest(model: "keras.Model", macs: int) -> "keras.Model | Predictor":
         return runtimes.runtime(model, batch_size=32)
     except ValueError:  # no runtime has its layers, or it computes in half precision
         return model
-
-
-def print_metrics(result: dict[str, Any]) -> None:
-    """Prints what `evaluate` returned as a table."""
-    from rich.table import Table
-
-    table = Table("class", title=f"{result['data']}, {result['images']:,} test images")
-    for column in ("images", "precision %", "recall %", "F1 %"):
-        table.add_column(column, justify="right")
-    for name, row in result["per_class"].items():
-        shares = (f"{100 * row[column]:.2f}" for column in ("precision", "recall", "f1"))
-        table.add_row(name, f"{row['images']:,}", *shares)
-    console = plain_console()
-    console.print(table)
-    console.print(
-        f"accuracy {100 * result['test_accuracy']:.2f} %, macro F1 {100 * result['macro_f1']:.2f}"
-        f" %, loss {result['test_loss']:.4f}"
-    )
-    if result["missing_classes"]:
-        console.print(f"no images of {listed(result['missing_classes'])}")
 
 
 class Answer(NamedTuple):
@@ -216,7 +459,7 @@ def answers(
 
 def _opened(network: "Run | keras.Model | str | os.PathLike[str]") -> Any:
     is_folder = isinstance(network, str | os.PathLike) and Path(network).suffix != ".keras"
-    found = load(network) if is_folder else evaluation.networks.opened(network)
+    found = load(network) if is_folder else applications.evaluation.networks.opened(network)
     _ = found.model  # a run without one is an error before any image is read
     return found
 
@@ -309,12 +552,14 @@ def predict(
     write_atomic(out, write) if out is not None else collect(None)
     good = [answer for answer in found if answer.error is None]
     if explain is not None and good:
-        evaluation.explaining.save_explanations(
-            evaluation.explaining.explain_all(network, [a.path for a in good], method=method),
+        applications.evaluation.explaining.save_explanations(
+            applications.evaluation.explaining.explain_all(
+                network, [a.path for a in good], method=method
+            ),
             explain,
         )
     if filters is not None:
-        evaluation.explaining.save_filters(network.model, filters)
+        applications.evaluation.explaining.save_filters(network.model, filters)
     check_read([answer for answer in found if answer.error is not None], len(found))
     return [(answer.path, answer.classes) for answer in good]
 

@@ -8,10 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers, ops
+from PIL import Image
 
 from applications.data.images import read_images, resize_images
 from applications.runs import Run, load, load_network
-from keras_archs.graph import calls, graph_of
+from keras_archs.graph import at_size, calls, graph_of
+from keras_archs.surgery.dense_evaluation import to_fully_convolutional
 from keras_archs.surgery.rewiring import flattened, graphs, rebuilt
 
 _BATCH = 64
@@ -110,3 +112,64 @@ def logits_of(model: keras.Model) -> Any:
     if getattr(layer, "activation", None) in (None, keras.activations.linear):
         return output
     return rebuilt(layer, read.shape, layer.get_weights(), activation="linear")(read)
+
+
+def logits_network(model: keras.Model) -> keras.Model:
+    """The classifier without the softmax that it ends in, as one graph."""
+    model = flat(model)
+    return keras.Model(model.input, logits_of(model), name=model.name)
+
+
+def calibrated(model: keras.Model, temperature: float) -> keras.Model:
+    """The classifier with its logits divided by a temperature, which is a layer of its own.
+
+    The layers are Keras' own: a rescaling, called `temperature`, and a softmax.
+    """
+    model = flat(model)
+    logits = layers.Rescaling(1 / temperature, dtype="float32", name="temperature")(
+        logits_of(model)
+    )
+    outputs = layers.Activation("softmax", dtype="float32", name="calibrated")(logits)
+    return keras.Model(model.input, outputs, name=model.name)
+
+
+def dense_network(model: keras.Model, size: tuple[int, int]) -> keras.Model:
+    """The classifier of images of a larger size: the mean of its map of predictions.
+
+    As `keras_archs.to_fully_convolutional` says. A mean image that is subtracted from images is
+    scaled as they are.
+
+    Args:
+        model: images of its own size -> probabilities (B, classes).
+        size: height and width of the images, the model's own or more.
+
+    Raises:
+        ValueError: a layer cannot be applied to a larger image, such as a whitening; it is named.
+    """
+    try:
+        convolution = to_fully_convolutional(flat(model))
+        for layer in convolution.layers:
+            if isinstance(layer, layers.Rescaling):
+                layer.scale = _of_size(layer.scale, size)
+                layer.offset = _of_size(layer.offset, size)
+        whole = at_size(convolution, *size)
+    except ValueError as error:
+        raise ValueError(f"`dense` must be asked of another network: {error}") from error
+    mean = layers.GlobalAveragePooling2D(dtype="float32", name="mean_of_places")(whole.output)
+    return keras.Model(whole.input, mean, name=model.name)
+
+
+def _of_size(values: Any, size: tuple[int, int]) -> Any:
+    """A number for each pixel and channel, (h, w, C), for an image of another size.
+
+    What has no pixels, a number or one a channel, is as it was.
+    """
+    if np.ndim(values) != 3:
+        return values
+    maps = np.moveaxis(np.asarray(values, np.float32), -1, 0)
+    height, width = size
+    scaled = [
+        np.asarray(Image.fromarray(each).resize((width, height), Image.Resampling.BILINEAR))
+        for each in maps
+    ]
+    return np.stack(scaled, axis=-1)

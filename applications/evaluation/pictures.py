@@ -1,9 +1,13 @@
-"""Pictures for logs, drawn with Pillow: uint8 (H, W, 3) in 0..255."""
+"""Pictures for logs, drawn with Pillow: uint8 (H, W, 3) in 0..255; and charts in files."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from applications.files import write_atomic
 
 _TEXT = 12  # size of letters in pixels
 _GAP = 6
@@ -130,3 +134,62 @@ def _rgb(image: np.ndarray) -> Image.Image:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+# ------------------------------------------------------------------------------------------ charts
+
+
+def save_reliability(result: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Draw accuracy against confidence: Guo et al. 2017, arXiv:1706.04599, figure 1.
+
+    Bars on the diagonal are those of a calibrated network; the line is the share of the images that
+    lie in a bin.
+
+    Args:
+        result: what `evaluate` returned; with a temperature, its probabilities are drawn beside.
+        path: a `.png` file. One that exists is replaced.
+    """
+    from matplotlib.figure import Figure
+
+    panels = [("as trained", result["calibration"])]
+    if "temperature" in result:
+        after = result["temperature"]["test"]
+        title = f"temperature {result['temperature']['temperature']:.3g}"
+        panels.append((title, {"ece": after["ece_after"], "bins": after["bins_after"]}))
+    figure = Figure((4 * len(panels), 4), layout="constrained")
+    for axes, (title, found) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+    ):
+        bins = found["bins"]
+        middles = [(each["above"] + each["to"]) / 2 for each in bins]
+        width = bins[0]["to"] - bins[0]["above"]
+        shares = [each["images"] / result["images"] for each in bins]
+        heights = [each["accuracy"] or 0 for each in bins]
+        axes.bar(middles, heights, width, color=_DARK / 255, edgecolor="white", label="accuracy")
+        axes.plot((0, 1), (0, 1), color="black", linewidth=1, linestyle="--", label="calibrated")
+        axes.plot(middles, shares, color="darkorange", marker=".", label="share of images")
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy, share")
+        axes.set_title(f"{title}: ECE {100 * found['ece']:.2f} %", fontsize=10)
+        axes.legend(fontsize=8, loc="upper left")
+    write_atomic(path, lambda file: figure.savefig(file, dpi=130, metadata={"Software": None}))
+
+
+def save_robustness(
+    accuracy: Mapping[str, Sequence[float]], clean: float, path: str | os.PathLike[str]
+) -> None:
+    """Draw accuracy against the strength of corruptions.
+
+    Args:
+        accuracy: by corruption, in 0..1 at strengths 1, 2, ...
+        clean: accuracy of the images as they are, drawn at strength 0.
+        path: a `.png` file. One that exists is replaced.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure((5.5, 4), layout="constrained")
+    axes = figure.subplots()
+    for kind, values in accuracy.items():
+        axes.plot(range(len(values) + 1), [clean, *values], marker="o", label=kind)
+    axes.set(xlabel="strength", ylabel="accuracy", ylim=(0, 1.02))
+    axes.legend(fontsize=8, loc="lower left")
+    write_atomic(path, lambda file: figure.savefig(file, dpi=130, metadata={"Software": None}))

@@ -17,9 +17,9 @@ from applications.evaluation.evaluating import (
     latency,
     metrics,
     predict,
-    print_metrics,
     score,
 )
+from applications.evaluation.tables import print_metrics
 from applications.runs import load
 from keras_archs.runtimes import predictors as runtimes
 

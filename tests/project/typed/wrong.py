@@ -86,6 +86,7 @@ applications.load("runs/a").metrix  # metrix
 applications.load()  # path
 applications.Run("runs/a").lables  # lables
 applications.evaluate("runs/a", batch="all")  # batch
+applications.evaluate("runs/a", scales=32)  # scales
 applications.predict("runs/a", ["one.png"], top="3")  # top
 applications.explain("runs/a", "one.png").mop  # mop
 applications.compare(archs="lenet5,nin", epoch=3)  # epoch

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from applications import runs
+import applications
 from applications.data.sources import Dataset
 from applications.files import write_atomic
 from applications.options import (
@@ -36,11 +36,10 @@ from applications.shipping.compressing.sharing import rounded, shared
 from applications.training.optimizing import kernels_of
 from applications.training.progress import Progress
 from applications.training.training import derive
-from keras_archs.weights.compressed import Compressed, packed
+from keras_archs.weights.compressed import Compressed, coder, packed
 
 SPARSITY = 0.67  # SqueezeNet's with Deep Compression: a third of the weights is left
 PRUNED, SHARED = 0.5, 0.75  # of the steps, after which all are pruned, and shared
-RATE = 1 / 3  # of the run's learning rate
 ALEXNET_BYTES = 240e6  # Iandola et al. 2016, arXiv:1602.07360, table 2
 _UPDATES = 100  # of the masks
 _MOST_FOR_A_TARGET = 0.95  # sparsity, beyond which fewer bits cost less accuracy
@@ -55,7 +54,9 @@ _PLAIN = {
 
 
 @takes(Group(Compression), *RETRAINED)
-def compress(compression: Compression, retrained: dict[str, Any], running: Running) -> runs.Run:
+def compress(
+    compression: Compression, retrained: dict[str, Any], running: Running
+) -> applications.Run:
     """Make a run with a smaller network of a finished one.
 
     It is trained on the run's own data, by its recipe, without averages of weights, images that
@@ -70,19 +71,19 @@ def compress(compression: Compression, retrained: dict[str, Any], running: Runni
 
     Raises:
         ValueError, TypeError: an argument is wrong or contradicts another, the run is not finished,
-            damaged or untested, its data are others now, or no sparsity reaches the target.
+            damaged or untested, its data are others now, no sparsity reaches the target, or the
+            extra `compress` is not installed.
         FileExistsError: `run_dir` exists, and `resume` was not asked for.
         OSError: a file cannot be read or written.
-        ModuleNotFoundError: the extra `compress` is not installed.
     """
+    coder()
     given = compression.run
     # Not the run that was given: the network of this one is changed.
-    parent = runs.load(given.path if isinstance(given, runs.Run) else given)
+    parent = applications.load(given.path if isinstance(given, applications.Run) else given)
     parent.check_tested()
     config = {name: parent.config[name] for name in OPTIONS}
     own = {name: value for name, value in retrained.items() if value is not None}
     own["threads"] = retrained["threads"]
-    own.setdefault("learning_rate", RATE * config["learning_rate"])
     weights = str(parent.path / "model.keras")
     options = Options.made_of({**config, **_PLAIN, "weights": weights, **own})
     run = derive(options, running, _Compressing(parent, compression))
@@ -101,7 +102,7 @@ class _Setting(NamedTuple):
 class _Compressing:
     """The compression of a run, as `training.Derivation` wants it."""
 
-    def __init__(self, parent: runs.Run, asked: Compression):
+    def __init__(self, parent: applications.Run, asked: Compression):
         self.parent, self.asked = parent, asked
 
     @property

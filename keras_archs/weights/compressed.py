@@ -94,7 +94,7 @@ def packed(model: keras.Model) -> Compressed:
             `compress` is not installed.
     """
     with deep_graphs():
-        config = keras.saving.serialize_keras_object(model)
+        config: Any = keras.saving.serialize_keras_object(model)
         config.pop("compile_config", None)
         _check_classes(config)
     text = json.dumps({"keras": keras.__version__, "model": config}, separators=(",", ":")).encode()
@@ -388,7 +388,7 @@ def coder() -> Any:
         ValueError: it is not installed.
     """
     try:
-        import constriction
+        import constriction.stream
     except ModuleNotFoundError:
         raise ValueError(
             "a .kac file needs an entropy coder, for example by pip install "

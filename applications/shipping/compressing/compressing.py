@@ -11,6 +11,8 @@ import csv
 import io
 import itertools
 import math
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -86,7 +88,7 @@ def compress(
     own["threads"] = retrained["threads"]
     weights = str(parent.path / "model.keras")
     options = Options.made_of({**config, **_PLAIN, "weights": weights, **own})
-    run = derive(options, running, _Compressing(parent, compression))
+    run = derive(options, running, _Compressing(parent, compression, bool(running.verbose)))
     if running.verbose:
         print(_summary(run.metrics))
     return run
@@ -100,14 +102,20 @@ class _Setting(NamedTuple):
 
 
 class _Compressing:
-    """The compression of a run, as `training.Derivation` wants it."""
+    """The compression of a run, as `training.Derivation` wants it.
 
-    def __init__(self, parent: applications.Run, asked: Compression):
-        self.parent, self.asked = parent, asked
+    Args:
+        parent: the run.
+        asked: what is to be done with it.
+        verbose: whether it says what it finds for a target.
+    """
+
+    def __init__(self, parent: applications.Run, asked: Compression, verbose: bool = False):
+        self.parent, self.asked, self.verbose = parent, asked, verbose
 
     @property
     def recorded(self) -> dict[str, Any]:
-        return {"parent": str(self.parent.path), "compress": self.asked.recorded}
+        return {"parent": os.fspath(self.parent.path), "compress": self.asked.recorded}
 
     def network(self, dataset: Dataset) -> keras.Model:
         """The parent's, with what is found for a target of bytes."""
@@ -127,6 +135,10 @@ class _Compressing:
         self.setting = _Setting(asked.sparsity or 0.0, asked.bits)
         if asked.target_bytes is not None:
             self.setting = self._fitting(network, asked.target_bytes)
+            if self.verbose:
+                sparsity, bits = self.setting
+                said = f"{asked.target_bytes:,} bytes: {100 * sparsity:.0f} % zeros, {bits} bits"
+                print(said, file=sys.stderr)
         elif asked.sparsity is None:
             self.setting = _Setting(SPARSITY, asked.bits)
         return network
@@ -189,7 +201,7 @@ class _Compressing:
             made = packed(network)
         write_atomic(path / "model.kac", made.data)
         write_atomic(path / "compression.csv", _table(made))
-        kernels = [ops.convert_to_numpy(k) for k, _ in kernels_of(network)]
+        kernels = [_array(k) for k, _ in kernels_of(network)]
         zeros = sum(int(np.count_nonzero(kernel == 0)) for kernel in kernels)
         figures = ("test_accuracy", "macro_f1", "test_loss", "validation_accuracy", "params")
         return {
@@ -258,10 +270,15 @@ def _table(made: Compressed) -> str:
 # ------------------------------------------------------------------------------ a network's weights
 
 
+def _array(variable: keras.Variable) -> np.ndarray:
+    values: Any = ops.convert_to_numpy(variable)
+    return values
+
+
 def prune(network: keras.Model, sparsity: float, per: str) -> None:
     """Set the smallest weights of its kernels to 0, but for depthwise ones: `pruning.pruned`."""
     kernels = [kernel for kernel, depthwise in kernels_of(network) if not depthwise]
-    values = pruned([ops.convert_to_numpy(kernel) for kernel in kernels], sparsity, per)
+    values = pruned([_array(kernel) for kernel in kernels], sparsity, per)
     for kernel, value in zip(kernels, values, strict=True):
         kernel.assign(value)
 
@@ -269,7 +286,7 @@ def prune(network: keras.Model, sparsity: float, per: str) -> None:
 def share(network: keras.Model, bits: Sequence[int]) -> None:
     """Give each kernel few values: `sharing.shared`, with the bits of each."""
     for (kernel, _), of_kernel in zip(kernels_of(network), bits, strict=True):
-        kernel.assign(shared(ops.convert_to_numpy(kernel), of_kernel))
+        kernel.assign(shared(_array(kernel), of_kernel))
 
 
 def round_off(network: keras.Model) -> None:
@@ -277,7 +294,7 @@ def round_off(network: keras.Model) -> None:
     kernels = [kernel for kernel, _ in kernels_of(network)]
     small = [w for w in network.weights if len(w.shape) <= 1 and w.dtype == "float32"]
     for variable in itertools.chain(kernels, small):
-        variable.assign(rounded(ops.convert_to_numpy(variable)))
+        variable.assign(rounded(_array(variable)))
 
 
 class PruneThenShare(keras.callbacks.Callback):
@@ -342,9 +359,7 @@ def _zeros(kernel: keras.Variable) -> Callable[[], None]:
 
 def _shares(kernel: keras.Variable) -> Callable[[], None]:
     """A function that gives weights that are equal now their mean; those that are 0 become 0."""
-    values, codes, counts = np.unique(
-        ops.convert_to_numpy(kernel), return_inverse=True, return_counts=True
-    )
+    values, codes, counts = np.unique(_array(kernel), return_inverse=True, return_counts=True)
     share: Any = ops.convert_to_tensor(np.where(values == 0, 0, 1 / counts).astype(np.float32))
     places: Any = ops.convert_to_tensor(codes.reshape(kernel.shape).astype(np.int32))
     means: Any = ops.convert_to_tensor(values)

@@ -388,13 +388,14 @@ def coder() -> Any:
         ValueError: it is not installed.
     """
     try:
-        import constriction.stream
+        import constriction
     except ModuleNotFoundError:
         raise ValueError(
             "a .kac file needs an entropy coder, for example by pip install "
             "'keras-archs[compress]'. Received: no constriction"
         ) from None
-    return constriction.stream
+    library: Any = constriction  # whose stubs leave its modules out
+    return library.stream
 
 
 def _stream_bytes(symbols: np.ndarray, alphabet: int) -> bytes:

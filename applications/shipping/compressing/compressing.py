@@ -354,7 +354,7 @@ class PruneThenShare(keras.callbacks.Callback):
 def _zeros(kernel: keras.Variable) -> Callable[[], None]:
     """A function that sets the weights that are 0 now to 0 again."""
     kept = ops.not_equal(kernel, 0)
-    return lambda: kernel.assign(ops.where(kept, kernel, 0.0))
+    return lambda: kernel.assign(ops.where(kept, ops.convert_to_tensor(kernel), 0.0))
 
 
 def _shares(kernel: keras.Variable) -> Callable[[], None]:

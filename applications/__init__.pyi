@@ -19,6 +19,7 @@ from applications import options as options
 from applications import recipes as recipes
 from applications import runs as runs
 from applications import searching as searching
+from applications import shipping as shipping
 from applications import training as training
 from applications.comparison.benching import bench as bench
 from applications.comparison.drawing import plot_architecture as plot_architecture
@@ -46,6 +47,7 @@ __all__ = [
     "plot_architecture",
     "compare",
     "search",
+    "compress",
     "dashboard",
     "recipe",
     "list_recipes",
@@ -579,4 +581,68 @@ def search(
             small for any network, the search that is resumed has other options, or no trial could
             be completed.
         FileExistsError: `run_dir` exists, and `resume` was not asked for.
+    """
+
+def compress(
+    run: Run | str | os.PathLike[str],
+    *,
+    sparsity: float | None = None,
+    per: Literal["layer", "global"] = "global",
+    bits: int = 6,
+    first_last_bits: int | None = None,
+    target_bytes: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    threads: int | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    checkpoint_minutes: float = 5.0,
+    log: Collection[str] | None = None,
+    profile_steps: tuple[int, int] | None = None,
+    verbose: int = 1,
+) -> Run:
+    """Make a run with a smaller network of a finished one.
+
+    It is trained on the run's own data, by its recipe, without averages of weights, images that
+    grow or stochastic depth. The new run's folder has, beside what every run has, `model.kac`,
+    which `keras_archs.load_compressed` reads, and compression.csv, a row for each array in it; the
+    weights of model.keras are the same, bit for bit. card.md has the figures of both runs.
+
+    Args:
+        run: folder of the finished run whose network is compressed, or the run.
+        sparsity: share of the kernels' weights that become 0, in [0, 0.99]; kernels of depthwise
+            convolutions keep theirs. None: 0.67, or what `target_bytes` needs.
+        per: "global": the smallest weights of all kernels go, of none more than 99 %; "layer": each
+            kernel loses that share of its own.
+        bits: bits of a shared weight's code, 2..8: a kernel has at most 2^bits values beside 0.
+            With `target_bytes` fewer where that needs it.
+        first_last_bits: the same of the first and the last kernel. None: as all.
+        target_bytes: bytes that model.kac may have, >= 1: the sparsity that needs is found, and
+            where 95 % are not enough the bits. None: whatever it has.
+        epochs: passes over the training images, 1..1,000,000. None: as many as the run's.
+        batch_size: images a step, >= 1. None: the run's.
+        learning_rate: base rate, > 0. None: the run's.
+        threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
+        run_dir: the new run's own folder. None: `runs/NAME-compressed` of the run's name, with -2,
+            ... where taken.
+        resume: resume the run in that folder after its last finished epoch: the result is that of
+            an uninterrupted run. Starts one where there is none; a finished run is left alone.
+        checkpoint_minutes: minutes between checkpoints within an epoch, >= 0; 0: there are none but
+            after epochs.
+        log: what else TensorBoard is to show: any of "histograms", "gradients", "dead_relus", as
+            `TensorBoardLogger` says. Costs time after each epoch and changes nothing else.
+        profile_steps: first and last training step of a trace by the backend's own profiler,
+            counted from 1 at the start or where the run is resumed.
+        verbose: 0 prints nothing; 1 a line an epoch, a progress bar and the result.
+
+    Returns:
+        The new run.
+
+    Raises:
+        ValueError, TypeError: an argument is wrong or contradicts another, the run is not finished,
+            damaged or untested, its data are others now, no sparsity reaches the target, or the
+            extra `compress` is not installed.
+        FileExistsError: `run_dir` exists, and `resume` was not asked for.
+        OSError: a file cannot be read or written.
     """

@@ -1308,10 +1308,10 @@ class Compression(_Checked):
         panel="Compression",
     )
     per: Literal["layer", "global"] = option(
-        "layer",
-        help="Whether each layer loses that share, or the smallest weights of all layers go.",
-        doc='"layer": each kernel loses that share of its weights; "global": the smallest weights '
-        "of all kernels go, of none more than 99 %.",
+        "global",
+        help="Whether each layer loses that share, or the smallest weights of all go.",
+        doc='"global": the smallest weights of all kernels go, of none more than 99 %; "layer": '
+        "each kernel loses that share of its own.",
         check=_one_of("layer", "global"),
         panel="Compression",
     )
@@ -1518,10 +1518,7 @@ RETRAINED = (
                 "shown": "the run's",
             },
             "batch_size": {"doc": "images a step, >= 1. None: the run's.", "shown": "the run's"},
-            "learning_rate": {
-                "doc": "base rate, > 0. None: a third of the run's.",
-                "shown": "a third of the run's",
-            },
+            "learning_rate": {"doc": "base rate, > 0. None: the run's.", "shown": "the run's"},
         },
     ),
     Group(

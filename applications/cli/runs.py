@@ -1,5 +1,6 @@
 """Commands about runs: train, evaluate, predict, compare, compress, dashboard."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -122,6 +123,8 @@ def distill(ctx: typer.Context, run: RunFolder):
 def compress(ctx: typer.Context, run: RunFolder):
     """Make a run with a smaller network of a finished one: pruned, shared, coded."""
     arguments = arguments_of(ctx)
+    Compression(**{each.name: arguments[each.name] for each in fields(Compression)})
+    applications.load(run).check_tested()
     if arguments["run_dir"] is not None and not arguments["resume"]:
         check_new(arguments["run_dir"])
     applications.compress(**arguments)

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+import applications
 from applications import runs
 from applications.data.sources import Dataset, open_source
 from applications.evaluation.networks import logits_of, output_of
@@ -27,7 +28,9 @@ _TINY = 1e-30  # the least probability, whose logarithm float32 has
 
 
 @takes(Group(Distillation), STUDENT, Group(Running))
-def distill(distillation: Distillation, student: dict[str, Any], running: Running) -> runs.Run:
+def distill(
+    distillation: Distillation, student: dict[str, Any], running: Running
+) -> applications.Run:
     """Train a network on what a finished run's network predicts.
 
     The loss is `hard_weight` times the cross-entropy with the labels and, with the rest of the
@@ -54,7 +57,7 @@ def distill(distillation: Distillation, student: dict[str, Any], running: Runnin
     return derive(options, running, _Distilling(teachers, distillation))
 
 
-def _opened(given: Any) -> runs.Run:
+def _opened(given: Any) -> applications.Run:
     # Not the run that was given: its network is frozen.
     run = runs.load(given.path if isinstance(given, runs.Run) else given)
     run.check_tested()
@@ -64,7 +67,7 @@ def _opened(given: Any) -> runs.Run:
 class _Distilling(Derivation):
     """The training of a student, as `training.derive` wants it."""
 
-    def __init__(self, teachers: Sequence[runs.Run], asked: Distillation):
+    def __init__(self, teachers: Sequence[applications.Run], asked: Distillation):
         self.teachers, self.asked = teachers, asked
 
     @property
@@ -161,7 +164,9 @@ def _figures(name: str, metrics: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _check_teacher(teacher: runs.Run, plan: Plan, dataset: Dataset, asked: Distillation) -> None:
+def _check_teacher(
+    teacher: applications.Run, plan: Plan, dataset: Dataset, asked: Distillation
+) -> None:
     """Raise ValueError unless it knows the classes, and none of the student's test images."""
     if tuple(teacher.labels) != tuple(dataset.labels):
         raise ValueError(

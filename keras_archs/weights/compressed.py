@@ -90,11 +90,11 @@ def packed(model: keras.Model) -> Compressed:
         model: a built model of Keras' own layers that `keras_archs.profile` can cost.
 
     Raises:
-        ValueError: a layer is of another kind or has weights of an unknown type.
-        ModuleNotFoundError: the extra `compress` is not installed.
+        ValueError: a layer is of another kind or has weights of an unknown type, or the extra
+            `compress` is not installed.
     """
     with deep_graphs():
-        config = keras.saving.serialize_keras_object(model)
+        config: Any = keras.saving.serialize_keras_object(model)
         config.pop("compile_config", None)
         _check_classes(config)
     text = json.dumps({"keras": keras.__version__, "model": config}, separators=(",", ":")).encode()
@@ -159,11 +159,11 @@ def load_compressed(path: str | os.PathLike[str]) -> keras.Model:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no `.kac` file, cut, changed, or of a later version.
-        ModuleNotFoundError: the extra `compress` is not installed.
+        ValueError: it is no `.kac` file, cut, changed, or of a later version; or the extra
+            `compress` is not installed.
     """
     data = Path(path).read_bytes()
-    _coder()
+    coder()
     try:
         with deep_graphs():
             return exportable(_model(data))
@@ -381,14 +381,21 @@ def _read_values(reader: "_Reader", count: int, width: int, shared: bool) -> np.
 # ------------------------------------------------------------------------------ a stream of symbols
 
 
-def _coder() -> Any:
+def coder() -> Any:
+    """constriction's coders of streams.
+
+    Raises:
+        ValueError: it is not installed.
+    """
     try:
         import constriction
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "a .kac file needs constriction: pip install 'keras-archs[compress]'", name=error.name
-        ) from error
-    return constriction.stream
+    except ModuleNotFoundError:
+        raise ValueError(
+            "a .kac file needs an entropy coder, for example by pip install "
+            "'keras-archs[compress]'. Received: no constriction"
+        ) from None
+    library: Any = constriction  # whose stubs leave its modules out
+    return library.stream
 
 
 def _stream_bytes(symbols: np.ndarray, alphabet: int) -> bytes:
@@ -411,11 +418,11 @@ def _ans_bytes(symbols: np.ndarray, counts: np.ndarray) -> bytes:
     present, model = _distribution(frequencies)
     words = b""
     if model is not None:
-        coder = _coder().stack.AnsCoder()
+        stack = coder().stack.AnsCoder()
         ranks = np.zeros(len(counts), np.int32)
         ranks[present] = np.arange(len(present))
-        coder.encode_reverse(ranks[symbols], model)
-        words = coder.get_compressed().astype("<u4").tobytes()
+        stack.encode_reverse(ranks[symbols], model)
+        words = stack.get_compressed().astype("<u4").tobytes()
     return bytes([_ANS]) + frequencies.tobytes() + _varints(len(words) // 4) + words
 
 
@@ -426,7 +433,7 @@ def _distribution(frequencies: np.ndarray) -> tuple[np.ndarray, Any]:
         return present, None
     octaves, eighths = np.divmod(frequencies[present].astype(np.int64) - 1, 8)
     weights = (np.array(_OCTAVE)[eighths] << octaves).astype(np.float32)  # exact: nine bits
-    return present, _coder().model.Categorical(weights, perfect=False)
+    return present, coder().model.Categorical(weights, perfect=False)
 
 
 def _read_stream(reader: "_Reader", count: int, alphabet: int) -> np.ndarray:
@@ -450,9 +457,9 @@ def _read_stream(reader: "_Reader", count: int, alphabet: int) -> np.ndarray:
         if len(present) == 0 or len(words):
             raise ValueError("a stream is damaged")
         return np.full(count, present[0], np.int32)
-    coder = _coder().stack.AnsCoder(words)
-    symbols = present[coder.decode(model, count)]
-    if not coder.is_empty():
+    stack = coder().stack.AnsCoder(words)
+    symbols = present[stack.decode(model, count)]
+    if not stack.is_empty():
         raise ValueError("a stream is damaged")
     return symbols
 

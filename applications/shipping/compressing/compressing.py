@@ -11,6 +11,8 @@ import csv
 import io
 import itertools
 import math
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +21,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from applications import runs
+import applications
 from applications.data.sources import Dataset
 from applications.files import write_atomic
 from applications.options import (
@@ -37,11 +39,10 @@ from applications.shipping.compressing.sharing import rounded, shared
 from applications.training.optimizing import kernels_of
 from applications.training.progress import Progress
 from applications.training.training import Derivation, derive
-from keras_archs.weights.compressed import Compressed, packed
+from keras_archs.weights.compressed import Compressed, coder, packed
 
 SPARSITY = 0.67  # SqueezeNet's with Deep Compression: a third of the weights is left
 PRUNED, SHARED = 0.5, 0.75  # of the steps, after which all are pruned, and shared
-RATE = 1 / 3  # of the run's learning rate
 ALEXNET_BYTES = 240e6  # Iandola et al. 2016, arXiv:1602.07360, table 2
 _UPDATES = 100  # of the masks
 _MOST_FOR_A_TARGET = 0.95  # sparsity, beyond which fewer bits cost less accuracy
@@ -56,7 +57,9 @@ _PLAIN = {
 
 
 @takes(Group(Compression), *RETRAINED)
-def compress(compression: Compression, retrained: dict[str, Any], running: Running) -> runs.Run:
+def compress(
+    compression: Compression, retrained: dict[str, Any], running: Running
+) -> applications.Run:
     """Make a run with a smaller network of a finished one.
 
     It is trained on the run's own data, by its recipe, without averages of weights, images that
@@ -71,22 +74,22 @@ def compress(compression: Compression, retrained: dict[str, Any], running: Runni
 
     Raises:
         ValueError, TypeError: an argument is wrong or contradicts another, the run is not finished,
-            damaged or untested, its data are others now, or no sparsity reaches the target.
+            damaged or untested, its data are others now, no sparsity reaches the target, or the
+            extra `compress` is not installed.
         FileExistsError: `run_dir` exists, and `resume` was not asked for.
         OSError: a file cannot be read or written.
-        ModuleNotFoundError: the extra `compress` is not installed.
     """
+    coder()
     given = compression.run
     # Not the run that was given: the network of this one is changed.
-    parent = runs.load(given.path if isinstance(given, runs.Run) else given)
+    parent = applications.load(given.path if isinstance(given, applications.Run) else given)
     parent.check_tested()
     config = {name: parent.config[name] for name in OPTIONS}
     own = {name: value for name, value in retrained.items() if value is not None}
     own["threads"] = retrained["threads"]
-    own.setdefault("learning_rate", RATE * config["learning_rate"])
     weights = str(parent.path / "model.keras")
     options = Options.made_of({**config, **_PLAIN, "weights": weights, **own})
-    run = derive(options, running, _Compressing(parent, compression))
+    run = derive(options, running, _Compressing(parent, compression, bool(running.verbose)))
     if running.verbose:
         print(_summary(run.metrics))
     return run
@@ -100,14 +103,20 @@ class _Setting(NamedTuple):
 
 
 class _Compressing(Derivation):
-    """The compression of a run, as `training.derive` wants it."""
+    """The compression of a run, as `training.derive` wants it.
 
-    def __init__(self, parent: runs.Run, asked: Compression):
-        self.parent, self.asked = parent, asked
+    Args:
+        parent: the run.
+        asked: what is to be done with it.
+        verbose: whether it says what it finds for a target.
+    """
+
+    def __init__(self, parent: applications.Run, asked: Compression, verbose: bool = False):
+        self.parent, self.asked, self.verbose = parent, asked, verbose
 
     @property
     def recorded(self) -> dict[str, Any]:
-        return {"parent": str(self.parent.path), "compress": self.asked.recorded}
+        return {"parent": os.fspath(self.parent.path), "compress": self.asked.recorded}
 
     def network(self, plan: Plan, dataset: Dataset) -> keras.Model:
         """The parent's, with what is found for a target of bytes."""
@@ -127,6 +136,10 @@ class _Compressing(Derivation):
         self.setting = _Setting(asked.sparsity or 0.0, asked.bits)
         if asked.target_bytes is not None:
             self.setting = self._fitting(network, asked.target_bytes)
+            if self.verbose:
+                sparsity, bits = self.setting
+                said = f"{asked.target_bytes:,} bytes: {100 * sparsity:.0f} % zeros, {bits} bits"
+                print(said, file=sys.stderr)
         elif asked.sparsity is None:
             self.setting = _Setting(SPARSITY, asked.bits)
         return network
@@ -189,7 +202,7 @@ class _Compressing(Derivation):
             made = packed(network)
         write_atomic(path / "model.kac", made.data)
         write_atomic(path / "compression.csv", _table(made))
-        kernels = [ops.convert_to_numpy(k) for k, _ in kernels_of(network)]
+        kernels = [_array(k) for k, _ in kernels_of(network)]
         zeros = sum(int(np.count_nonzero(kernel == 0)) for kernel in kernels)
         figures = ("test_accuracy", "macro_f1", "test_loss", "validation_accuracy", "params")
         return {
@@ -258,10 +271,15 @@ def _table(made: Compressed) -> str:
 # ------------------------------------------------------------------------------ a network's weights
 
 
+def _array(variable: keras.Variable) -> np.ndarray:
+    values: Any = ops.convert_to_numpy(variable)
+    return values
+
+
 def prune(network: keras.Model, sparsity: float, per: str) -> None:
     """Set the smallest weights of its kernels to 0, but for depthwise ones: `pruning.pruned`."""
     kernels = [kernel for kernel, depthwise in kernels_of(network) if not depthwise]
-    values = pruned([ops.convert_to_numpy(kernel) for kernel in kernels], sparsity, per)
+    values = pruned([_array(kernel) for kernel in kernels], sparsity, per)
     for kernel, value in zip(kernels, values, strict=True):
         kernel.assign(value)
 
@@ -269,7 +287,7 @@ def prune(network: keras.Model, sparsity: float, per: str) -> None:
 def share(network: keras.Model, bits: Sequence[int]) -> None:
     """Give each kernel few values: `sharing.shared`, with the bits of each."""
     for (kernel, _), of_kernel in zip(kernels_of(network), bits, strict=True):
-        kernel.assign(shared(ops.convert_to_numpy(kernel), of_kernel))
+        kernel.assign(shared(_array(kernel), of_kernel))
 
 
 def round_off(network: keras.Model) -> None:
@@ -277,7 +295,7 @@ def round_off(network: keras.Model) -> None:
     kernels = [kernel for kernel, _ in kernels_of(network)]
     small = [w for w in network.weights if len(w.shape) <= 1 and w.dtype == "float32"]
     for variable in itertools.chain(kernels, small):
-        variable.assign(rounded(ops.convert_to_numpy(variable)))
+        variable.assign(rounded(_array(variable)))
 
 
 class PruneThenShare(keras.callbacks.Callback):
@@ -337,14 +355,12 @@ class PruneThenShare(keras.callbacks.Callback):
 def _zeros(kernel: keras.Variable) -> Callable[[], None]:
     """A function that sets the weights that are 0 now to 0 again."""
     kept = ops.not_equal(kernel, 0)
-    return lambda: kernel.assign(ops.where(kept, kernel, 0.0))
+    return lambda: kernel.assign(ops.where(kept, ops.convert_to_tensor(kernel), 0.0))
 
 
 def _shares(kernel: keras.Variable) -> Callable[[], None]:
     """A function that gives weights that are equal now their mean; those that are 0 become 0."""
-    values, codes, counts = np.unique(
-        ops.convert_to_numpy(kernel), return_inverse=True, return_counts=True
-    )
+    values, codes, counts = np.unique(_array(kernel), return_inverse=True, return_counts=True)
     share: Any = ops.convert_to_tensor(np.where(values == 0, 0, 1 / counts).astype(np.float32))
     places: Any = ops.convert_to_tensor(codes.reshape(kernel.shape).astype(np.int32))
     means: Any = ops.convert_to_tensor(values)

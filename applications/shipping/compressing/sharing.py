@@ -7,6 +7,8 @@ the optimizer a centroid becomes the mean of its weights, where the paper adds t
 the same direction, at a rate that does not grow with the number of weights that share it.
 """
 
+from typing import Any
+
 import numpy as np
 
 _FITTED = 2**18  # weights from which the centroids of a larger kernel are found
@@ -38,8 +40,9 @@ def _centres(values: np.ndarray, clusters: int) -> np.ndarray:
     if len(ordered) > _FITTED:
         ordered = ordered[np.linspace(0, len(ordered) - 1, _FITTED).astype(np.int64)]
     start = np.linspace(ordered[0], ordered[-1], clusters)[:, None]
+    one: Any = 1  # of one start; scikit-learn's annotation knows "auto" alone
     with threadpool_limits(1):  # several threads add up in an order of their own
-        found = KMeans(clusters, init=start, n_init=1, max_iter=100).fit(ordered[:, None])
+        found = KMeans(clusters, init=start, n_init=one, max_iter=100).fit(ordered[:, None])
     return np.sort(found.cluster_centers_[:, 0])
 
 

@@ -24,7 +24,7 @@ from applications.training.training import train
 
 COMMANDS = (
     *("list", "summary", "lint", "bench", "train", "evaluate", "predict", "compare"),
-    *("dashboard", "search"),
+    *("compress", "dashboard", "search"),
 )
 
 
@@ -118,7 +118,9 @@ def test_summary_takes_the_options_of_a_builder():
 # ------------------------------------------------------------------------------------- options
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "compare", "dashboard"])
+@pytest.mark.parametrize(
+    "command", ["train", "evaluate", "predict", "compare", "compress", "dashboard"]
+)
 def test_a_command_has_the_arguments_and_defaults_of_its_function(command):
     options = {p.name: p for p in get_command(app).commands[command].params}
     for name in ("config", "debug", "help"):

@@ -112,6 +112,8 @@ assert_type(applications.explain(run, "one.png", class_name="7").map, np.ndarray
 assert_type(applications.compare(["runs/a", run], run_dir="runs/c"), pd.DataFrame)
 assert_type(applications.compare(archs="lenet5,nin", data="digits", epochs=3), pd.DataFrame)
 assert_type(applications.search("mobilenet", trials=2).trials, pd.DataFrame)
+assert_type(applications.compress(run, sparsity=0.9, bits=5, per="layer"), applications.Run)
+assert_type(applications.compress("runs/a", target_bytes=9_000, epochs=3), applications.Run)
 assert_type(applications.bench("lenet5", batch=(1, 8), seconds=0.1), pd.DataFrame)
 assert_type(applications.plot_architecture("vgg16", "vgg16.svg").params, int)
 assert_type(applications.lint("mobilenet", alpha=0.5)[0].principle, str)

@@ -92,6 +92,8 @@ applications.explain("runs/a", "one.png").mop  # mop
 applications.compare(archs="lenet5,nin", epoch=3)  # epoch
 applications.compare(archs=5)  # archs
 applications.compare(seeds="0,1")  # seeds
+applications.compress()  # run
+applications.compress("runs/a", per="channel")  # channel
 applications.search(trails=3)  # trails
 applications.search(algorithm="bayes")  # bayes
 applications.bench("lenet5", second=1)  # second

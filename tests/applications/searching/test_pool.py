@@ -12,6 +12,7 @@ import pytest
 from processes import alive, children, wait_for
 
 import applications
+from applications.logs.diagnostics import device_figures
 from applications.options import Options
 from applications.searching import pool, worker
 from applications.searching.pool import Workers
@@ -239,12 +240,14 @@ def test_a_worker_tells_whether_it_is_as_good_as_new(monkeypatch, error, damaged
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems tell the peak alone")
-def test_resident_memory_comes_and_goes():
+def test_memory_that_is_freed_is_forgotten():
     before = memory.resident()
     pixels = np.ones(2**26, np.uint8)  # 64 MiB, more than any other test's noise
     assert memory.resident() - before > 2**25
     del pixels
     assert memory.resident() - before < 2**25
+    memory.forget_peak()
+    assert 2**20 * device_figures(gpu=False)["peak_memory_mib"] - before < 2**25
 
 
 def train_config(digits, **options):

@@ -14,6 +14,7 @@ from applications import console as console
 from applications import data as data
 from applications import evaluation as evaluation
 from applications import files as files
+from applications import learning as learning
 from applications import logs as logs
 from applications import options as options
 from applications import recipes as recipes
@@ -47,6 +48,7 @@ __all__ = [
     "plot_architecture",
     "compare",
     "search",
+    "distill",
     "compress",
     "dashboard",
     "recipe",
@@ -581,6 +583,166 @@ def search(
             small for any network, the search that is resumed has other options, or no trial could
             be completed.
         FileExistsError: `run_dir` exists, and `resume` was not asked for.
+    """
+
+def distill(
+    run: Run | str | os.PathLike[str],
+    arch: str,
+    *,
+    ensemble: Sequence[Run | str | os.PathLike[str]] = (),
+    average: Literal["geometric", "arithmetic"] = "geometric",
+    temperature: float = 4.0,
+    hard_weight: float = 0.1,
+    soft_targets: Literal["once", "always"] = "once",
+    data: str | os.PathLike[str] | tuple[Any, Any] | Mapping[str, Any] | None = None,
+    alpha: float = 1.0,
+    rho: float = 1.0,
+    size: int | tuple[int, int] | None = None,
+    epochs: int | None = None,
+    optimizer: Literal["adam", "adamw", "muon", "nesterov", "sgd"] | None = None,
+    schedule: Literal["cosine", "linear", "one_cycle", "constant"] | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    weight_decay: float | None = None,
+    shift: float | None = None,
+    mirror: bool | None = None,
+    rand_augment: float | None = None,
+    random_erasing: float | None = None,
+    mixup: float | None = None,
+    cutmix: float | None = None,
+    label_smoothing: float | None = None,
+    stochastic_depth: float | None = None,
+    progressive: float | None = None,
+    averaging: float | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    adapt: bool = False,
+    seed: int = 0,
+    recipe: str = "default",
+    patience: int | None = None,
+    time_limit: float | None = None,
+    keep: Literal["best", "last"] = "best",
+    test_mirrored: bool = False,
+    resize: Literal["stretch", "crop", "pad"] = "stretch",
+    class_weight: Literal["balanced"] | None = None,
+    devices: int | Literal["all"] | None = None,
+    cache: Literal["memory", "disk", "none"] | None = None,
+    threads: int | None = None,
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] | None = None,
+    args: Mapping[str, Any] | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    checkpoint_minutes: float = 5.0,
+    log: Collection[str] | None = None,
+    profile_steps: tuple[int, int] | None = None,
+    verbose: int = 1,
+) -> Run:
+    """Train a network on what a finished run's network predicts.
+
+    The loss is `hard_weight` times the cross-entropy with the labels and, with the rest of the
+    weight and times the squared temperature, the divergence of the student's softened
+    probabilities from the teacher's. Everything else is as in `train`. The new run's config.yaml
+    has the teacher's folder as `parent`, its card the figures of both.
+
+    Args:
+        run: folder of the finished run whose network teaches, or the run.
+        arch: its name, as `keras_archs.list_archs` has it.
+        ensemble: other runs of the same classes: the teacher is the mean of all.
+        average: of several teachers: "geometric", the mean of their logits, or "arithmetic", that
+            of their softened probabilities.
+        temperature: what the logits of teacher and student are divided by, > 0.
+        hard_weight: weight of the cross-entropy with the labels, in [0, 1]; the teacher's has the
+            rest.
+        soft_targets: "once": the teacher sees each training image once, as it is, at its own size,
+            and an epoch costs the student alone; "always": it sees what the student sees in each
+            step, augmentation included.
+        data: as for `train`; None: the teacher's. Its test images must be the teacher's: where they
+            are cut with the seed, that must be the teacher's too.
+        alpha: width multiplier, > 0.
+        rho: resolution multiplier in (0, 1]; images are resized to what is left of the size.
+        size: side of the images in pixels, or (height, width). None: 16 for the digits, else the
+            data's median side up to 224; more where the recipe or the network needs it.
+        epochs: passes over the training images, 1..1,000,000. None: the recipe's.
+        optimizer: "adam", "adamw", "muon", "nesterov" or "sgd" (both with a momentum of 0.9), with
+            a learning rate and a weight decay of its own unless these are given. None: the
+            recipe's.
+        schedule: "cosine" and "linear" fall to 0, "one_cycle" rises for the first 30 % of the
+            steps, "constant" stays. None: the recipe's.
+        batch_size: images a step, >= 1. None: the recipe's. Never more than there are images.
+        learning_rate: base rate, > 0. None: the recipe's.
+        weight_decay: how strongly kernels decay, >= 0, as the recipe's optimizer understands it.
+            None: the recipe's.
+        shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
+            None: the recipe's.
+        mirror: whether training images are mirrored at random. None: where the recipe does and the
+            data are known to keep their classes, as cifar10 is and a folder or a file is not.
+        rand_augment: largest amount of RandAugment's two random operations on the images of a
+            batch, in [0, 1]; 0 for none. None: the recipe's.
+        random_erasing: share of the images of which a random rectangle becomes noise, in [0, 1].
+            None: the recipe's.
+        mixup: parameter of the beta distribution of the shares by which pairs of images are mixed,
+            >= 0; 0 for none. With `cutmix` each batch is mixed in one of both ways. None: the
+            recipe's.
+        cutmix: the same of the shares of rectangles that come from another image, in [0, 1]. None:
+            the recipe's.
+        label_smoothing: share of a label that is spread evenly over all classes, in [0, 1). None:
+            the recipe's.
+        stochastic_depth: how often the last residual branch is left out in training, in [0, 1);
+            earlier ones less often, as far as they are from it. The architecture must have some.
+            None: the recipe's.
+        progressive: share of the sides at which the first quarter of the epochs is trained, in (0,
+            1]; it grows to 1 in three equal steps. The architecture must end in global pooling.
+            None: the recipe's.
+        averaging: decay by step of a moving average of the weights, which is what validates and is
+            kept, in [0, 1); 0 keeps the weights themselves. A short training remembers a tenth of
+            its steps at most. None: the recipe's.
+        weights: None for random weights, or what the builder takes: a file, "imagenet" or
+            "hf://timm/NAME". Images then get the preprocessing that these weights were trained
+            with, where it is known. With a recipe that starts from layers of another network: that
+            network's `.keras` file, of which nothing else is read.
+        adapt: whether weights for other classes or channels, a larger `alpha` or another size are
+            adapted, as the builder does it.
+        seed: of the weights, the order, the augmentation and the splits that the data lack.
+        recipe: "default", or an architecture whose paper's recipe is to be used.
+        patience: None, or the number of epochs, >= 1, after which the training ends if none of them
+            was better on the validation images than the best one before. The schedule is that of
+            all epochs; parts of a training before its last one are done in full.
+        time_limit: None, or the minutes, > 0, after which the training ends, also within an epoch;
+            it is then validated and tested as any other. Interruptions are not counted.
+        keep: "best": the weights are those of the epoch with the highest validation accuracy, of
+            several of these the one with the lowest loss; or "last".
+        test_mirrored: whether the test images are also classified by the mean of the probabilities
+            of each and of its mirror image: `mirrored_test_accuracy` of metrics.json.
+        resize: "stretch", "crop" or "pad": how images of other proportions get the input's.
+        class_weight: None, or "balanced": rare classes count as much as frequent ones.
+        devices: devices, >= 1, that share every batch, or "all"; they must divide it. On TensorFlow
+            and JAX, whose first GPUs are taken, or where there are none processors. None: one.
+        cache: where decoded images are kept: "memory", "disk" (of a folder's images, in
+            keras_archs/ of Keras' own folder, where they stay for the next training) or "none".
+            None: in memory up to 2 GiB, else nowhere.
+        threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
+        precision: "float32", "mixed_float16" or "mixed_bfloat16". None: "float32".
+        args: the architecture's own arguments and `dropout`, by name. A family with stems gets
+            stem="small" for sides up to 64 unless this says otherwise.
+        run_dir: the run's own folder. None: `runs/ARCH-DATA-sSEED`, with -2, ... where taken.
+        resume: resume the run in that folder after its last finished epoch: the result is that of
+            an uninterrupted run. Starts one where there is none; a finished run is left alone.
+        checkpoint_minutes: minutes between checkpoints within an epoch, >= 0; 0: there are none but
+            after epochs.
+        log: what else TensorBoard is to show: any of "histograms", "gradients", "dead_relus", as
+            `TensorBoardLogger` says. Costs time after each epoch and changes nothing else.
+        profile_steps: first and last training step of a trace by the backend's own profiler,
+            counted from 1 at the start or where the run is resumed.
+        verbose: 0 prints nothing; 1 a line an epoch, a progress bar and the result.
+
+    Returns:
+        The new run.
+
+    Raises:
+        ValueError, TypeError: an argument is wrong or contradicts another, a teacher is not
+            finished or damaged, or has other classes, or saw the images that the student is to be
+            tested on.
+        FileExistsError: `run_dir` exists, and `resume` was not asked for.
+        OSError: a file cannot be read or written.
     """
 
 def compress(

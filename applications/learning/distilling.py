@@ -5,6 +5,7 @@ predicts, both softened by a temperature, and the right labels with a lower weig
 are one whose prediction is their mean.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ class _Distilling(Derivation):
 
     @property
     def recorded(self) -> dict[str, Any]:
-        return {"parent": str(self.teachers[0].path), "distill": self.asked.recorded}
+        return {"parent": os.fspath(self.teachers[0].path), "distill": self.asked.recorded}
 
     def network(self, plan: Plan, dataset: Dataset) -> keras.Model:
         for teacher in self.teachers:

@@ -38,9 +38,11 @@ _GROUPS = range(1, len(DEPTHS) + 1)
 
 _LAST_SIDE = 8  # pixels of the last map, about, as the paper's networks have it
 _MOST_REDUCTIONS = 5
+_USUAL_REDUCTIONS = 2  # of the paper's networks
 _LATE_DROPOUT = 1.5  # times the rate from the last reduction on: 0.2 and 0.3 in the paper
 _HIGHEST_DROPOUT = 0.9
 _SMALL = 500_000  # parameters: the paper's 300K have no dropout or 0.1 after poolings, 600K 0.1
+_TINY = 150_000  # parameters: below half of the paper's smallest, flatter widths did better
 
 _POOLS = {  # in rows
     "max": " max2/2/0",
@@ -244,10 +246,10 @@ def _sampled_structure(hp, bounds, side, params, shortcuts) -> _Structure:
     ]
     total, deepest = sum(depths), sum(high for _, high in bounds["depths"])
     span = bounds["small_expansion" if params <= LARGE else "expansion"]
-    expansion = _float(hp, "expansion", span, 0.25, 1.0)
+    expansion = _float(hp, "expansion", span, 0.25, 0.5 if params < _TINY else 1.0)
     tilt = _float(hp, "tilt", bounds["tilt"], 0.25, 1.0)
     fewest, most = _reduction_range(bounds, side)
-    count = _int(hp, "reductions", (fewest, most), fewest)
+    count = _int(hp, "reductions", (fewest, most), min(max(fewest, _USUAL_REDUCTIONS), most))
     first = _float(hp, "first_pool", bounds["first_pool"], 0.05, 0.4)
     last = _float(hp, "last_pool", bounds["last_pool"], 0.05, 0.75)
     kind = _choice(hp, "pooling", bounds["kinds"], "max")
@@ -359,8 +361,9 @@ def space(
     """A chain of convolutions that obeys SimpNet's principles and uses the budget up.
 
     The default point without a budget is the paper's SimpNet, for images of about 32x32. With one,
-    widths go by the paper's network of the nearest size, and shortcuts around two layers each stand
-    where maps are equal within a group: they cost nothing, and hold those layers at one width.
+    widths go by the paper's network of the nearest size (flatter below 150,000 parameters), and
+    shortcuts around two layers each stand where maps are equal within a group: they cost nothing,
+    and hold those layers at one width.
 
     A sample never exceeds a limit; it uses at least 97 % of the one that binds, but where a limit
     on MACs leaves layers fewer than 4 filters. Where one filter a layer is too much for the depth,

@@ -400,6 +400,13 @@ def test_the_default_point_at_a_budget_has_shortcuts_and_follows_the_network_of_
         np.testing.assert_allclose(widths(rows), paper, rtol=0.05)
 
 
+def test_the_default_point_of_a_tiny_budget_is_flatter_than_the_paper_s_smallest():
+    rows = space(Values(), input_shape=(16, 16, 3), classes=10, budget=Budget(params=60_000))
+    found = widths(rows["rows"])
+    assert (found[0], found[-1]) == (19, 32) and sum("max2" in row for row in rows["rows"]) == 2
+    assert list(added(rows["rows"])) == [(1, 3), (4, 6), (6, 8)]
+
+
 def test_no_layer_of_a_small_network_is_starved():
     """A layer has at least 0.4 of the mean width; without the principle some have less."""
     others = [name for name in PRINCIPLES if name != "balanced_distribution"]

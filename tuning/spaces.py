@@ -350,6 +350,22 @@ def _dropout(hp, bounds, params) -> tuple[str, float]:
     return placement, _float(hp, "dropout_rate", bounds["rate"], 0.05, 0.2)
 
 
+def _widths(profile, skeleton, budget, share, bounds) -> list[int]:
+    """Widths that use this share of the budget up, as balanced as networks of that size are."""
+
+    def within(balance: Balance) -> list[int]:
+        if budget is None:
+            return scaled(profile, share, balance)
+        return fitted(skeleton, profile, budget.scaled(share), balance)
+
+    balance = Balance(bounds["widest_to_narrowest"])
+    widths = within(balance)
+    if skeleton.cost(widths).params > LARGE:
+        return widths
+    balance = balance._replace(of_mean=bounds["least_of_mean"])
+    return widths if balance.allows(widths) else within(balance)
+
+
 def space(
     hp: Any,
     *,
@@ -392,25 +408,15 @@ def space(
     structure = _sampled_structure(hp, bounds, side, params, shortcuts)
     placement, rate = _dropout(hp, bounds, params)
     share = _float(hp, "share", bounds["share"], 0.05, 1.0)
-    skeleton, limits = structure.skeleton(shape, classes), budget and budget.scaled(share)
-    if limits is not None and not limits.allows(skeleton.smallest):
-        structure = _cheapest_structure(bounds, side, params)
-        limits, skeleton = budget, structure.skeleton(shape, classes)
+    skeleton = structure.skeleton(shape, classes)
+    if budget is not None and not budget.scaled(share).allows(skeleton.smallest):
+        structure, share = _cheapest_structure(bounds, side, params), 1.0
+        skeleton = structure.skeleton(shape, classes)
         if not budget.allows(skeleton.smallest):
             raise budget.too_small(skeleton.smallest)
-
-    def widths_within(balance: Balance) -> list[int]:
-        if limits is None:
-            return scaled(structure.profile, share, balance)
-        return fitted(skeleton, structure.profile, limits, balance)
-
-    balance = Balance(bounds["widest_to_narrowest"])
-    widths = widths_within(balance)
-    if skeleton.cost(widths).params <= LARGE:
-        balance = balance._replace(of_mean=bounds["least_of_mean"])
-        widths = widths if balance.allows(widths) else widths_within(balance)
+    widths = _widths(structure.profile, skeleton, budget, share, bounds)
     if placement == "none" and skeleton.cost(widths).params > bounds["none_up_to"]:
-        placement = "after_pooling"
+        placement = "after_pooling"  # it came out larger than networks of this budget usually do
     return {"rows": structure.rows(widths, placement, rate)}
 
 

@@ -12,10 +12,12 @@ from itertools import groupby
 from typing import NamedTuple
 
 from keras_archs.checks import is_count
+from tuning.principles import Balance
 
 WIDEST = 65_536  # filters, the most that `SimpNet(rows=...)` takes in a row
 _GROUP_SPREAD = 2  # filters between the layers of one group
 _BISECTIONS = 16
+_ANY = Balance()
 
 
 class Cost(NamedTuple):
@@ -125,31 +127,7 @@ class Skeleton(NamedTuple):
         return found
 
 
-class Balance(NamedTuple):
-    """How far apart the widths of a network may be.
-
-    Attributes:
-        ratio: the most that the widest may be of the narrowest.
-        of_mean: the least that the narrowest may be of the mean.
-    """
-
-    ratio: float = math.inf
-    of_mean: float = 0.0
-
-    def narrowest(self, widths: Sequence[int]) -> int:
-        """The fewest filters that a layer among these may have."""
-        of_mean = self.of_mean * (sum(widths) / len(widths))
-        return math.ceil(max(max(widths) / self.ratio, of_mean))
-
-    def allows(self, widths: Sequence[int]) -> bool:
-        """Whether none of them is too narrow."""
-        return min(widths) >= self.narrowest(widths)
-
-
-ANY = Balance()
-
-
-def scaled(profile: Sequence[float], alpha: float, balance: Balance = ANY) -> list[int]:
+def scaled(profile: Sequence[float], alpha: float, balance: Balance = _ANY) -> list[int]:
     """Whole widths of about `alpha` times the profile's, the narrow ones raised to the balance."""
     widths = [min(WIDEST, max(1, math.floor(width * alpha + 0.5))) for width in profile]
     while not balance.allows(widths):
@@ -159,7 +137,7 @@ def scaled(profile: Sequence[float], alpha: float, balance: Balance = ANY) -> li
 
 
 def fitted(
-    skeleton: Skeleton, profile: Sequence[float], budget: Budget, balance: Balance = ANY
+    skeleton: Skeleton, profile: Sequence[float], budget: Budget, balance: Balance = _ANY
 ) -> list[int]:
     """The widths of about this profile that use the budget up, to a few filters.
 

@@ -30,7 +30,6 @@ from keras_archs.kinds import (
     SEPARABLE,
     WITH_KERNEL,
 )
-from tuning.budget import Balance
 from tuning.principles import (
     BEST_DEPTHS,
     EARLIEST_REDUCTION,
@@ -40,6 +39,7 @@ from tuning.principles import (
     LEAST_WITH_DROPOUT,
     SPATIAL_PART,
     WIDEST_TO_NARROWEST,
+    Balance,
     Finding,
     chosen,
 )

@@ -6,9 +6,9 @@ section 4 and `keras_archs.SimpNet(experiment=ID)`. `tuning.space` reads the bou
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tuning
 from keras_archs.checks import nearest
@@ -27,6 +27,27 @@ BEST_DEPTHS = (  # tables II and III: from so many parameters on, the fewest and
     (500_000, 13, math.inf),
 )
 LEAST_WITH_DROPOUT = 300_000  # parameters: no smaller network was compared with and without
+
+
+class Balance(NamedTuple):
+    """How far apart the widths of a network may be.
+
+    Attributes:
+        ratio: the most that the widest may be of the narrowest.
+        of_mean: the least that the narrowest may be of the mean.
+    """
+
+    ratio: float = math.inf
+    of_mean: float = 0.0
+
+    def narrowest(self, widths: Sequence[int]) -> int:
+        """The fewest filters that a layer among these may have."""
+        of_mean = self.of_mean * (sum(widths) / len(widths))
+        return math.ceil(max(max(widths) / self.ratio, of_mean))
+
+    def allows(self, widths: Sequence[int]) -> bool:
+        """Whether none of them is too narrow."""
+        return min(widths) >= self.narrowest(widths)
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from keras_archs.families.simpnet import (
 )
 from keras_archs.graph import without_values
 from tuning import Budget, arch_space, space
-from tuning.budget import WIDEST, Balance, Skeleton, fitted
+from tuning.budget import WIDEST, Skeleton, fitted
 from tuning.linting import CHECKS, _Chain, _Layer, _read, _Reduction
-from tuning.principles import PRINCIPLES
+from tuning.principles import PRINCIPLES, Balance
 from tuning.spaces import DEPTHS, PAPER
 
 CASES = [  # input shape, classes, budget

@@ -140,7 +140,10 @@ _ALL = (
         on={
             "depths": ((1, 2), (2, 4), (3, 6), (1, 3), (1, 2), (1, 2)),  # of the six groups
             "expansion": (0.5, 1.25),  # exponent on the paper's profile of widths
-            "small_expansion": (0.25, 1.0),  # the same up to LARGE parameters: flat ones did better
+            "small_expansion": (
+                0.25,
+                1.0,
+            ),  # the same up to LARGE parameters, whose first layers starve
             "may_shrink": False,  # whether a layer may be thinner than one before it
         },
         off={

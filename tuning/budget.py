@@ -6,16 +6,18 @@ classifier are MACs.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
 from keras_archs.checks import is_count
+from tuning.principles import Balance
 
 WIDEST = 65_536  # filters, the most that `SimpNet(rows=...)` takes in a row
 _GROUP_SPREAD = 2  # filters between the layers of one group
 _BISECTIONS = 16
+_ANY = Balance()
 
 
 class Cost(NamedTuple):
@@ -82,54 +84,73 @@ class Skeleton(NamedTuple):
         areas: pixels of the maps that the layers write.
         channels: of the input.
         classes: of the dense layer behind the global pooling.
+        shortcuts: for each layer how many layers before it the map is that is added to its own, 0
+            for none; nothing for a chain without. Sums cost nothing, but the layers from one map
+            to the other have one width.
+        doubled: layers, from 0, behind which two poolings stand side by side, so that what follows
+            reads twice as many channels.
     """
 
     kernels: Sequence[int]
     areas: Sequence[int]
     channels: int
     classes: int
+    shortcuts: Sequence[int] = ()
+    doubled: Collection[int] = ()
 
     def cost(self, widths: Sequence[int]) -> Cost:
         """What the chain costs with these numbers of filters in its layers."""
         params = macs = 0
-        before = self.channels
-        for kernel, area, width in zip(self.kernels, self.areas, widths, strict=True):
-            weights = kernel * kernel * before * width
+        read = self.channels
+        layers = zip(self.kernels, self.areas, widths, strict=True)
+        for layer, (kernel, area, width) in enumerate(layers):
+            weights = kernel * kernel * read * width
             params += weights + 5 * width
             macs += weights * area
-            before = width
-        return Cost(params + (before + 1) * self.classes, macs + before * self.classes)
+            read = 2 * width if layer in self.doubled else width
+        return Cost(params + (read + 1) * self.classes, macs + read * self.classes)
 
     @property
     def smallest(self) -> Cost:
         """What it costs with one filter in every layer."""
         return self.cost([1] * len(self.kernels))
 
+    @property
+    def tied(self) -> list[range]:
+        """The layers, from 0, in order: those together that shortcuts hold at one width."""
+        found: list[range] = []
+        for layer in range(len(self.kernels)):
+            first = layer - (self.shortcuts[layer] if self.shortcuts else 0)
+            while found and found[-1].stop > first:
+                first = min(first, found.pop().start)
+            found.append(range(first, layer + 1))
+        return found
 
-def scaled(profile: Sequence[float], alpha: float, balance: float = math.inf) -> list[int]:
-    """Whole widths of about `alpha` times the profile's.
 
-    The narrow ones are raised until the widest is at most `balance` times the narrowest.
-    """
+def scaled(profile: Sequence[float], alpha: float, balance: Balance = _ANY) -> list[int]:
+    """Whole widths of about `alpha` times the profile's, the narrow ones raised to the balance."""
     widths = [min(WIDEST, max(1, math.floor(width * alpha + 0.5))) for width in profile]
-    narrowest = math.ceil(max(widths) / balance)
-    return [max(width, narrowest) for width in widths]
+    while not balance.allows(widths):
+        narrowest = balance.narrowest(widths)
+        widths = [max(width, narrowest) for width in widths]
+    return widths
 
 
 def fitted(
-    skeleton: Skeleton, profile: Sequence[float], budget: Budget, balance: float = math.inf
+    skeleton: Skeleton, profile: Sequence[float], budget: Budget, balance: Balance = _ANY
 ) -> list[int]:
     """The widths of about this profile that use the budget up, to a few filters.
 
     The width multiplier is bisected; then layers get a filter more, from the last to the first and
-    again, while they fit. Layers side by side of one width in the profile stay within 2 of each
-    other, and this makes no layer wider than the next. Even one filter a layer must fit.
+    again, while they fit. Layers that shortcuts hold at one width get it together. Layers side by
+    side of one width in the profile stay within 2 of each other, and this makes no layer wider than
+    the next. Even one filter a layer must fit.
 
     Args:
         skeleton: of the chain.
-        profile: relative widths of its layers, > 0.
+        profile: relative widths of its layers, > 0; equal where `skeleton.tied` says so.
         budget: that `skeleton.smallest` fits.
-        balance: the most that the widest may be of the narrowest.
+        balance: of the widths.
     """
     low, high = 0.0, 1.0
     most = WIDEST / min(profile)
@@ -152,18 +173,14 @@ def _topped_up(skeleton, profile, widths, budget, balance):
     raised = True
     while raised:
         raised = False
-        for layer in reversed(range(len(widths))):
-            wider = widths[layer] + 1
-            if wider > min(balance * min(widths), WIDEST):
+        for tied in reversed(skeleton.tied):
+            last, wider = tied[-1], widths[tied[-1]] + 1
+            if wider > min(WIDEST, min(widths[other] for other in group_of[last]) + _GROUP_SPREAD):
                 continue
-            if wider > min(widths[other] for other in group_of[layer]) + _GROUP_SPREAD:
+            follows = tied.stop < len(widths) and profile[last] <= profile[tied.stop]
+            if follows and wider > widths[tied.stop]:
                 continue
-            follows = layer + 1 < len(widths) and profile[layer] <= profile[layer + 1]
-            if follows and wider > widths[layer + 1]:
-                continue
-            widths[layer] = wider
-            if budget.allows(skeleton.cost(widths)):
-                raised = True
-            else:
-                widths[layer] -= 1
+            more = [wider if layer in tied else width for layer, width in enumerate(widths)]
+            if balance.allows(more) and budget.allows(skeleton.cost(more)):
+                widths, raised = more, True
     return widths

@@ -11,7 +11,6 @@ are compared (isolation) cannot be seen in one network.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
 from itertools import accumulate, groupby
 from typing import Any, NamedTuple
 
@@ -36,9 +35,11 @@ from tuning.principles import (
     EARLIEST_REDUCTION,
     LARGE,
     LATE_REDUCTION,
+    LEAST_OF_MEAN,
     LEAST_WITH_DROPOUT,
     SPATIAL_PART,
     WIDEST_TO_NARROWEST,
+    Balance,
     Finding,
     chosen,
 )
@@ -95,26 +96,47 @@ class _Way(NamedTuple):
     length: int
     call: Any
     before: Any  # a `_Way`; None at the input
+    residual: bool = False  # whether shortcuts were left out
 
 
-def _joined(one: Any, other: Any) -> Any:
-    """Of two ways that an addition joins the one with kernels; None where both have some."""
-    if one is None:
-        return None
-    parted, has_kernel = [one, other], [False, False]
+def _have_kernels(one: _Way, other: _Way) -> list[bool]:
+    """Whether there are kernels on each of two ways since they parted."""
+    parted, found = [one, other], [False, False]
     while parted[0] is not parted[1]:
         at = int(parted[0].length < parted[1].length)
-        has_kernel[at] |= isinstance(parted[at].call.operation, WITH_KERNEL)
+        found[at] |= isinstance(parted[at].call.operation, WITH_KERNEL)
         parted[at] = parted[at].before
-    if all(has_kernel):
-        return None
-    if any(has_kernel):
-        return one if has_kernel[0] else other
-    return one if one.length >= other.length else other
+    return found
 
 
-def _calls(model) -> list:
-    """The calls of a chain, nested ones in place; shortcuts without kernels are left out."""
+def _pooled(way: _Way) -> tuple[bool, int]:
+    """By which of two ways without kernels the map is reduced: the one that keeps maxima."""
+    return way.call is not None and isinstance(way.call.operation, MAX_POOLS), way.length
+
+
+def _joined(read: list[_Way], adds: bool) -> tuple[Any, bool]:
+    """Of the ways that a layer joins the one to follow, and whether the others are shortcuts.
+
+    Kernels lie on one way at most, and on none of those that are no summands; else it is None.
+    """
+    way, *others = read
+    shortcuts = any(one.residual for one in read)
+    for other in others:
+        on_way, on_other = _have_kernels(way, other)
+        if (on_way and on_other) or ((on_way or on_other) and not adds):
+            return None, shortcuts
+        if on_way or on_other:
+            way, shortcuts = way if on_way else other, True
+        else:
+            way = max(way, other, key=_pooled)
+    return way, shortcuts
+
+
+def _calls(model) -> tuple[list, bool]:
+    """The calls of a chain, nested ones in place, and whether shortcuts were left out of it.
+
+    A shortcut has no kernels; of two poolings that are added or stand side by side one is read.
+    """
     received = f"Received: {type(model).__name__} {getattr(model, 'name', model)!r}"
     graph = graph_of(model)
     if graph is None:
@@ -134,19 +156,21 @@ def _calls(model) -> list:
                 f"itself. {received}"
             )
         read = [ways[id(tensor)] for tensor in run.inputs] or [start]
-        may_join = len(read) == 1 or isinstance(run.operation, ADDITIONS)
-        before: Any = reduce(_joined, read) if may_join else None
+        adds = isinstance(run.operation, ADDITIONS)
+        before, residual = None, False
+        if len(read) == 1 or adds or isinstance(run.operation, keras.layers.Concatenate):
+            before, residual = _joined(read, adds)
         if before is None:
             raise ValueError(
                 f"`model` must be a chain of layers: layer `{run.name}` merges branches. {received}"
             )
-        way = _Way(before.length + 1, run, before)
+        way = _Way(before.length + 1, run, before, residual)
         ways |= {id(tensor): way for tensor in run.outputs}
-    calls = []
+    calls, residual = [], way.residual
     while way is not start:
         calls.append(way.call)
         way = way.before
-    return calls[::-1]
+    return calls[::-1], residual
 
 
 def _shrinks(operation, inputs, outputs) -> bool:
@@ -170,8 +194,7 @@ def _add_convolution(chain, name, operation, width, depthwise):
 
 def _read(model) -> _Chain:
     convolutions = (*CONVOLUTIONS, *DEPTHWISE, *SEPARABLE)
-    runs = _calls(model)
-    residual = any(len(run.inputs) > 1 for run in runs)
+    runs, residual = _calls(model)
     chain = _Chain(model.count_params(), residual)
     in_features, has_dense = True, False
     for name, operation, inputs, outputs, _ in runs:
@@ -370,6 +393,16 @@ def _imbalance(chain: _Chain):
             f"the widest layer has {ratio:.1f} times the filters of the narrowest "
             f"({widest.width} and {narrowest.width}): more than {WIDEST_TO_NARROWEST}",
             ratio / WIDEST_TO_NARROWEST - 1,
+        )
+    least = Balance(of_mean=LEAST_OF_MEAN).narrowest([layer.width for layer in chain.layers])
+    starved = [layer for layer in chain.layers if layer.width < least]
+    if starved and chain.params <= LARGE:
+        mean = sum(layer.width for layer in chain.layers) / len(chain.layers)
+        yield (
+            _names(starved),
+            f"{narrowest.width} filters where layers have {mean:.1f} on average: in a network of "
+            f"{chain.params:,} parameters fewer than {LEAST_OF_MEAN} of the mean starve the rest",
+            1 - narrowest.width / (LEAST_OF_MEAN * mean),
         )
 
 

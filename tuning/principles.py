@@ -6,9 +6,9 @@ section 4 and `keras_archs.SimpNet(experiment=ID)`. `tuning.space` reads the bou
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tuning
 from keras_archs.checks import nearest
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LARGE = 1_000_000  # parameters: from here on dropout is expected and channel counts matter
 WIDEST_TO_NARROWEST = 7.5  # between 7.2 of experiments 30 to 32 and 8.0 of 22, the lower of IV
+LEAST_OF_MEAN = 0.4  # of the mean width, up to LARGE parameters: between 24 and 25 of table IV
 EARLIEST_REDUCTION = 0.25  # of the layers: experiment 31 pools at 0.23, the published at 0.30 on
 LATE_REDUCTION = 0.5  # of the layers: experiment 32 pools at 0.54 and beats 30, at 0.38
 SPATIAL_PART = 2 / 3  # of the layers: in table VIII, 1x1 kernels cost least in the last ones
@@ -26,6 +27,27 @@ BEST_DEPTHS = (  # tables II and III: from so many parameters on, the fewest and
     (500_000, 13, math.inf),
 )
 LEAST_WITH_DROPOUT = 300_000  # parameters: no smaller network was compared with and without
+
+
+class Balance(NamedTuple):
+    """How far apart the widths of a network may be.
+
+    Attributes:
+        ratio: the most that the widest may be of the narrowest.
+        of_mean: the least that the narrowest may be of the mean.
+    """
+
+    ratio: float = math.inf
+    of_mean: float = 0.0
+
+    def narrowest(self, widths: Sequence[int]) -> int:
+        """The fewest filters that a layer among these may have."""
+        of_mean = self.of_mean * (sum(widths) / len(widths))
+        return math.ceil(max(max(widths) / self.ratio, of_mean))
+
+    def allows(self, widths: Sequence[int]) -> bool:
+        """Whether none of them is too narrow."""
+        return min(widths) >= self.narrowest(widths)
 
 
 @dataclass(frozen=True)
@@ -118,11 +140,16 @@ _ALL = (
         on={
             "depths": ((1, 2), (2, 4), (3, 6), (1, 3), (1, 2), (1, 2)),  # of the six groups
             "expansion": (0.5, 1.25),  # exponent on the paper's profile of widths
+            "small_expansion": (
+                0.25,
+                1.0,
+            ),  # the same up to LARGE parameters, whose first layers starve
             "may_shrink": False,  # whether a layer may be thinner than one before it
         },
         off={
             "depths": ((1, 3), (1, 5), (2, 8), (1, 4), (1, 3), (1, 3)),
             "expansion": (-0.5, 2.0),
+            "small_expansion": (-0.5, 2.0),
             "may_shrink": True,
         },
         evidence=(
@@ -194,12 +221,14 @@ _ALL = (
             "last_pool": (0.65, 0.85),
             "earliest": EARLIEST_REDUCTION,  # part of the layers that stand before any pooling
             "extra_reductions": 1,  # beyond those that leave a map of about 8 pixels a side
+            "shortcuts": ("none", "every_layer", "every_second_layer"),  # in groups of equal layers
         },
         off={
             "first_pool": (0.05, 0.55),
             "last_pool": (0.3, 0.95),
             "earliest": 0.0,
             "extra_reductions": 2,
+            "shortcuts": ("none", "every_layer", "every_second_layer"),
         },
         evidence=(
             Evidence(
@@ -242,8 +271,12 @@ _ALL = (
     Principle(
         "balanced_distribution",
         "Balanced distribution of widths",
-        on={"tilt": (0.75, 1.25), "widest_to_narrowest": WIDEST_TO_NARROWEST},
-        off={"tilt": (0.5, 3.0), "widest_to_narrowest": math.inf},
+        on={
+            "tilt": (0.75, 1.25),
+            "widest_to_narrowest": WIDEST_TO_NARROWEST,
+            "least_of_mean": LEAST_OF_MEAN,
+        },
+        off={"tilt": (0.5, 3.0), "widest_to_narrowest": math.inf, "least_of_mean": 0.0},
         evidence=(
             Evidence(
                 "Table IV",
@@ -295,8 +328,8 @@ _ALL = (
     Principle(
         "pooling",
         "Max pooling rather than strides",
-        on={"kinds": ("max",)},
-        off={"kinds": ("max", "average", "stride")},
+        on={"kinds": ("max", "max_plus_average", "max_beside_average")},
+        off={"kinds": ("max", "max_plus_average", "max_beside_average", "average", "stride")},
         evidence=(
             Evidence(
                 "Table VI",

@@ -10,6 +10,7 @@ that `hp` was given beforehand is a ValueError where the space does not have it.
 
 import functools
 import math
+import operator
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,18 +21,37 @@ import keras_archs
 from keras_archs.checks import choice, count, is_count, number
 from keras_archs.registry import check_arch
 from tuning.budget import Budget, Cost, Skeleton, fitted, scaled
-from tuning.principles import PRINCIPLES, chosen
+from tuning.principles import LARGE, PRINCIPLES, Balance, chosen
 
-# The paper's SimpNet with 5.5 million parameters: filters and layers of its groups.
-PAPER = ((66, 1), (128, 3), (192, 5), (288, 2), (355, 1), (432, 1))
-_GROUPS = range(1, len(PAPER) + 1)
-_MEAN = sum(width * repeat for width, repeat in PAPER) / sum(repeat for _, repeat in PAPER)
+# The paper's SimpNets by their parameters: filters of their groups, the mean where a group has
+# several, and the layers of these groups.
+PAPER = {
+    300_000: (30, 40, 50, 58, 70, 90),
+    600_000: (40, 60, 73.2, 81.5, 90, 120),
+    1_000_000: (60, 80, 88, 110, 127, 150),
+    5_500_000: (66, 128, 192, 288, 355, 432),
+    8_900_000: (128, 182, 182, 430, 455, 600),
+}
+DEPTHS = (1, 3, 5, 2, 1, 1)
+_MAIN = 5_500_000  # parameters of the main network
+_GROUPS = range(1, len(DEPTHS) + 1)
 
 _LAST_SIDE = 8  # pixels of the last map, about, as the paper's networks have it
 _MOST_REDUCTIONS = 5
+_USUAL_REDUCTIONS = 2  # of the paper's networks
 _LATE_DROPOUT = 1.5  # times the rate from the last reduction on: 0.2 and 0.3 in the paper
 _HIGHEST_DROPOUT = 0.9
 _SMALL = 500_000  # parameters: the paper's 300K have no dropout or 0.1 after poolings, 600K 0.1
+_TINY = 150_000  # parameters: half of the paper's smallest; 20 to 30 filters did well at 60,000
+
+_POOLS = {  # in rows
+    "max": " max2/2/0",
+    "average": " avg2/2/0",
+    "max_plus_average": " max+avg2/2/0",
+    "max_beside_average": " max|avg2/2/0",
+    "stride": "",
+}
+_BACK = {"none": 0, "every_layer": 1, "every_second_layer": 2}  # layers that a shortcut goes around
 
 
 # --------------------------------------------------------------------------------- hyperparameters
@@ -96,13 +116,35 @@ class _Structure:
         kernels: sides of the layers' kernels in pixels.
         profile: relative widths of the layers.
         reductions: positions, from 1, of the layers with or after which the map is reduced.
-        kind: how: "max", "average" or "stride".
+        kind: how, a key of `_POOLS`.
+        shortcuts: how many layers each goes around, where it fits; 0 for none.
     """
 
     kernels: list[int]
     profile: list[float]
     reductions: list[int]
     kind: str
+    shortcuts: int = 0
+
+    def added(self) -> list[int]:
+        """For each layer how many layers before it the map is that is added to its own, or 0.
+
+        Layers from one map to the other are of one group, and both maps of one shape.
+        """
+        found, free = [], 1  # the first layer from which the next shortcut may start
+        doubled = self.reductions if self.kind == "max_beside_average" else ()
+        for layer in range(1, len(self.profile) + 1):
+            start = layer - self.shortcuts
+            fits = (
+                free <= start < layer
+                and start not in doubled
+                and len(set(self.profile[start - 1 : layer])) == 1
+                and bisect_right(self.reductions, start)
+                == _reduced(self.reductions, self.kind, layer)
+            )
+            found.append(self.shortcuts * fits)
+            free = layer if fits else free
+        return found
 
     def skeleton(self, input_shape, classes) -> Skeleton:
         height, width, channels = input_shape
@@ -110,7 +152,9 @@ class _Structure:
         for layer in range(1, len(self.kernels) + 1):
             factor = 2 ** _reduced(self.reductions, self.kind, layer)
             areas.append(math.ceil(height / factor) * math.ceil(width / factor))
-        return Skeleton(self.kernels, areas, channels, classes)
+        side_by_side = self.kind == "max_beside_average"
+        doubled = [layer - 1 for layer in self.reductions] if side_by_side else []
+        return Skeleton(self.kernels, areas, channels, classes, self.added(), doubled)
 
     def rows(self, widths, placement, rate) -> list[str]:
         """The chain in the language of `SimpNet(rows=...)`."""
@@ -118,14 +162,16 @@ class _Structure:
         late = self.reductions[-1] if self.reductions else depth + 1
         late_rate = min(_HIGHEST_DROPOUT, round(_LATE_DROPOUT * rate, 3))
         head_rate = late_rate if self.reductions else rate
-        pool = {"max": " max2/2/0", "average": " avg2/2/0", "stride": ""}[self.kind]
-        rows = []
-        for layer, (width, kernel) in enumerate(zip(widths, self.kernels, strict=True), start=1):
+        rows, layers = [], zip(widths, self.kernels, self.added(), strict=True)
+        for layer, (width, kernel, back) in enumerate(layers, start=1):
             reduces = layer in self.reductions
             stride = 2 if reduces and self.kind == "stride" else 1
             drops = {"every_layer": layer < depth, "after_pooling": reduces}.get(placement, False)
             rows.append(
-                f"{width} {kernel}/{stride}/{kernel // 2} bn relu{pool * reduces}"
+                f"{width} {kernel}/{stride}/{kernel // 2} bn"
+                + f" add{back}" * (back > 0)
+                + " relu"
+                + _POOLS[self.kind] * reduces
                 + f" drop{late_rate if layer >= late else rate:g}" * drops
             )
         return [*rows, "gmp dense" if placement == "none" else f"gmp drop{head_rate:g} dense"]
@@ -176,9 +222,14 @@ def _layer_kernels(kernels, bounds) -> list[int]:
     return [max(k, smallest) if at <= early else k for at, k in enumerate(kernels, start=1)]
 
 
-def _profile(depths, factors, expansion, tilt, late, bounds) -> list[float]:
-    """Relative widths of the layers. `late` is the last layer that `tilt` leaves alone."""
-    groups = [_MEAN * (width / _MEAN) ** expansion for width, _ in PAPER]
+def _profile(params, depths, factors, expansion, tilt, late, bounds) -> list[float]:
+    """Relative widths of the layers of a network with about this number of parameters.
+
+    `late` is the last layer that `tilt` leaves alone.
+    """
+    paper = PAPER[min(PAPER, key=lambda size: abs(math.log(size / params)))]
+    mean = sum(map(operator.mul, paper, DEPTHS)) / sum(DEPTHS)
+    groups = [mean * (width / mean) ** expansion for width in paper]
     plain = [w for w, depth in zip(groups, depths, strict=True) for _ in range(depth)]
     profile = [
         width * factor * (tilt if layer > late else 1)
@@ -187,20 +238,22 @@ def _profile(depths, factors, expansion, tilt, late, bounds) -> list[float]:
     return profile if bounds["may_shrink"] else list(accumulate(profile, max))
 
 
-def _sampled_structure(hp, bounds, side) -> _Structure:
-    defaults = [repeat for _, repeat in PAPER]
+def _sampled_structure(hp, bounds, side, params, shortcuts) -> _Structure:
+    """One with about this number of parameters. `shortcuts`: the default."""
     depths = [
         _int(hp, f"depth_{group}", limits, default)
-        for group, limits, default in zip(_GROUPS, bounds["depths"], defaults, strict=True)
+        for group, limits, default in zip(_GROUPS, bounds["depths"], DEPTHS, strict=True)
     ]
     total, deepest = sum(depths), sum(high for _, high in bounds["depths"])
-    expansion = _float(hp, "expansion", bounds["expansion"], 0.25, 1.0)
+    span = bounds["small_expansion" if params <= LARGE else "expansion"]
+    expansion = _float(hp, "expansion", span, 0.25, 0.5 if params < _TINY else 1.0)
     tilt = _float(hp, "tilt", bounds["tilt"], 0.25, 1.0)
     fewest, most = _reduction_range(bounds, side)
-    count = _int(hp, "reductions", (fewest, most), fewest)
+    count = _int(hp, "reductions", (fewest, most), min(max(fewest, _USUAL_REDUCTIONS), most))
     first = _float(hp, "first_pool", bounds["first_pool"], 0.05, 0.4)
     last = _float(hp, "last_pool", bounds["last_pool"], 0.05, 0.75)
     kind = _choice(hp, "pooling", bounds["kinds"], "max")
+    back = _BACK[_choice(hp, "shortcuts", bounds["shortcuts"], shortcuts)]
     reductions = _positions(count, total, first, last, bounds["earliest"])
     early, late = bounds["smallest_early_kernel"], bounds["smallest_late_kernel"]
     largest = bounds["largest_kernel"]
@@ -219,22 +272,22 @@ def _sampled_structure(hp, bounds, side) -> _Structure:
         kernels = _group_kernels(kernels, depths, reductions, kind, bounds)
         factors = [1.0] * total
     after = reductions[-1] if reductions else total
-    profile = _profile(depths, factors, expansion, tilt, after, bounds)
-    return _Structure(kernels, profile, reductions, kind)
+    profile = _profile(params, depths, factors, expansion, tilt, after, bounds)
+    return _Structure(kernels, profile, reductions, kind, back)
 
 
-def _cheapest_structure(bounds, side) -> _Structure:
+def _cheapest_structure(bounds, side, params) -> _Structure:
     """The one of the space that costs least with one filter a layer."""
     depths = [low for low, _ in bounds["depths"]]
     total = sum(depths)
     first, _ = bounds["first_pool"]
     _, most = _reduction_range(bounds, side)
     reductions = _positions(most, total, first, first, bounds["earliest"])
-    kind = bounds["kinds"][-1]
+    kind = "stride" if "stride" in bounds["kinds"] else "max"
     early, late = bounds["smallest_early_kernel"], bounds["smallest_late_kernel"]
     kernels = [early] * 4 + [late] * 2
     kernels = _group_kernels(kernels, depths, reductions, kind, bounds)
-    profile = _profile(depths, [1.0] * total, 1.0, 1.0, total, bounds)
+    profile = _profile(params, depths, [1.0] * total, 1.0, 1.0, total, bounds)
     return _Structure(kernels, profile, reductions, kind)
 
 
@@ -272,12 +325,13 @@ class _Defaults:
 
 @functools.lru_cache
 def _usual_params(budget, input_shape, classes) -> float:
-    """About how many parameters the networks of a budget have."""
+    """About how many parameters the networks of a budget have; without one those of the paper's."""
     if budget is None:
-        return math.inf
+        return _MAIN
     if budget.macs is None:
         return budget.params
-    structure = _sampled_structure(_Defaults(), _bounds("all"), min(input_shape[:2]))
+    side = min(input_shape[:2])
+    structure = _sampled_structure(_Defaults(), _bounds("all"), side, _MAIN, "none")
     skeleton = structure.skeleton(input_shape, classes)
     if not budget.allows(skeleton.smallest):
         return skeleton.smallest.params
@@ -296,6 +350,22 @@ def _dropout(hp, bounds, params) -> tuple[str, float]:
     return placement, _float(hp, "dropout_rate", bounds["rate"], 0.05, 0.2)
 
 
+def _widths(profile, skeleton, budget, share, bounds) -> list[int]:
+    """Widths that use this share of the budget up, as balanced as networks of that size are."""
+
+    def within(balance: Balance) -> list[int]:
+        if budget is None:
+            return scaled(profile, share, balance)
+        return fitted(skeleton, profile, budget.scaled(share), balance)
+
+    balance = Balance(bounds["widest_to_narrowest"])
+    widths = within(balance)
+    if skeleton.cost(widths).params > LARGE:
+        return widths
+    balance = balance._replace(of_mean=bounds["least_of_mean"])
+    return widths if balance.allows(widths) else within(balance)
+
+
 def space(
     hp: Any,
     *,
@@ -304,12 +374,16 @@ def space(
     budget: Budget | None = None,
     principles: str | Iterable[str] = "all",
 ) -> dict[str, Any]:
-    """A plain chain of convolutions that obeys SimpNet's principles and uses the budget up.
+    """A chain of convolutions that obeys SimpNet's principles and uses the budget up.
 
-    The default point without a budget is the paper's SimpNet, for images of about 32x32. A sample
-    never exceeds a limit; it uses at least 97 % of the one that binds, but where a limit on MACs
-    leaves layers fewer than 4 filters. Where one filter a layer is too much for the depth, kernels
-    and poolings that were sampled, the cheapest ones take their place.
+    The default point without a budget is the paper's SimpNet, for images of about 32x32. With one,
+    widths go by the paper's network of the nearest size (flatter below 150,000 parameters), and
+    shortcuts around two layers each stand where maps are equal within a group: they cost nothing,
+    and hold those layers at one width.
+
+    A sample never exceeds a limit; it uses at least 97 % of the one that binds, but where a limit
+    on MACs leaves layers fewer than 4 filters. Where one filter a layer is too much for the depth,
+    kernels and poolings that were sampled, the cheapest ones take their place.
 
     Args:
         hp: a `keras_tuner.HyperParameters`, or anything with its Choice, Int, Float and Fixed.
@@ -328,21 +402,21 @@ def space(
     """
     _check(input_shape, classes, budget)
     bounds = _bounds(principles)
-    side = min(input_shape[:2])
-    structure = _sampled_structure(hp, bounds, side)
-    placement, rate = _dropout(hp, bounds, _usual_params(budget, tuple(input_shape), classes))
+    side, shape = min(input_shape[:2]), tuple(input_shape)
+    params = _usual_params(budget, shape, classes)
+    shortcuts = "none" if budget is None else "every_second_layer"
+    structure = _sampled_structure(hp, bounds, side, params, shortcuts)
+    placement, rate = _dropout(hp, bounds, params)
     share = _float(hp, "share", bounds["share"], 0.05, 1.0)
-    balance = bounds["widest_to_narrowest"]
-    if budget is None:
-        widths = scaled(structure.profile, share, balance)
-    else:
-        limits, skeleton = budget.scaled(share), structure.skeleton(input_shape, classes)
-        if not limits.allows(skeleton.smallest):
-            structure = _cheapest_structure(bounds, side)
-            limits, skeleton = budget, structure.skeleton(input_shape, classes)
-            if not budget.allows(skeleton.smallest):
-                raise budget.too_small(skeleton.smallest)
-        widths = fitted(skeleton, structure.profile, limits, balance)
+    skeleton = structure.skeleton(shape, classes)
+    if budget is not None and not budget.scaled(share).allows(skeleton.smallest):
+        structure, share = _cheapest_structure(bounds, side, params), 1.0
+        skeleton = structure.skeleton(shape, classes)
+        if not budget.allows(skeleton.smallest):
+            raise budget.too_small(skeleton.smallest)
+    widths = _widths(structure.profile, skeleton, budget, share, bounds)
+    if placement == "none" and skeleton.cost(widths).params > bounds["none_up_to"]:
+        placement = "after_pooling"  # it came out larger than networks of this budget usually do
     return {"rows": structure.rows(widths, placement, rate)}
 
 
@@ -358,7 +432,7 @@ def _kernels(size: int, groups: Iterable[int]) -> dict[str, int]:
     return {f"kernel_{group}": size for group in groups}
 
 
-_LAYERS = range(1, sum(repeat for _, repeat in PAPER) + 1)
+_LAYERS = range(1, sum(DEPTHS) + 1)
 _SETTINGS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "gradual_expansion": {
         "growing widths": {},
@@ -379,9 +453,11 @@ _SETTINGS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "1x1 last": _kernels(1, (5, 6)),
     },
     "maximum_information": {
-        "the paper's": {},
-        "early": {"first_pool": 0.1, "last_pool": 0.5},
-        "late": {"first_pool": 0.55, "last_pool": 0.85},
+        "shortcuts: every second layer": {"shortcuts": "every_second_layer"},
+        "shortcuts: every layer": {"shortcuts": "every_layer"},
+        "shortcuts: none": {"shortcuts": "none"},
+        "early pooling": {"first_pool": 0.1, "last_pool": 0.5},
+        "late pooling": {"first_pool": 0.55, "last_pool": 0.85},
     },
     "maximum_performance": {
         "3x3": {},
@@ -397,7 +473,13 @@ _SETTINGS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         placement: {"dropout_placement": placement}
         for placement in ("none", "after_pooling", "every_layer", "before_classifier")
     },
-    "pooling": {"max": {}, "average": {"pooling": "average"}, "stride": {"pooling": "stride"}},
+    "pooling": {
+        "max": {},
+        "max plus average": {"pooling": "max_plus_average"},
+        "max beside average": {"pooling": "max_beside_average"},
+        "average": {"pooling": "average"},
+        "stride": {"pooling": "stride"},
+    },
 }
 
 
@@ -412,8 +494,8 @@ def settings(
 
     Returns:
         A label and the hyperparameters that differ from the default point of
-        `space(..., principles=[all but this one])`, for each setting. The paper's comes first; of
-        dropout that of its small networks.
+        `space(..., principles=[all but this one])`, for each setting. The first is what that point
+        has at a budget.
 
     Raises:
         ValueError: the name is unknown or "isolation", or images are too small to be reduced and

@@ -4,7 +4,7 @@ simpnet.py explains the rows. Padding and rounding are Caffe's.
 """
 
 import re
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from keras import layers
 
@@ -16,16 +16,17 @@ from keras_archs.kinds import globally_pooled
 POOLED: dict[str, Literal["avg", "max"]] = {"gmp": "max", "gap": "avg"}  # over the whole map
 MOST_FILTERS = 65_536  # of a row
 _LONGEST = 1_024  # kernel, stride or padding in pixels
-_STEPS = r"(?: (?:bn|relu|(?:max|avg)\d+/\d+/0|drop\d*\.?\d+))*"
-_ROW = re.compile(rf"[1-9]\d{{0,4}} \d+/\d+/\d+{_STEPS}", re.ASCII)
+_ADDED, _BESIDE = "max+avg", "max|avg"
+_STEP = r"bn|relu|(?:max|avg|max[+|]avg)\d+/\d+/0|drop\d*\.?\d+"
+_ROW = re.compile(rf"[1-9]\d{{0,4}} \d+/\d+/\d+(?: (?:{_STEP}|add[1-9]\d{{0,3}}))*", re.ASCII)
 _LAST_ROW = re.compile(
-    rf"dense|(gmp|gap)( drop\d*\.?\d+)? dense|conv \d+/\d+/\d+{_STEPS} (gmp|gap)", re.ASCII
+    rf"dense|(gmp|gap)( drop\d*\.?\d+)? dense|conv \d+/\d+/\d+(?: (?:{_STEP}))* (gmp|gap)", re.ASCII
 )
 
 
 def _geometry(step):
-    """Kernel, stride and padding of "3/1/1", "max2/2/0" or "avg2/2/0"."""
-    kernel, stride, padding = map(int, re.sub("^(max|avg)", "", step).split("/"))
+    """Kernel, stride and padding of "3/1/1", "max2/2/0" or "max+avg2/2/0"."""
+    kernel, stride, padding = map(int, step.lstrip("max+|vg").split("/"))
     return kernel, stride, padding
 
 
@@ -38,7 +39,7 @@ def _is_valid_step(step, before) -> bool:
     kernel, stride, padding = _geometry(step)
     if not (1 <= kernel <= _LONGEST and 1 <= stride <= _LONGEST and padding <= _LONGEST):
         return False
-    if step.startswith("avg"):
+    if "avg" in step:
         return kernel == stride
     after_relu = [other for other in before if "drop" not in other][-1:] == ["relu"]
     return step[0].isdigit() or kernel == stride or (kernel > stride and after_relu)
@@ -49,7 +50,7 @@ def _is_valid(row, pattern) -> bool:
     if not isinstance(row, str) or not pattern.fullmatch(row):
         return False
     first, *steps = row.split(" ")
-    kinds = [re.sub(r"[\d./]+", "", step).replace("avg", "max") for step in steps]
+    kinds = [re.sub(r"[\d./]+|[+|]avg", "", step).replace("avg", "max") for step in steps]
     return (
         len(set(kinds)) == len(kinds)
         and not (first.isdecimal() and int(first) > MOST_FILTERS)
@@ -70,6 +71,59 @@ def check_rows(rows):
             example = "'gmp drop0.2 dense'" if last else "'60 3/1/1 bn relu max2/2/0 drop0.1'"
             end = "end with a row" if last else "have rows"
             raise ValueError(f"`rows` must {end} such as {example}. Received: rows[{at}]={row!r}")
+    _check_sums(rows[:-1])
+
+
+class _Map(NamedTuple):
+    """What a row's text says about a map; maps with the same are of one shape at any input."""
+
+    filters: int
+    pooled: int = 1  # times the filters: 2 where two poolings stand side by side
+    strided: int = 0  # how many strides lie before it
+    grown: int = 0  # pixels a side since the last of them
+
+    def after(self, step) -> "_Map":
+        kernel, stride, padding = _geometry(step)
+        pooled = self.pooled * (2 if step.startswith(_BESIDE) else 1)
+        if stride > 1:
+            return self._replace(pooled=pooled, strided=self.strided + 1, grown=0)
+        return self._replace(pooled=pooled, grown=self.grown + 2 * padding - kernel + 1)
+
+
+def _check_sums(rows):
+    """Raise ValueError unless what is added is of one shape; the message names the row."""
+    written: list[_Map] = []
+    for at, row in enumerate(rows):
+        filters, *steps = row.split()
+        here = (written[-1] if written else _Map(0))._replace(filters=int(filters), pooled=1)
+        for step in steps:
+            if "/" in step:
+                here = here.after(step)
+            elif step.startswith("add"):
+                back = int(step.removeprefix("add"))
+                received = f"Received: rows[{at}]={row!r}"
+                if back > at:
+                    raise ValueError(
+                        f"`rows` must add what a row before them writes: {back} before this one "
+                        f"there is none. {received}"
+                    )
+                if written[-back] != here:
+                    raise ValueError(
+                        "`rows` must add maps of one shape: what is added to this row's "
+                        f"{_difference(written[-back], here)}. {received}, rows[{at - back}]="
+                        f"{rows[at - back]!r}"
+                    )
+        written.append(here)
+
+
+def _difference(added: _Map, here: _Map) -> str:
+    channels, others = (
+        f"{found.pooled} x {found.filters}" if found.pooled > 1 else str(found.filters)
+        for found in (here, added)
+    )
+    if channels != others:
+        return f"{channels} channels has {others}"
+    return "map is larger or smaller"
 
 
 def _rate(step, dropout):
@@ -92,8 +146,23 @@ def _max_pool(x, kernel, stride, name):
     return layers.MaxPooling2D(kernel, stride, padding="same", name=name)(x)
 
 
-def _row(x, filters, steps, index, dropout, dtype=None):
-    """A convolution and what follows it. (B, H, W, C) -> (B, H', W', filters)."""
+def _pool(x, step, name):
+    """Max or average pooling, or both: added, or side by side. Sides are rounded up."""
+    kernel, stride, _ = _geometry(step)
+    if step.startswith((_ADDED, _BESIDE)):
+        both = [_pool(x, f"{kind}{kernel}/{stride}/0", f"{name}_{kind}") for kind in ("max", "avg")]
+        merge = layers.Add if step.startswith(_ADDED) else layers.Concatenate
+        return merge(name=name)(both)
+    if step.startswith("max"):
+        return _max_pool(x, kernel, stride, name)
+    return layers.AveragePooling2D(kernel, stride, padding="same", name=name)(x)
+
+
+def _row(x, filters, steps, index, dropout, before=(), dtype=None):
+    """A convolution and what follows it. (B, H, W, C) -> (B, H', W', filters).
+
+    `before` are the maps that the rows before wrote.
+    """
     name = f"conv{index}"
     x = _conv(x, filters, *_geometry(steps[0]), name, dtype)
     for step in steps[1:]:
@@ -101,13 +170,11 @@ def _row(x, filters, steps, index, dropout, dtype=None):
             x = layers.BatchNormalization(epsilon=1e-5, name=f"{name}_bn", dtype=dtype)(x)
         elif step == "relu":
             x = layers.ReLU(name=f"{name}_relu", dtype=dtype)(x)
-        elif step.startswith("max"):
-            kernel, stride, _ = _geometry(step)
-            x = _max_pool(x, kernel, stride, f"pool{index}")
-        elif step.startswith("avg"):
-            kernel, stride, _ = _geometry(step)
-            pool = layers.AveragePooling2D(kernel, stride, padding="same", name=f"pool{index}")
-            x = pool(x)
+        elif step.startswith("add"):
+            added = before[-int(step.removeprefix("add"))]
+            x = layers.Add(name=f"{name}_add")([x, added])
+        elif "/" in step:
+            x = _pool(x, step, f"pool{index}")
         else:
             x = dropped(x, _rate(step, dropout), f"drop{index}")
     return x
@@ -115,9 +182,11 @@ def _row(x, filters, steps, index, dropout, dtype=None):
 
 def chain(x, rows, alpha, dropout):
     """All rows but the last, which is the classifier. (B, H, W, C) -> (B, H', W', C')."""
+    written = []
     for index, row in enumerate(rows[:-1], start=1):
         filters, *steps = row.split()
-        x = _row(x, width(int(filters), alpha), steps, index, dropout)
+        x = _row(x, width(int(filters), alpha), steps, index, dropout, written)
+        written.append(x)
     return x
 
 

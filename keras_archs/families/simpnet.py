@@ -18,6 +18,10 @@ and the tables here once they are spelled out read
                                          (kernel/stride/padding; sides rounded up), dropout;
                                          avg2/2/0 is average pooling, sides rounded up, without
                                          the padding in its means
+    60 3/1/1 bn add1 relu                add1: what 1 row before put out is added, 2 rows before by
+                                         add2, ...; both maps must be of one shape
+    60 3/1/1 bn relu max+avg2/2/0        max and average pooling, added
+    60 3/1/1 bn relu max|avg2/2/0        max and average pooling side by side, 120 channels
     gmp drop0.2 dense                    the last row: global max (gap: average) pooling, dropout,
                                          the dense layer to the classes
     dense                                or the dense layer on all that is left of the map

@@ -201,8 +201,19 @@ def test_imbalance_names_both_ends():
     (finding,) = lint(build(experiment=22), ["balanced_distribution"])
     assert finding.layers == ("conv1", "conv9")
     assert "8.0 times" in finding.message and "(512 and 64)" in finding.message
-    assert named(chain(*convolutions([8, 60]))) == set()
-    assert named(chain(*convolutions([8, 61]))) == {"balanced_distribution"}
+    assert named(chain(*convolutions([8] * 6 + [60]))) == set()
+    assert named(chain(*convolutions([8] * 6 + [61]))) == {"balanced_distribution"}
+
+
+def test_layers_that_are_starved_are_named_in_networks_that_are_not_large():
+    rows = convolutions([6, 6, *[20] * 6])
+    (finding,) = lint(chain(*rows), ["balanced_distribution"])
+    assert finding.layers == ("conv1", "conv2") and not finding.advice
+    assert finding.message.startswith("6 filters where layers have 16.5 on average: in a network")
+    assert finding.severity == pytest.approx(1 - 6 / 6.6)
+    assert named(chain(*convolutions([7, 7, *[20] * 6]))) == set()
+    large = [*convolutions([60, 60, *[200] * 4]), "gmp drop0.2 dense"]
+    assert named(build(rows=large)) == set()  # 1.2M parameters
 
 
 def test_too_much_dropout_is_named_and_its_absence_in_a_large_network():
@@ -282,7 +293,7 @@ def test_a_depthwise_convolution_counts_with_its_pointwise_one():
 
 def test_sides_may_be_unknown():
     model = build(input_shape=(None, None, 3), experiment=31)
-    assert named(model) == {"maximum_information"}
+    assert named(model) == {"maximum_information", "balanced_distribution"}
 
 
 def test_a_shortcut_is_left_out_and_the_layers_beside_it_are_read():
@@ -301,6 +312,32 @@ def test_a_shortcut_is_left_out_and_the_layers_beside_it_are_read():
 
     plain, residual = (lint(model(shortcuts)) for shortcuts in (False, True))
     assert plain == residual and plain[-1].layers == ("pool4", "pool5")
+
+
+def test_two_poolings_of_one_map_are_one_reduction_by_the_maxima():
+    rows = convolutions([16] * 8, pools=(4, 6))
+    plain = lint(chain(*rows))
+    for both in ("max+avg", "max|avg"):
+        assert lint(chain(*[row.replace("max", both) for row in rows])) == plain
+    inputs = keras.Input((32, 32, 3))
+    x = layers.Conv2D(16, 3, padding="same", name="conv1")(inputs)
+    both = [layers.AveragePooling2D(2, name="mean")(x), layers.MaxPooling2D(2, name="largest")(x)]
+    x = layers.Conv2D(16, 3, padding="same", name="conv2")(layers.Concatenate()(both))
+    model = keras.Model(inputs, layers.Dense(10)(layers.GlobalMaxPooling2D()(x)))
+    assert lint(model, ["pooling"]) == []
+
+
+def test_added_poolings_are_no_shortcuts_and_what_is_added_to_a_layer_is():
+    rows = convolutions([60] * 12, pools=(8,))  # 10 layers did best, in plain chains
+    pooled = [row.replace("max", "max+avg") for row in rows]
+    assert [len(lint(chain(*each), "gradual_expansion")) for each in (rows, pooled)] == [1, 1]
+    residual = [row.replace("bn", "bn add1") if at else row for at, row in enumerate(rows)]
+    assert lint(chain(*residual), "gradual_expansion") == []
+
+
+def test_maps_beside_those_that_kernels_made_are_branches():
+    with pytest.raises(ValueError, match="chain of layers: layer `.*` merges branches"):
+        lint(build("densenet40_12", alpha=0.25))
 
 
 def test_the_pooling_of_a_shortcut_is_none_of_the_chain():
@@ -338,7 +375,8 @@ def test_only_the_principles_asked_for_are_checked():
 
 
 def test_a_finding_reads_as_one_line_and_carries_the_evidence():
-    (finding,) = lint(build(experiment=31))
+    finding, starved = lint(build(experiment=31))
+    assert starved.principle == "balanced_distribution"
     assert str(finding) == (
         "maximum_information: pool3: the map is reduced after 3 of 13 convolutions: before a "
         "quarter of them"

@@ -3,6 +3,7 @@
 import math
 import random
 import re
+from itertools import pairwise
 
 import keras_tuner
 import numpy as np
@@ -14,11 +15,20 @@ from sklearn.datasets import load_digits
 import keras_archs
 import tuning
 from keras_archs.families.chains import MOST_FILTERS, check_rows
-from keras_archs.families.simpnet import SIMPNET_5M, _rows
+from keras_archs.families.simpnet import (
+    SIMPNET_1M,
+    SIMPNET_5M,
+    SIMPNET_9M,
+    SIMPNET_300K,
+    SIMPNET_600K,
+    _rows,
+)
 from keras_archs.graph import without_values
 from tuning import Budget, arch_space, space
 from tuning.budget import WIDEST, Skeleton, fitted
-from tuning.principles import PRINCIPLES
+from tuning.linting import CHECKS, _Chain, _Layer, _read, _Reduction
+from tuning.principles import PRINCIPLES, Balance
+from tuning.spaces import DEPTHS, PAPER
 
 CASES = [  # input shape, classes, budget
     ((28, 28, 1), 10, Budget(params=20_000)),
@@ -88,6 +98,7 @@ def counted(rows, input_shape, classes):
         channels = filters
         if any("2/2/0" in step for step in steps):
             sides = [-(-side // 2) for side in sides]
+            channels *= 2 if "max|avg2/2/0" in steps else 1
     return params + (channels + 1) * classes, macs + channels * classes
 
 
@@ -169,7 +180,7 @@ def test_layers_of_one_group_stay_within_two_filters_and_none_is_wider_than_the_
         found = widths(rows)
         assert found == sorted(found)
         hp_depths = [hp.values[f"depth_{group}"] for group in range(1, 7)]
-        pooled = [at for at, row in enumerate(rows) if "max2" in row]
+        pooled = [at for at, row in enumerate(rows) if "2/2/0" in row]
         tilted_from = pooled[-1] + 1
         start = 0
         for depth in hp_depths:
@@ -203,8 +214,33 @@ def test_fitting_keeps_the_balance():
     skeleton = Skeleton([3] * 4, [64] * 4, 3, 10)
     for params in (2_000, 20_000, 200_000):
         free = fitted(skeleton, [1, 1, 1, 40], Budget(params))
-        kept = fitted(skeleton, [1, 1, 1, 40], Budget(params), balance=7.5)
+        kept = fitted(skeleton, [1, 1, 1, 40], Budget(params), Balance(ratio=7.5))
         assert max(free) / min(free) > 7.5 >= max(kept) / min(kept)
+        fed = fitted(skeleton, [1, 1, 1, 40], Budget(params), Balance(of_mean=0.4))
+        assert min(free) < 0.4 * sum(free) / 4 and min(fed) >= 0.4 * sum(fed) / 4
+
+
+def test_a_skeleton_counts_what_profile_counts():
+    """Sums cost nothing; behind two poolings side by side twice the channels are read."""
+    rows = [
+        *("4 3/1/1 bn relu", "4 3/1/1 bn add1 relu max|avg2/2/0", "6 1/1/0 bn relu max+avg2/2/0"),
+        *("6 5/1/2 bn relu", "6 3/1/1 bn add2 relu", "7 3/1/1 bn relu max|avg2/2/0", "gmp dense"),
+    ]
+    skeleton = Skeleton([3, 3, 1, 5, 3, 3], [96, 96, 24, 6, 6, 6], 3, 10, doubled=[1, 5])
+    profile = keras_archs.profile("simpnet", input_shape=(12, 8, 3), classes=10, rows=rows)
+    assert skeleton.cost([4, 4, 6, 6, 6, 7]) == (profile.params, profile.macs)
+    assert skeleton.cost([4, 4, 6, 6, 6, 7]) == counted(rows, (12, 8, 3), 10)
+
+
+def test_layers_between_what_is_added_have_one_width():
+    skeleton = Skeleton([3] * 9, [64] * 9, 3, 10, shortcuts=[0, 0, 0, 2, 0, 2, 1, 0, 1])
+    assert skeleton.tied == [range(1), range(1, 7), range(7, 9)]
+    for params in range(6_000, 9_000, 60):
+        budget = Budget(params)
+        found = fitted(skeleton, [1, *[2] * 6, *[3] * 2], budget)
+        assert len(set(found[1:7])) == len(set(found[7:])) == 1
+        assert budget.used(skeleton.cost(found)) > 0.94
+    assert Skeleton([3] * 2, [64] * 2, 3, 10).tied == [range(1), range(1, 2)]
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1.0, True, "60k"])
@@ -220,6 +256,15 @@ def test_a_budget_has_a_limit():
 
 
 # ---------------------------------------------------------------------------------------- the space
+
+
+def test_the_profiles_are_those_of_the_paper_s_networks():
+    tables = (SIMPNET_300K, SIMPNET_600K, SIMPNET_1M, SIMPNET_5M, SIMPNET_9M)
+    for groups, table in zip(PAPER.values(), tables, strict=True):
+        left = iter(widths(_rows(table, None, None)))
+        for width, depth in zip(groups, DEPTHS, strict=True):
+            assert width == pytest.approx(sum(next(left) for _ in range(depth)) / depth)
+        assert next(left, None) is None
 
 
 @pytest.mark.parametrize("principles", ["all", [], ["pooling"]])
@@ -255,6 +300,24 @@ def test_values_that_keras_tuner_draws_make_networks():
         assert counted(rows, (32, 32, 3), 10)[0] <= 300_000
 
 
+def chain_of(rows, params):
+    """What `lint` reads from the network of these rows, read from their text."""
+    chain = _Chain(params, residual=any(" add" in row for row in rows))
+    for at, (filters, kernel, stride, _, steps) in enumerate(layers_of(rows), start=1):
+        if stride > 1:
+            chain.reductions.append(_Reduction(f"conv{at}", "stride", at))
+        chain.layers.append(_Layer((f"conv{at}",), filters, kernel, len(chain.reductions)))
+        for step in steps:
+            if "2/2/0" in step:
+                both = "_max" if "avg" in step and "max" in step else ""
+                kind = "max" if "max" in step else "average"
+                chain.reductions.append(_Reduction(f"pool{at}{both}", kind, at))
+            elif step.startswith("drop"):
+                chain.dropouts.append((f"drop{at}", float(step[4:])))
+    chain.head_dropouts += [("dropout", float(s[4:])) for s in rows[-1].split() if s[:4] == "drop"]
+    return chain
+
+
 @pytest.mark.parametrize(
     "case", [*CASES, ((16, 16, 1), 10, None), ((64, 24, 2), 3, Budget(macs=500_000_000))], ids=str
 )
@@ -266,6 +329,91 @@ def test_a_sample_under_all_principles_lints_clean(case):
             model = keras_archs.SimpNet(input_shape, classes, **kwargs)
         broken = [str(finding) for finding in tuning.lint(model) if not finding.advice]
         assert broken == [], (seed, kwargs)
+        assert _read(model) == chain_of(kwargs["rows"], model.count_params())
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_no_sample_of_five_hundred_breaks_a_principle(case):
+    """`chain_of` stands for the network, which would take a tenth of a second to build."""
+    input_shape, classes, budget = case
+    shortcuts = 0
+    for seed in range(100):
+        rows = space(Draw(seed), input_shape=input_shape, classes=classes, budget=budget)["rows"]
+        chain = chain_of(rows, counted(rows, input_shape, classes)[0])
+        found = [(name, *finding) for name, check in CHECKS.items() for finding in check(chain)]
+        assert [finding for finding in found if not finding[4:]] == [], (seed, rows)  # no advice
+        shortcuts += chain.residual
+    assert shortcuts > 20
+
+
+def added(rows):
+    """Pairs of the layers whose maps are added, from 0."""
+    for at, row in enumerate(rows):
+        for step in row.split():
+            if step.startswith("add"):
+                yield at - int(step[3:]), at
+
+
+@pytest.mark.parametrize("principles", ["all", []])
+def test_shortcuts_go_around_equal_layers_of_one_map_and_their_widths_are_one(principles):
+    kinds = set()
+    for seed in range(200):
+        hp = Draw(seed)
+        rows = space_of(hp, principles, Budget(params=40_000))
+        found, pairs = widths(rows), list(added(rows))
+        wanted = {"none": 0, "every_layer": 1, "every_second_layer": 2}[hp.values["shortcuts"]]
+        assert {end - start for start, end in pairs} <= {wanted} - {0}
+        for start, end in pairs:
+            assert len(set(found[start : end + 1])) == 1
+            assert not any("/2/" in row for row in rows[start + 1 : end])
+        assert all(one[1] <= next_[0] for one, next_ in pairwise(pairs))
+        kinds |= {(hp.values["shortcuts"], bool(pairs))}
+    assert {("none", False), ("every_layer", True), ("every_second_layer", True)} <= kinds
+
+
+@pytest.mark.parametrize(
+    "shortcuts, wanted",
+    [
+        ("none", []),
+        ("every_layer", [(1, 2), (2, 3), (4, 5), (5, 6), (6, 7), (7, 8), (9, 10)]),
+        ("every_second_layer", [(1, 3), (4, 6), (6, 8)]),
+    ],
+)
+def test_where_shortcuts_stand(shortcuts, wanted):
+    """Groups have layers 1, 2 to 4, 5 to 9, 10 and 11, 12, 13; the map is pooled after 5 and 10."""
+    assert list(added(space_of(Values(shortcuts=shortcuts)))) == wanted
+    kinds = [name for name in PRINCIPLES if name != "pooling"]
+    strided = space_of(Values(shortcuts=shortcuts, pooling="stride"), kinds)
+    assert list(added(strided)) == wanted
+    beside = space_of(Values(shortcuts=shortcuts, pooling="max_beside_average"))
+    doubled = {"every_layer": [(4, 5), (9, 10)], "every_second_layer": [(4, 6), (6, 8)]}
+    instead = {"every_second_layer": [(5, 7)]}.get(shortcuts, [])
+    left = [pair for pair in wanted if pair not in doubled.get(shortcuts, [])]
+    assert list(added(beside)) == [*left, *instead]
+
+
+def test_the_default_point_at_a_budget_has_shortcuts_and_follows_the_network_of_its_size():
+    for params, table in ((300_000, SIMPNET_300K), (5_500_000, SIMPNET_5M)):
+        rows = space_of(Values(), budget=Budget(params=params))
+        assert list(added(rows)) == [(1, 3), (4, 6), (6, 8)]
+        paper = widths(_rows(table, None, None))
+        np.testing.assert_allclose(widths(rows), paper, rtol=0.05)
+
+
+def test_the_default_point_of_a_tiny_budget_is_flatter_than_the_paper_s_smallest():
+    rows = space(Values(), input_shape=(16, 16, 3), classes=10, budget=Budget(params=60_000))
+    found = widths(rows["rows"])
+    assert (found[0], found[-1]) == (19, 32) and sum("max2" in row for row in rows["rows"]) == 2
+    assert list(added(rows["rows"])) == [(1, 3), (4, 6), (6, 8)]
+
+
+def test_no_layer_of_a_small_network_is_starved():
+    """A layer has at least 0.4 of the mean width; without the principle some have less."""
+    others = [name for name in PRINCIPLES if name != "balanced_distribution"]
+    for principles, starved in (("all", False), (others, True)):
+        found = (widths(space_of(Draw(s), principles, Budget(params=60_000))) for s in range(200))
+        shares = [min(each) / (sum(each) / len(each)) for each in found]
+        assert (min(shares) < 0.4) == starved
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 5, 8, 16, 28, 33, 96, 224])
@@ -359,7 +507,8 @@ def test_wrong_arguments_of_a_space_are_refused(wrong, message):
         (space, "expansion", -0.5, "in [0.5, 1.25]"),
         (space, "tilt", "wide", "in [0.75, 1.25]"),
         (space, "first_pool", math.nan, "in [0.3, 0.55]"),
-        (space, "pooling", "bogus", "one of 'max'."),
+        (space, "pooling", "bogus", "one of 'max', 'max_plus_average', 'max_beside"),
+        (space, "shortcuts", "every", "one of 'none', 'every_layer', 'every_second_layer'."),
         (space, "dropout_rate", 0.9, "in [0.05, 0.3]"),
         (space, "dropout_placement", "every", "one of 'after_pooling', 'every_layer'."),
         (space, "share", 0.5, "in [1.0, 1.0]"),
@@ -438,7 +587,7 @@ VIOLATED = {
     "maximum_performance": lambda rows: any(kernel > 3 for _, kernel, *_ in layers_of(rows)),
     "balanced_distribution": lambda rows: spread(rows) > 7.5,
     "dropout": lambda rows: max(rates(rows), default=0) > 0.5,
-    "pooling": lambda rows: any("avg" in row or "3/2/1" in row for row in rows),
+    "pooling": lambda rows: any(" avg" in row or "3/2/1" in row for row in rows),
     "isolation": lambda rows: counted(rows, (32, 32, 3), 10)[0] < 0.9 * 300_000,
 }
 

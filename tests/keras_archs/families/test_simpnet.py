@@ -356,10 +356,118 @@ def test_rows_and_experiment_exclude_each_other():
     assert "rows: " not in keras_archs.SimpNet_9M.__doc__
 
 
+# --------------------------------------------------------------------------- pools of information
+
+POOLED = [  # each way in which rows bring maps together
+    "6 3/1/1 bn relu",
+    "6 3/1/1 bn add1 relu",
+    "6 3/1/1 bn relu drop0.1",
+    "6 3/1/1 bn add2 relu max|avg2/2/0",
+    "8 3/1/1 bn relu max+avg2/2/0",
+    "8 1/1/0 bn add1 relu",
+    "gmp dense",
+]
+
+
+def test_what_a_row_before_put_out_is_added():
+    model = keras_archs.SimpNet((9, 8, 3), 4, rows=POOLED)
+    assert [layer.name for layer in model.layers if isinstance(layer, layers.Add)] == [
+        *("conv2_add", "conv4_add", "pool5", "conv6_add")
+    ]
+    images = np.random.default_rng(0).normal(size=(2, 9, 8, 3)).astype("float32")
+    names = "conv1_relu", "conv2_relu", "conv3_relu", "conv4_bn", "conv4_relu"
+    maps = keras.Model(model.input, [model.get_layer(name).output for name in names])
+    first, second, _, alone, summed = run(maps, images)
+    np.testing.assert_allclose(summed, np.maximum(alone + second, 0), atol=1e-6)
+    assert not np.allclose(summed, np.maximum(alone + first, 0), atol=1e-3)
+
+
+@pytest.mark.parametrize("side", [2, 5])
+def test_two_poolings_are_added_or_stand_side_by_side(side):
+    values = np.random.default_rng(side).normal(size=(1, side, 4, 1)).astype("float32")
+
+    def pooled(step):
+        rows = [f"1 1/1/0 {step}2/2/0", "gap dense"]
+        model = keras_archs.SimpNet((side, 4, 1), include_top=False, rows=rows)
+        model.get_layer("conv1").set_weights([np.ones((1, 1, 1, 1)), np.zeros(1)])
+        assert model.layers[-1].name == "pool1"
+        return run(model, values)
+
+    largest, mean = pooled("max"), pooled("avg")
+    np.testing.assert_allclose(pooled("max+avg"), largest + mean, atol=1e-6)
+    np.testing.assert_array_equal(pooled("max|avg"), np.concatenate([largest, mean], -1))
+
+
+def test_a_row_after_two_poolings_side_by_side_reads_twice_the_channels():
+    model = build("simpnet", (9, 8, 3), 4, rows=POOLED)
+    assert model.get_layer("pool4").output.shape == (None, 5, 4, 12)
+    assert model.get_layer("conv5").kernel.shape == (3, 3, 12, 8)
+    assert keras_archs.info("simpnet").min_size_for(rows=POOLED) == 3
+    profile = keras_archs.profile("simpnet", input_shape=(9, 8, 3), classes=4, rows=POOLED)
+    convolutions = 9 * (3 * 6 + 3 * 6 * 6 + 12 * 8) + 8 * 8
+    assert profile.params == convolutions + 5 * (4 * 6 + 2 * 8) + (8 + 1) * 4
+    maps = 72 * 9 * (3 * 6 + 3 * 6 * 6), 20 * 9 * 12 * 8, 6 * 8 * 8
+    assert profile.macs == sum(maps) + 8 * 4
+
+
+@pytest.mark.parametrize(
+    "rows, at, message",
+    [
+        (["8 3/1/1 add1"], 0, "what a row before them writes: 1 before this one there is none."),
+        (
+            ["8 3/1/1", "8 3/1/1 add2"],
+            1,
+            "row before them writes: 2 before this one there is none.",
+        ),
+        (["8 3/1/1", "9 3/1/1 bn add1"], 1, "added to this row's 9 channels has 8."),
+        (["8 3/1/1 max|avg2/2/0", "16 3/1/1 add1"], 1, "to this row's 16 channels has 2 x 8."),
+        (["8 3/1/1", "8 3/2/1 add1"], 1, "added to this row's map is larger or smaller."),
+        (["8 3/1/1", "8 3/1/0 add1"], 1, "added to this row's map is larger or smaller."),
+        (["8 3/1/1", "8 3/1/1 max2/2/0 add1"], 1, "to this row's map is larger or smaller."),
+        (["8 3/1/1", "8 3/1/1 avg2/2/0", "8 3/1/1 add2"], 2, "row's map is larger or smaller."),
+    ],
+)
+def test_what_is_added_is_of_one_shape(rows, at, message):
+    with pytest.raises(ValueError, match="^`rows` must add ") as caught:
+        keras_archs.SimpNet(rows=[*rows, HEAD])
+    assert f"{message} Received: rows[{at}]={rows[at]!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize("side", [8, 9])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["8 3/1/1 max|avg2/2/0", "8 3/1/1", "8 3/1/1 add1"],
+        ["8 3/1/1 max2/2/0", "8 5/1/2 relu add1 max2/2/0", "8 1/1/0 add1"],
+        ["8 3/1/1", "8 2/1/0", "8 2/1/1 add2"],
+    ],
+)
+def test_maps_of_one_shape_are_added_wherever_they_come_from(rows, side):
+    model = build("simpnet", (side, side, 1), rows=[*rows, HEAD])
+    assert sum(isinstance(layer, layers.Add) for layer in model.layers) >= 1
+
+
+@pytest.mark.parametrize(
+    "row", ["8 3/1/1 add0", "8 3/1/1 add", "8 3/1/1 add1 add1", "8 3/1/1 relu max+avg3/2/0"]
+)
+def test_a_pool_of_information_that_cannot_be_read_is_named(row):
+    message = r"^`rows` must have rows such as '60 3/1/1 bn relu max2/2/0 drop0.1'. Received: "
+    with pytest.raises(ValueError, match=message + r"rows\[1\]="):
+        keras_archs.SimpNet(rows=["8 3/1/1 bn relu", row, HEAD])
+    with pytest.raises(ValueError, match="^`rows` must end with a row such as"):
+        keras_archs.SimpNet(rows=["8 3/1/1", "conv 3/1/1 add1 gap"])
+
+
+def test_shortcuts_hold_at_any_alpha():
+    for alpha in (0.3, 1 / 3, 1.7):
+        model = build("simpnet", (9, 8, 3), rows=POOLED, alpha=alpha)
+        assert model.get_layer("conv4_add").output.shape[-1] == math.floor(6 * alpha + 0.5)
+
+
 def test_a_model_of_rows_is_saved_and_loaded_without_them(tmp_path):
-    rows = ["6 3/1/1 bn relu avg2/2/0 drop0.1", "8 3/2/1 bn relu max2/2/0", HEAD]
-    model = keras_archs.SimpNet((9, 8, 1), 4, rows=rows)
+    rows = ["6 3/1/1 bn relu avg2/2/0 drop0.1", "8 3/2/1 bn relu", *POOLED]
+    model = keras_archs.SimpNet((9, 10, 1), 4, rows=rows)
     model.save(tmp_path / "model.keras")
-    values = np.random.default_rng(0).normal(size=(2, 9, 8, 1)).astype("float32")
+    values = np.random.default_rng(0).normal(size=(2, 9, 10, 1)).astype("float32")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(run(loaded, values), run(model, values))

@@ -113,6 +113,31 @@ def test_a_grown_network_is_the_wider_one_with_the_outputs_of_the_narrow_one(arc
     assert_same(model, grown, images)
 
 
+ROWS = [  # shortcuts, and two poolings that are added or stand side by side
+    *("8 3/1/1 bn relu", "8 3/1/1 bn add1 relu", "8 3/1/1 bn relu"),
+    *("8 3/1/1 bn add2 relu max|avg2/2/0", "9 3/1/1 bn relu max+avg2/2/0", "9 3/1/1 bn add1 relu"),
+    "gmp dense",
+]
+
+
+def test_chains_with_pools_of_information_grow_and_shrink():
+    model, images = built("simpnet", 1.0, rows=ROWS, input_shape=(8, 8, 3))
+    for changed in (
+        grow(model, 1.5, rows=ROWS, extra_depth=6, noise=0.2, seed=0),
+        widen(model, "conv2", 11),  # and with it what is added to it
+        deepen(model, "conv4"),
+    ):
+        assert changed.count_params() > model.count_params()
+        assert_same(model, changed, images)
+    assert widen(model, "conv2", 11).get_layer("conv4").filters == 11
+    for resized, alpha in (
+        (grow(model, 1.5, rows=ROWS), 1.5),
+        (shrink(model, 0.5, rows=ROWS), 0.5),
+    ):
+        wanted = shapes_at("simpnet", alpha, rows=ROWS, input_shape=(8, 8, 3))
+        assert shapes(resized) == wanted
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arch", "start", "end", "side"),

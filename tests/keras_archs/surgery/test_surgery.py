@@ -114,6 +114,18 @@ def test_a_grey_image_is_one_channel(case, folded):
     _assert_same(_outputs(single, grey), _outputs(case.model, np.repeat(grey, 3, axis=-1)))
 
 
+def test_normalisations_before_a_sum_and_between_two_poolings_are_folded():
+    rows = [
+        *("8 3/1/1 bn relu", "8 3/1/1 bn add1 relu max|avg2/2/0", "9 3/1/1 bn relu"),
+        *("9 3/1/1 bn relu", "9 3/1/1 bn add2 relu max+avg2/2/0", "gmp dense"),
+    ]
+    model = keras_archs.SimpNet((8, 8, 3), 4, rows=rows)
+    randomize(model)
+    folded = keras_archs.fold_batch_norm(model)
+    assert not _norms(folded)
+    _assert_equal(model, folded)
+
+
 # --------------------------------------------------------------------------------------- rewiring
 
 

@@ -153,7 +153,10 @@ def _boolean(name: str, value: Any) -> bool:
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str | os.PathLike):
         raise ValueError(f"`{name}` must be a text or a path. Received: {name}={value!r}")
-    return os.fspath(value)
+    text = os.fspath(value)
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"`{name}` must be a name in UTF-8. Received: {name}={text!r}")
+    return text
 
 
 def _data(name: str, value: Any) -> str:
@@ -428,13 +431,14 @@ class Options(_Checked):
     )
     mixup: float | None = option(
         None,
-        help="Mix pairs of images by shares drawn from Beta(x, x), x >= 0; 0: not.",
+        help="Mix pairs of images by shares drawn from Beta(x, x), x in [0, 1000]; 0: not.",
         doc="parameter of the beta distribution of the shares by which pairs of images are mixed, "
-        ">= 0; 0 for none. With `cutmix` each batch is mixed in one of both ways. None: the "
-        "recipe's.",
-        check=_optional(number, least=0),
+        "in [0, 1000]; 0 for none. With `cutmix` each batch is mixed in one of both ways. None: "
+        "the recipe's.",
+        check=_optional(number, least=0, most=1000),
         shown="the recipe's",
         least=0,
+        most=1000,
         panel="Augmentation and regularisation",
     )
     cutmix: float | None = option(
@@ -1052,6 +1056,15 @@ class Search(_Checked):
             raise ValueError(
                 "`run_dir` must be given with the engine 'optuna'. Received: run_dir=None"
             )
+
+
+def check_recorded(name: str, value: Any) -> None:
+    """Raise ValueError or TypeError where a recorded value of a training's option is none.
+
+    Where data lay may be another place by now.
+    """
+    check = _text if name == "data" else declared(Options, name).check
+    check(name, value)
 
 
 def default_of(name: str) -> Any:

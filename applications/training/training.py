@@ -14,6 +14,7 @@ import numpy as np
 
 import keras_archs
 from applications import runs
+from applications.console import shown
 from applications.data.augmentation import Augmentation, Mixing
 from applications.data.batches import TrainingBatches, balanced_weights, smoothed_targets
 from applications.data.preprocessing import colour_components
@@ -153,7 +154,7 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
     check_memory(plan, source)
     options = plan.options
     if running.verbose and source.not_read:
-        first = source.not_read[0]
+        first = shown(source.not_read[0])
         more = f" and {len(source.not_read) - 1} more" if len(source.not_read) > 1 else ""
         print(f"not read: {first}{more} (split.json names all)", file=sys.stderr)
     if running.verbose and options.precision == "mixed_float16" and device_name() is None:
@@ -169,7 +170,7 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
     images = len(dataset.train) // plan.batch_size * plan.batch_size  # of full batches
 
     keras.utils.set_random_seed(options.seed)
-    devices = device_count(options.devices, plan.batch_size)
+    devices = device_count(options.devices, plan.batch_size, source.count("validation"))
     with _precision(options.precision or "float32"), deep_graphs(), ExitStack() as stack:
         stack.enter_context(on_devices(devices))
         network = built_network(plan, dataset)

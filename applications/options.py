@@ -122,6 +122,17 @@ def _optional(check: Callable[..., Any], **bounds: Any) -> Callable[[str, Any], 
     return lambda name, value: None if value is None else check(name, value, **bounds)
 
 
+def _up_to(most: float, **bounds: float) -> Callable[[str, Any], Any]:
+    """A number or None; beyond `most` it is of no use, and far beyond no float32."""
+
+    def check(name: str, value: Any) -> float | None:
+        if value is None:
+            return None
+        return number(name, number(name, value, **bounds), **bounds, most=most)
+
+    return check
+
+
 def _one_of(*choices: Any) -> Callable[[str, Any], Any]:
     return lambda name, value: choice(name, value, choices)
 
@@ -373,17 +384,17 @@ class Options(_Checked):
     learning_rate: float | None = option(
         None,
         help="Highest learning rate, > 0.",
-        doc="base rate, > 0. None: the recipe's.",
-        check=_optional(number, above=0),
+        doc="base rate, in (0, 1e6]. None: the recipe's.",
+        check=_up_to(1e6, above=0),
         shown="the recipe's",
         panel="Training",
     )
     weight_decay: float | None = option(
         None,
         help="How strongly kernels decay, >= 0.",
-        doc="how strongly kernels decay, >= 0, as the recipe's optimizer understands it. None: the "
-        "recipe's.",
-        check=_optional(number, least=0),
+        doc="how strongly kernels decay, in [0, 1e6], as the recipe's optimizer understands it. "
+        "None: the recipe's.",
+        check=_up_to(1e6, least=0),
         shown="the recipe's",
         least=0,
         panel="Augmentation and regularisation",
@@ -435,7 +446,7 @@ class Options(_Checked):
         doc="parameter of the beta distribution of the shares by which pairs of images are mixed, "
         "in [0, 1000]; 0 for none. With `cutmix` each batch is mixed in one of both ways. None: "
         "the recipe's.",
-        check=_optional(number, least=0, most=1000),
+        check=_up_to(1000, least=0),
         shown="the recipe's",
         least=0,
         most=1000,

@@ -8,6 +8,7 @@
 import itertools
 import os
 import secrets
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -99,8 +100,8 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 # Figures of metrics.json that are read back; older runs lack some.
 _NUMBERS = (
-    *("test_accuracy", "mirrored_test_accuracy", "macro_f1", "test_loss", "validation_accuracy"),
-    *("validation_macro_f1", "validation_loss", "params", "trainable_params", "macs"),
+    *("test_accuracy", "mirrored_test_accuracy", "macro_f1", "validation_accuracy"),
+    *("validation_macro_f1", "params", "trainable_params", "macs"),
     *("peak_activation_bytes", "latency_ms_p50", "latency_ms_p95", "train_seconds", "epochs"),
     *("kept_epoch", "steps"),
 )
@@ -124,11 +125,13 @@ class _Metrics(dict):
             number(name, self[name], least=0, most=_LARGEST)
         for name, length in (("confusion_matrix", classes), ("input_shape", 3)):
             if name in self and not (isinstance(self[name], list) and len(self[name]) == length):
-                raise ValueError(f"`{name}` must have {length} entries. Received: {self[name]!r}")
+                found = _length(self[name])
+                raise ValueError(f"`{name}` must have {length} entries. Received: {found}")
         for row in self.get("confusion_matrix", ()):
             if not (isinstance(row, list) and len(row) == classes and all(map(_is_number, row))):
                 raise ValueError(
-                    f"`confusion_matrix` must have rows of {classes} counts. Received: {row!r}"
+                    f"`confusion_matrix` must have rows of {classes} counts. Received: "
+                    f"{_length(row)}, not all of them counts"
                 )
         for side in self.get("input_shape", ()):
             count("input_shape", side)
@@ -139,6 +142,10 @@ class _Metrics(dict):
 
 def _is_number(value: Any) -> bool:
     return is_count(value, least=0)
+
+
+def _length(value: Any) -> int | str:
+    return len(value) if isinstance(value, list) else type(value).__name__
 
 
 def _labels(path: Path) -> tuple[str, ...]:
@@ -248,11 +255,13 @@ class Run:
         network = load_network(self.path / "model.keras")
         shapes = (network.input_shape, network.output_shape)
         if not all(isinstance(shape, tuple) for shape in shapes) or (
-            len(network.input_shape) != 4 or network.output_shape[1:] != (len(self.labels),)
+            len(network.input_shape) != 4
+            or None in network.input_shape[1:]
+            or network.output_shape[1:] != (len(self.labels),)
         ):
             raise ValueError(
-                f"model.keras must take images and tell the {len(self.labels)} classes of "
-                f"labels.json apart. Received: {self.path}, whose shapes are "
+                f"model.keras must take images of one size and tell the {len(self.labels)} classes "
+                f"of labels.json apart. Received: {self.path}, whose shapes are "
                 f"{network.input_shape} and {network.output_shape}"
             )
         return network
@@ -322,9 +331,12 @@ def load_network(file: str | os.PathLike[str]) -> "keras.Model":
     own = {"keras_archs>LocalResponseNormalization": keras_archs.LocalResponseNormalization}
     with keras_archs.graph.deep_graphs():
         with naming_file(file, "A .keras file must hold a model that Keras can read"):
-            model = keras.saving.load_model(file, own, compile=False, safe_mode=True)
-    if not isinstance(model, keras.Model):
-        raise ValueError(f"a .keras file must hold a model. Received: {file}")
+            with warnings.catch_warnings(record=True) as said:  # beside an error they are noise
+                model = keras.saving.load_model(file, own, compile=False, safe_mode=True)
+            for each in said:
+                warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+        raise ValueError(f"a .keras file must hold a model with inputs. Received: {file}")
     return keras_archs.graph.exportable(model)
 
 

@@ -353,7 +353,8 @@ def chosen(principles: str | Iterable[str] = "all") -> tuple[Principle, ...]:
     """
     if principles == "all":
         return _ALL
-    names = [principles] if isinstance(principles, str) else list(principles)
+    listed = isinstance(principles, Iterable) and not isinstance(principles, str)
+    names = list(principles) if listed else [principles]
     for name in names:
         if name not in PRINCIPLES:
             raise ValueError(

@@ -16,7 +16,7 @@ from applications import evaluation
 from applications.console import plain_console
 from applications.data.images import NAMED, WANTED, read_images
 from applications.data.sources import Subset, listed, open_source, open_test
-from applications.evaluation.metrics import metrics
+from applications.evaluation.metrics import check_finite, metrics
 from applications.files import check_file, write_atomic
 from applications.runs import Run, load
 from keras_archs import runtimes
@@ -191,7 +191,7 @@ def answers(
         An answer for each file, in their order; those that cannot be read have an error.
 
     Raises:
-        ValueError: `top` is below 1, or the network is not one.
+        ValueError: `top` is below 1, the network is not one, or its probabilities are no numbers.
     """
     opened = _opened(network)
     paths = iter(images)
@@ -210,6 +210,7 @@ def answers(
                 yield Answer(path, [], errors[path])
                 continue
             row = next(probabilities)
+            check_finite(row[None])
             best = np.argsort(-row, kind="stable")[:top]
             yield Answer(path, [(opened.labels[k], float(row[k])) for k in best])
 

@@ -380,7 +380,7 @@ def _fit(
         targets, wanted = (smoothed_targets(classes, s) for s in (recipe.label_smoothing, 0.0))
     if options.class_weight == "balanced":
         weights = balanced_weights(dataset.train.labels, len(dataset.labels))
-    saved = last_checkpoint(checkpoints, or_anew=trial is not None)
+    saved = last_checkpoint(checkpoints, or_anew=trial is not None, epochs=epochs, steps=steps)
     progress = saved.progress if saved else Progress()
     rows = progress.history
     progress.steps = progress.steps or len(rows) * steps  # older checkpoints lack it

@@ -145,6 +145,14 @@ CONFIGS = {
     "unknown architecture": ("arch: lenet\n", "'lenet5'"),
     "option among the arguments": ("arch: lenet5\nargs: {alpha: 2}\n", "Received: alpha"),
     "arguments that are no mapping": ("arch: lenet5\nargs: [stem]\n", "`args`"),
+    "key that comes twice": ("arch: lenet5\narch: vgg16\n", "'arch' comes twice in line 2"),
+    "aliases of aliases": (
+        f"alpha: &a [{'x, ' * 99}]\nrho: &b [{'*a, ' * 99}]\nsize: [{'*b, ' * 99}]\n",
+        "its aliases stand for more than 100,000 values",
+    ),
+    "value that holds itself": ("arch: &a [*a]\n", "more than 100,000 values"),
+    "date that is none": ("arch: 2020-13-45\n", "`config` c.yaml must be YAML."),
+    "endless number": (f"arch: lenet5\nseed: {'9' * 5000}\n", "`config` c.yaml must be YAML."),
     "config in a config": ("config: other.yaml\n", "Received: config"),
 }
 

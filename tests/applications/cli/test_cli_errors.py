@@ -200,6 +200,22 @@ def test_names_a_truncated_image(error, tmp_path):
     assert "7.png" in error("train", "--arch", "lenet5", "--data", "images")
 
 
+def test_shows_names_as_a_terminal_does_not_obey_them(error, tmp_path):
+    for label in ("cat", "dog"):
+        write_image(tmp_path / "images" / label / "0.png")
+    (tmp_path / "images" / "cat" / "a\x1b[2J\nerror: b.png").write_text("no image")
+    message = error("train", "--arch", "lenet5", "--data", "images")
+    assert r"a\x1b[2J\nerror: b.png (unknown format)" in message
+
+
+def test_an_image_that_is_large_is_no_second_line(error, tmp_path, monkeypatch):
+    for label in ("cat", "dog"):
+        write_image(tmp_path / "images" / label / "0.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow warns, and at twice that refuses
+    (tmp_path / "images" / "cat" / "1.png").write_text("no image")
+    assert "1.png" in error("train", "--arch", "lenet5", "--data", "images")
+
+
 def arrays(**changes):
     images, labels = np.zeros((20, 32, 32, 3), np.uint8), np.arange(20) % 2
     return {"x_train": images, "y_train": labels, "x_test": images, "y_test": labels} | changes

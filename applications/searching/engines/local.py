@@ -161,10 +161,10 @@ def _checked(place: int, values: Any) -> _Trial:
     return trial
 
 
-def _check_kinds(values: Mapping[str, Any], **kinds: type) -> None:
+def _check_kinds(found: Mapping[str, Any], /, **kinds: type) -> None:
     for name, kind in kinds.items():
-        if not isinstance(values[name], kind):
-            raise ValueError(f"`{name}` must be {kind.__name__}. Received: {values[name]!r}")
+        if not isinstance(found[name], kind):
+            raise ValueError(f"`{name}` must be {kind.__name__}. Received: {found[name]!r}")
 
 
 class LocalEngine:

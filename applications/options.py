@@ -1072,8 +1072,10 @@ class Search(_Checked):
 def check_recorded(name: str, value: Any) -> None:
     """Raise ValueError or TypeError where a recorded value of a training's option is none.
 
-    Where data lay may be another place by now.
+    Where data lay may be another place by now. None stands for the default, as in any config.
     """
+    if value is None and name != "arch":
+        return
     check = _text if name == "data" else declared(Options, name).check
     check(name, value)
 

@@ -191,7 +191,7 @@ class Run:
                 f"Received: run={path}"
             )
         recorded = read_config(self.path / "config.yaml")
-        missing = {name: default_of(name) for name in OPTIONS if name not in recorded}
+        missing = {name: default_of(name) for name in OPTIONS if recorded.get(name) is None}
         self.config: dict[str, Any] = {**recorded, **missing}
         self.labels: tuple[str, ...] = _labels(self.path / "labels.json")
         self.metrics: dict[str, Any] = _Metrics(self.path / "metrics.json", len(self.labels))

@@ -359,6 +359,6 @@ def chosen(principles: str | Iterable[str] = "all") -> tuple[Principle, ...]:
         if name not in PRINCIPLES:
             raise ValueError(
                 f"`principles` must be 'all' or names among {', '.join(PRINCIPLES)}."
-                f"{nearest(name, PRINCIPLES)} Received: principles={principles!r}"
+                f"{nearest(str(name), PRINCIPLES)} Received: principles={principles!r}"
             )
     return tuple(principle for principle in _ALL if principle.name in names)

@@ -14,7 +14,7 @@ import numpy as np
 
 import keras_archs
 from applications import runs
-from applications.console import shown
+from applications.console import one_line
 from applications.data.augmentation import Augmentation, Mixing
 from applications.data.batches import TrainingBatches, balanced_weights, smoothed_targets
 from applications.data.preprocessing import colour_components
@@ -154,7 +154,7 @@ def _train(options: Options, running: Running, trial: _Trial | None = None) -> r
     check_memory(plan, source)
     options = plan.options
     if running.verbose and source.not_read:
-        first = shown(source.not_read[0])
+        first = one_line(source.not_read[0])
         more = f" and {len(source.not_read) - 1} more" if len(source.not_read) > 1 else ""
         print(f"not read: {first}{more} (split.json names all)", file=sys.stderr)
     if running.verbose and options.precision == "mixed_float16" and device_name() is None:

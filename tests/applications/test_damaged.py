@@ -171,12 +171,12 @@ METRICS = {
 LABELS = [[], ["one"], [["0"]] * 10, list(range(10)), ["0"] * 10, [None] * 10, [{}] * 10]
 CONFIG = {
     "arch": [3, None, "nonet"],
-    "data": [None, [1], {}, 3, "a\0b"],
-    "seed": ["x", -1, None, 1.5],
-    "alpha": ["x", None, float("nan"), []],
+    "data": [[1], {}, 3, "a\0b"],
+    "seed": ["x", -1, 1.5],
+    "alpha": ["x", float("nan"), []],
     "rho": ["x", {}, 2.0],
     "size": ["big", [], -1],
-    "resize": ["no", None, []],
+    "resize": ["no", []],
     "args": ["x", []],
     "epochs": ["x", 0],
     "learning_rate": [float("inf"), "fast"],

@@ -293,7 +293,7 @@ def test_a_search_is_resumed_with_its_own_options_alone(searched, option, value,
         ({"tune": ("learning_rat",)}, "`tune` must hold.*Did you mean 'learning_rate'"),
         ({"tune": ("recipe", "recipe")}, "`tune` must name each once"),
         ({"tune": ("stochastic_depth",)}, "`tune` must not hold stochastic_depth .*lenet5"),
-        ({"tune": ("stochastic_depth",), "space": "highway19"}, "residual branches.*highway19"),
+        ({"tune": ("stochastic_depth",), "space": "highway19"}, "no residual branches.*highway19"),
         (
             {"tune": ("progressive",)},
             "`tune` must not hold progressive .*of one size alone.*lenet5",

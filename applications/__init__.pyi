@@ -120,9 +120,9 @@ def train(
         schedule: "cosine" and "linear" fall to 0, "one_cycle" rises for the first 30 % of the
             steps, "constant" stays. None: the recipe's.
         batch_size: images a step, >= 1. None: the recipe's. Never more than there are images.
-        learning_rate: base rate, > 0. None: the recipe's.
-        weight_decay: how strongly kernels decay, >= 0, as the recipe's optimizer understands it.
-            None: the recipe's.
+        learning_rate: base rate, in (0, 1e6]. None: the recipe's.
+        weight_decay: how strongly kernels decay, in [0, 1e6], as the recipe's optimizer understands
+            it. None: the recipe's.
         shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
             None: the recipe's.
         mirror: whether training images are mirrored at random. None: where the recipe does and the
@@ -132,8 +132,8 @@ def train(
         random_erasing: share of the images of which a random rectangle becomes noise, in [0, 1].
             None: the recipe's.
         mixup: parameter of the beta distribution of the shares by which pairs of images are mixed,
-            >= 0; 0 for none. With `cutmix` each batch is mixed in one of both ways. None: the
-            recipe's.
+            in [0, 1000]; 0 for none. With `cutmix` each batch is mixed in one of both ways. None:
+            the recipe's.
         cutmix: the same of the shares of rectangles that come from another image, in [0, 1]. None:
             the recipe's.
         label_smoothing: share of a label that is spread evenly over all classes, in [0, 1). None:
@@ -345,9 +345,9 @@ def compare(
         schedule: "cosine" and "linear" fall to 0, "one_cycle" rises for the first 30 % of the
             steps, "constant" stays. None: the recipe's.
         batch_size: images a step, >= 1. None: the recipe's. Never more than there are images.
-        learning_rate: base rate, > 0. None: the recipe's.
-        weight_decay: how strongly kernels decay, >= 0, as the recipe's optimizer understands it.
-            None: the recipe's.
+        learning_rate: base rate, in (0, 1e6]. None: the recipe's.
+        weight_decay: how strongly kernels decay, in [0, 1e6], as the recipe's optimizer understands
+            it. None: the recipe's.
         shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
             None: the recipe's.
         mirror: whether training images are mirrored at random. None: where the recipe does and the
@@ -357,8 +357,8 @@ def compare(
         random_erasing: share of the images of which a random rectangle becomes noise, in [0, 1].
             None: the recipe's.
         mixup: parameter of the beta distribution of the shares by which pairs of images are mixed,
-            >= 0; 0 for none. With `cutmix` each batch is mixed in one of both ways. None: the
-            recipe's.
+            in [0, 1000]; 0 for none. With `cutmix` each batch is mixed in one of both ways. None:
+            the recipe's.
         cutmix: the same of the shares of rectangles that come from another image, in [0, 1]. None:
             the recipe's.
         label_smoothing: share of a label that is spread evenly over all classes, in [0, 1). None:
@@ -530,9 +530,9 @@ def search(
         schedule: "cosine" and "linear" fall to 0, "one_cycle" rises for the first 30 % of the
             steps, "constant" stays. None: the recipe's.
         batch_size: images a step, >= 1. None: the recipe's. Never more than there are images.
-        learning_rate: base rate, > 0. None: the recipe's.
-        weight_decay: how strongly kernels decay, >= 0, as the recipe's optimizer understands it.
-            None: the recipe's.
+        learning_rate: base rate, in (0, 1e6]. None: the recipe's.
+        weight_decay: how strongly kernels decay, in [0, 1e6], as the recipe's optimizer understands
+            it. None: the recipe's.
         shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
             None: the recipe's.
         mirror: whether training images are mirrored at random. None: where the recipe does and the
@@ -542,8 +542,8 @@ def search(
         random_erasing: share of the images of which a random rectangle becomes noise, in [0, 1].
             None: the recipe's.
         mixup: parameter of the beta distribution of the shares by which pairs of images are mixed,
-            >= 0; 0 for none. With `cutmix` each batch is mixed in one of both ways. None: the
-            recipe's.
+            in [0, 1000]; 0 for none. With `cutmix` each batch is mixed in one of both ways. None:
+            the recipe's.
         cutmix: the same of the shares of rectangles that come from another image, in [0, 1]. None:
             the recipe's.
         label_smoothing: share of a label that is spread evenly over all classes, in [0, 1). None:
@@ -668,9 +668,9 @@ def distill(
         schedule: "cosine" and "linear" fall to 0, "one_cycle" rises for the first 30 % of the
             steps, "constant" stays. None: the recipe's.
         batch_size: images a step, >= 1. None: the recipe's. Never more than there are images.
-        learning_rate: base rate, > 0. None: the recipe's.
-        weight_decay: how strongly kernels decay, >= 0, as the recipe's optimizer understands it.
-            None: the recipe's.
+        learning_rate: base rate, in (0, 1e6]. None: the recipe's.
+        weight_decay: how strongly kernels decay, in [0, 1e6], as the recipe's optimizer understands
+            it. None: the recipe's.
         shift: largest random shift of a training image, as a fraction of its sides, in [0, 1).
             None: the recipe's.
         mirror: whether training images are mirrored at random. None: where the recipe does and the
@@ -680,8 +680,8 @@ def distill(
         random_erasing: share of the images of which a random rectangle becomes noise, in [0, 1].
             None: the recipe's.
         mixup: parameter of the beta distribution of the shares by which pairs of images are mixed,
-            >= 0; 0 for none. With `cutmix` each batch is mixed in one of both ways. None: the
-            recipe's.
+            in [0, 1000]; 0 for none. With `cutmix` each batch is mixed in one of both ways. None:
+            the recipe's.
         cutmix: the same of the shares of rectangles that come from another image, in [0, 1]. None:
             the recipe's.
         label_smoothing: share of a label that is spread evenly over all classes, in [0, 1). None:

@@ -38,6 +38,20 @@ def stderr_closed() -> Iterator[None]:
         os.close(nothing)
 
 
+def shown(name: object) -> str:
+    """A name as one writes it: what a terminal would obey, and bytes that are no text, escaped."""
+    return re.sub(
+        r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]",
+        lambda match: match[0].encode("unicode_escape").decode(),
+        str(name),
+    )
+
+
+def one_line(text: object) -> str:
+    """The text in one line, which a terminal shows as it is."""
+    return shown(" ".join(str(text).split()))
+
+
 def markdown(text: object) -> str:
     """The text as Markdown shows it: nothing in it is a heading, a link, an element or emphasis."""
     line = " ".join(str(text).split())

@@ -2,11 +2,17 @@
 
 import json
 import os
+import re
 import secrets
-from collections.abc import Callable, Iterator
+import stat
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+import yaml
+
+from applications.console import one_line, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,17 +116,79 @@ def naming_file(path: str | os.PathLike[str], wanted: str) -> Iterator[None]:
     """Whatever goes wrong with the file is a ValueError that names it, but that it is not there.
 
     A damaged file makes Pillow, zipfile, NumPy and Keras raise a dozen types, down to SyntaxError.
+    What is no file is refused before it is opened: a pipe would be waited for without end.
     """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ValueError("no regular file")
         yield
     except FileNotFoundError:
         raise
     except Exception as error:
-        raise ValueError(f"{wanted}. Received: {os.fspath(path)} ({one_line(error)})") from error
+        reason = one_line(error) or type(error).__name__
+        raise ValueError(f"{wanted}. Received: {shown(os.fspath(path))} ({reason})") from error
 
 
-def one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that comes twice. Reads 1e-3 as a number, as YAML 1.2 has it.
+
+    PyYAML takes the last of several equal keys, and wants 1.0e-3.
+    """
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for node_of_key, _ in node.value:
+            if node_of_key.tag == "tag:yaml.org,2002:merge":
+                continue
+            key: Any = self.construct_object(node_of_key, deep=True)
+            if not isinstance(key, Hashable):
+                continue  # which PyYAML refuses
+            if key in seen:
+                mark, problem = node_of_key.start_mark, f"the key {key!r} comes twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+_MOST_VALUES = 100_000
+
+
+def plain_yaml(text: str) -> Any:
+    """The value of a YAML text without tags.
+
+    Raises:
+        ValueError: it is none, or, as aliases can make it, without end or larger than any memory.
+    """
+    try:
+        for token in yaml.scan(text, Loader=_Loader):
+            if isinstance(token, yaml.TagToken):
+                line = token.start_mark.line + 1
+                raise ValueError(f"a tag in line {line}, and tags are not followed")
+        value = yaml.load(text, Loader=_Loader)  # a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ValueError(f"{error.problem}{line}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    if _expanded(value, {}) > _MOST_VALUES:
+        raise ValueError(f"its aliases stand for more than {_MOST_VALUES:,} values")
+    return value
+
+
+def _expanded(value: Any, known: dict[int, int]) -> int:
+    """How many values it has where each alias stands for its own copy."""
+    if not isinstance(value, list | tuple | dict):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = _MOST_VALUES + 1  # what it would have if it held itself
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_expanded(part, known) for part in parts)
+    return known[id(value)]
 
 
 def check_file(name: str, path: str | os.PathLike[str], suffix: str = ".png") -> None:

@@ -124,6 +124,17 @@ def _optional(check: Callable[..., Any], **bounds: Any) -> Callable[[str, Any], 
     return lambda name, value: None if value is None else check(name, value, **bounds)
 
 
+def _up_to(most: float, **bounds: float) -> Callable[[str, Any], Any]:
+    """A number or None; beyond `most` it is of no use, and far beyond no float32."""
+
+    def check(name: str, value: Any) -> float | None:
+        if value is None:
+            return None
+        return number(name, number(name, value, **bounds), **bounds, most=most)
+
+    return check
+
+
 def _one_of(*choices: Any) -> Callable[[str, Any], Any]:
     return lambda name, value: choice(name, value, choices)
 
@@ -155,7 +166,10 @@ def _boolean(name: str, value: Any) -> bool:
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str | os.PathLike):
         raise ValueError(f"`{name}` must be a text or a path. Received: {name}={value!r}")
-    return os.fspath(value)
+    text = os.fspath(value)
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"`{name}` must be a name in UTF-8. Received: {name}={text!r}")
+    return text
 
 
 def _data(name: str, value: Any) -> str:
@@ -372,17 +386,17 @@ class Options(_Checked):
     learning_rate: float | None = option(
         None,
         help="Highest learning rate, > 0.",
-        doc="base rate, > 0. None: the recipe's.",
-        check=_optional(number, above=0),
+        doc="base rate, in (0, 1e6]. None: the recipe's.",
+        check=_up_to(1e6, above=0),
         shown="the recipe's",
         panel="Training",
     )
     weight_decay: float | None = option(
         None,
         help="How strongly kernels decay, >= 0.",
-        doc="how strongly kernels decay, >= 0, as the recipe's optimizer understands it. None: the "
-        "recipe's.",
-        check=_optional(number, least=0),
+        doc="how strongly kernels decay, in [0, 1e6], as the recipe's optimizer understands it. "
+        "None: the recipe's.",
+        check=_up_to(1e6, least=0),
         shown="the recipe's",
         least=0,
         panel="Augmentation and regularisation",
@@ -430,13 +444,14 @@ class Options(_Checked):
     )
     mixup: float | None = option(
         None,
-        help="Mix pairs of images by shares drawn from Beta(x, x), x >= 0; 0: not.",
+        help="Mix pairs of images by shares drawn from Beta(x, x), x in [0, 1000]; 0: not.",
         doc="parameter of the beta distribution of the shares by which pairs of images are mixed, "
-        ">= 0; 0 for none. With `cutmix` each batch is mixed in one of both ways. None: the "
-        "recipe's.",
-        check=_optional(number, least=0),
+        "in [0, 1000]; 0 for none. With `cutmix` each batch is mixed in one of both ways. None: "
+        "the recipe's.",
+        check=_up_to(1000, least=0),
         shown="the recipe's",
         least=0,
+        most=1000,
         panel="Augmentation and regularisation",
     )
     cutmix: float | None = option(
@@ -1419,6 +1434,17 @@ class Distillation(_Checked):
         """The options by name, but for the run."""
         found = {each.name: getattr(self, each.name) for each in fields(self)[1:]}
         return {**found, "ensemble": [str(getattr(each, "path", each)) for each in self.ensemble]}
+
+
+def check_recorded(name: str, value: Any) -> None:
+    """Raise ValueError or TypeError where a recorded value of a training's option is none.
+
+    Where data lay may be another place by now. None stands for the default, as in any config.
+    """
+    if value is None and name != "arch":
+        return
+    check = _text if name == "data" else declared(Options, name).check
+    check(name, value)
 
 
 def default_of(name: str) -> Any:

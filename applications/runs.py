@@ -8,6 +8,7 @@
 import itertools
 import os
 import secrets
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +18,18 @@ import yaml
 
 import applications
 import keras_archs
-from applications.files import PARTIAL, naming_file, read_arrays, read_json, write_atomic
+from applications.files import (
+    PARTIAL,
+    naming_file,
+    plain_yaml,
+    read_arrays,
+    read_json,
+    write_atomic,
+)
 from applications.files import remove_partials as remove_partials
 from applications.files import write_json as write_json
-from applications.options import OPTIONS, default_of
-from keras_archs.checks import nearest
+from applications.options import OPTIONS, check_recorded, default_of
+from keras_archs.checks import count, is_count, nearest, number
 
 if TYPE_CHECKING:
     import keras
@@ -74,31 +82,93 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The options of a training as `write_config` wrote them.
 
     Raises:
-        ValueError: the file is not YAML, has a tag or holds anything but options of `train`.
+        ValueError: the file is not YAML, has a tag or holds anything but options of `train`, each
+            within its range.
         OSError: it cannot be read.
     """
     with naming_file(path, "`config` must be plain YAML"):
-        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        config = plain_yaml(Path(path).read_text(encoding="utf-8"))
     if not isinstance(config, dict):
         raise ValueError(f"`config` must hold lines `option: value`. Received: {path}")
-    for name in config:
+    for name, value in config.items():
         if name not in (*OPTIONS, *DERIVED):
             raise ValueError(
                 f"`config` must hold options of `train`.{nearest(name, OPTIONS)} "
                 f"Received: {name!r} in {path}"
             )
+        try:
+            _check_derived(name, value) if name in DERIVED else check_recorded(name, value)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{error} in {path}") from None
     return config
+
+
+def _check_derived(name: str, value: Any) -> None:
+    kind, wanted = (str, "a run folder") if name == "parent" else (dict, "the options by name")
+    if not isinstance(value, kind):
+        raise ValueError(f"`{name}` must be {wanted}. Received: {name}={value!r}")
+
+
+# Figures of metrics.json that are read back; older runs lack some.
+_NUMBERS = (
+    *("test_accuracy", "mirrored_test_accuracy", "macro_f1", "validation_accuracy"),
+    *("validation_macro_f1", "params", "trainable_params", "macs"),
+    *("peak_activation_bytes", "latency_ms_p50", "latency_ms_p95", "train_seconds", "epochs"),
+    *("kept_epoch", "steps"),
+)
+_LARGEST = 1e18
 
 
 class _Metrics(dict):
     """Figures by name; a name that the file should have and has not is an error of the file."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, classes: int):
         super().__init__(read_json(path, dict))
         self._path = path
+        try:
+            self._check(classes)
+        except ValueError as error:
+            raise ValueError(f"{error} in {path}") from None
+
+    def _check(self, classes: int) -> None:
+        """Raise ValueError where one that is read back is not of its kind."""
+        for name in filter(self.__contains__, _NUMBERS):
+            number(name, self[name], least=0, most=_LARGEST)
+        for name, length in (("confusion_matrix", classes), ("input_shape", 3)):
+            if name in self and not (isinstance(self[name], list) and len(self[name]) == length):
+                found = _length(self[name])
+                raise ValueError(f"`{name}` must have {length} entries. Received: {found}")
+        for row in self.get("confusion_matrix", ()):
+            if not (isinstance(row, list) and len(row) == classes and all(map(_is_number, row))):
+                raise ValueError(
+                    f"`confusion_matrix` must have rows of {classes} counts. Received: "
+                    f"{_length(row)}, not all of them counts"
+                )
+        for side in self.get("input_shape", ()):
+            count("input_shape", side)
 
     def __missing__(self, name: str):
         raise ValueError(f"metrics.json must hold {name!r}. Received: {self._path}")
+
+
+def _is_number(value: Any) -> bool:
+    return is_count(value, least=0)
+
+
+def _length(value: Any) -> int | str:
+    return len(value) if isinstance(value, list) else type(value).__name__
+
+
+def _labels(path: Path) -> tuple[str, ...]:
+    labels = read_json(path, list)
+    if len(labels) < 2 or len({*map(str, labels)}) < len(labels):
+        raise ValueError(
+            "labels.json must hold distinct names of two or more classes. "
+            f"Received: {len(labels)} in {path}"
+        )
+    if not all(isinstance(label, str) for label in labels):
+        raise ValueError(f"labels.json must hold texts. Received: {path}")
+    return tuple(labels)
 
 
 class Run:
@@ -132,10 +202,10 @@ class Run:
                 f"Received: run={path}"
             )
         recorded = read_config(self.path / "config.yaml")
-        missing = {name: default_of(name) for name in OPTIONS if name not in recorded}
+        missing = {name: default_of(name) for name in OPTIONS if recorded.get(name) is None}
         self.config: dict[str, Any] = {**recorded, **missing}
-        self.labels: tuple[str, ...] = tuple(map(str, read_json(self.path / "labels.json", list)))
-        self.metrics: dict[str, Any] = _Metrics(self.path / "metrics.json")
+        self.labels: tuple[str, ...] = _labels(self.path / "labels.json")
+        self.metrics: dict[str, Any] = _Metrics(self.path / "metrics.json", len(self.labels))
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -165,7 +235,24 @@ class Run:
     @property
     def predictions(self) -> "dict[str, np.ndarray]":
         """Of the test images: ids (N,), labels int64 (N,), probabilities float32 (N, classes)."""
-        return read_arrays(self.path / "predictions.npz", "ids", "labels", "probabilities")
+        import numpy as np
+
+        path, classes = self.path / "predictions.npz", len(self.labels)
+        found = read_arrays(path, "ids", "labels", "probabilities")
+        kinds = {"ids": ("U", ()), "labels": ("iu", ()), "probabilities": ("f", (classes,))}
+        for name, (kind, shape) in kinds.items():
+            array, wanted = found[name], (len(found["ids"]), *shape)
+            if array.dtype.kind not in kind or array.shape != wanted:
+                raise ValueError(
+                    f"`{name}` must have the shape {wanted}. "
+                    f"Received: {array.shape} of {array.dtype} in {path}"
+                )
+        labels = found["labels"]
+        if ((labels < 0) | (labels >= classes)).any():
+            raise ValueError(f"`labels` must be below {classes} and not negative. Received: {path}")
+        if not np.isfinite(found["probabilities"]).all():
+            raise ValueError(f"`probabilities` must be finite. Received: {path}")
+        return found
 
     @cached_property
     def model(self) -> "keras.Model":
@@ -176,7 +263,19 @@ class Run:
                 "`keras-archs train --config RUN/config.yaml` trains this one again. "
                 f"Received: run={self.path}"
             )
-        return load_network(self.path / "model.keras")
+        network = load_network(self.path / "model.keras")
+        shapes = (network.input_shape, network.output_shape)
+        if not all(isinstance(shape, tuple) for shape in shapes) or (
+            len(network.input_shape) != 4
+            or None in network.input_shape[1:]
+            or network.output_shape[1:] != (len(self.labels),)
+        ):
+            raise ValueError(
+                f"model.keras must take images of one size and tell the {len(self.labels)} classes "
+                f"of labels.json apart. Received: {self.path}, whose shapes are "
+                f"{network.input_shape} and {network.output_shape}"
+            )
+        return network
 
     def predict(
         self, images: "np.ndarray | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
@@ -243,9 +342,12 @@ def load_network(file: str | os.PathLike[str]) -> "keras.Model":
     own = {"keras_archs>LocalResponseNormalization": keras_archs.LocalResponseNormalization}
     with keras_archs.graph.deep_graphs():
         with naming_file(file, "A .keras file must hold a model that Keras can read"):
-            model = keras.saving.load_model(file, own, compile=False, safe_mode=True)
-    if not isinstance(model, keras.Model):
-        raise ValueError(f"a .keras file must hold a model. Received: {file}")
+            with warnings.catch_warnings(record=True) as said:  # beside an error they are noise
+                model = keras.saving.load_model(file, own, compile=False, safe_mode=True)
+            for each in said:
+                warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+        raise ValueError(f"a .keras file must hold a model with inputs. Received: {file}")
     return keras_archs.graph.exportable(model)
 
 
@@ -261,7 +363,7 @@ def load(path: str | os.PathLike[str]) -> Run:
 
 def is_finished(path: str | os.PathLike[str]) -> bool:
     """Whether the run folder is complete: metrics.json is the last file that a training writes."""
-    return (Path(path) / "metrics.json").is_file()
+    return (Path(path) / "metrics.json").exists()
 
 
 def find_run(path: str | os.PathLike[str], config: dict[str, Any]) -> bool:
@@ -312,12 +414,12 @@ def make_numbered(base: Path) -> Path:
     """Make the folder `base`, or with -2, -3, ... where it is taken."""
     path = base
     base.parent.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(2):
+    for place in itertools.count(2):
         try:
             path.mkdir()
             break
         except FileExistsError:
-            path = base.with_name(f"{base.name}-{number}")
+            path = base.with_name(f"{base.name}-{place}")
     return path
 
 

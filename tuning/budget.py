@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
-from keras_archs.checks import is_count
+from keras_archs.checks import count, is_count
 from tuning.principles import Balance
 
+LARGEST = 10**18  # of a limit
 WIDEST = 65_536  # filters, the most that `SimpNet(rows=...)` takes in a row
 _GROUP_SPREAD = 2  # filters between the layers of one group
 _BISECTIONS = 16
@@ -39,7 +40,7 @@ class Budget:
         macs: limit on the multiply-adds for one image; None for no limit.
 
     Raises:
-        ValueError: neither limit is given, or one is no integer >= 1.
+        ValueError: neither limit is given, or one is no integer in [1, 10**18].
     """
 
     params: int | None = None
@@ -47,10 +48,13 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name, limit in (("params", self.params), ("macs", self.macs)):
-            if limit is not None and not is_count(limit):
+            if limit is None:
+                continue
+            if not is_count(limit):
                 raise ValueError(
                     f"`{name}` must be None or an integer >= 1. Received: {name}={limit!r}"
                 )
+            count(name, limit, most=LARGEST)
         if self.params is None and self.macs is None:
             raise ValueError("`Budget` must have `params`, `macs` or both. Received: neither")
 
@@ -58,10 +62,10 @@ class Budget:
         """Whether neither limit is exceeded."""
         return self.used(cost) <= 1
 
-    def used(self, cost: Cost) -> float:
+    def used(self, whole: Cost) -> float:
         """The share of the limit that binds, 1 at the limit."""
-        pairs = (self.params, cost.params), (self.macs, cost.macs)
-        return max(count / limit for limit, count in pairs if limit is not None)
+        pairs = (self.params, whole.params), (self.macs, whole.macs)
+        return max(cost / limit for limit, cost in pairs if limit is not None)
 
     def scaled(self, share: float) -> "Budget":
         """A budget of this share of both limits, rounded down, at least 1."""

@@ -386,11 +386,12 @@ def chosen(principles: str | Iterable[str] = "all") -> tuple[Principle, ...]:
     """
     if principles == "all":
         return _ALL
-    names = [principles] if isinstance(principles, str) else list(principles)
+    listed = isinstance(principles, Iterable) and not isinstance(principles, str)
+    names = list(principles) if listed else [principles]
     for name in names:
         if name not in PRINCIPLES:
             raise ValueError(
                 f"`principles` must be 'all' or names among {', '.join(PRINCIPLES)}."
-                f"{nearest(name, PRINCIPLES)} Received: principles={principles!r}"
+                f"{nearest(str(name), PRINCIPLES)} Received: principles={principles!r}"
             )
     return tuple(principle for principle in _ALL if principle.name in names)

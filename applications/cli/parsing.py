@@ -1,39 +1,20 @@
 """Text and YAML to values: config files and `--set`."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import typer
-import yaml
 
+from applications.files import plain_yaml
 from keras_archs.checks import nearest
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads 1e-3 as a number, as YAML 1.2 has it; PyYAML wants 1.0e-3."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
 
 
 def _from_yaml(text: str, where: str) -> Any:
     """The value of a YAML text without tags. `where` it stands is named in errors."""
     try:
-        for token in yaml.scan(text, Loader=_Loader):
-            if isinstance(token, yaml.TagToken):
-                line = token.start_mark.line + 1
-                raise ValueError(f"{where} must not have tags. Received: a tag in line {line}")
-        return yaml.load(text, Loader=_Loader)  # a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ValueError(f"{where} must be YAML. Received: {error.problem}{line}") from None
-    except yaml.YAMLError as error:
+        return plain_yaml(text)
+    except ValueError as error:
         raise ValueError(f"{where} must be YAML. Received: {error}") from None
-    except RecursionError:
-        raise ValueError(f"{where} must be YAML. Received: it is nested too deep") from None
 
 
 def read_config(ctx: typer.Context, path: Path | None) -> Path | None:

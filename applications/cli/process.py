@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from applications.console import plain_console, stderr_closed
+from applications.console import one_line, plain_console, stderr_closed
 
 
 def _one_line(error: Exception) -> str:
@@ -28,7 +28,7 @@ def _one_line(error: Exception) -> str:
         text = f"{error.strerror}: {error.filename}"
     else:
         text = str(error) or type(error).__name__
-    return " ".join(text.split())
+    return one_line(text)
 
 
 class CommandLine(TyperGroup):
@@ -42,7 +42,7 @@ class CommandLine(TyperGroup):
         if quiet and "keras" not in sys.modules and _QuietKeras not in sys.meta_path:
             sys.meta_path.insert(0, _QuietKeras)
         # Of damaged images; what is wrong with them is said in the error that names them.
-        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+        warnings.filterwarnings("ignore", module="PIL")
         logging.getLogger("PIL").setLevel(logging.CRITICAL)
         flags = SimpleNamespace(debug=False)
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import applications
 from applications import training
 from applications.comparison.entries import Entry, parse_archs
-from applications.comparison.reporting import REPORT, without_seed, write_report
+from applications.comparison.reporting import REPORT, report_page, without_seed
 from applications.console import plain_console
 from applications.data.sources import Source, open_source
 from applications.files import write_atomic
@@ -71,7 +71,6 @@ def compare(
 
     run_dir = Path(comparison.run_dir or ("runs" if entries else _common_parent(known)))
     source = _opened(trainings) if trainings else None
-    run_dir.mkdir(parents=True, exist_ok=True)
     for run in _trained(trainings, source.name, run_dir, running) if source else ():
         if run.path.resolve() not in folders:
             known.append(run)
@@ -98,8 +97,10 @@ def _write(known: list[Run], run_dir: Path) -> "pd.DataFrame":
 
     known.sort(key=lambda run: -run.metrics["test_accuracy"])
     table = pd.DataFrame([_row(run) for run in known], columns=list(COLUMNS))
+    page = report_page(known, score="test_accuracy")
+    run_dir.mkdir(parents=True, exist_ok=True)
     write_atomic(run_dir / TABLE, table.to_csv(index=False))
-    write_report(run_dir / REPORT, known)
+    write_atomic(run_dir / REPORT, page)
     return table
 
 

@@ -62,10 +62,19 @@ def write_report(
         score: the metric that ranks them: "test_accuracy", or "validation_accuracy" for a search,
             whose trials have not met the test images.
     """
+    write_atomic(path, report_page(runs, title=title, score=score))
+
+
+def report_page(runs: Sequence[Run], *, title: str | None = None, score: str) -> str:
+    """The page. Arguments as of `write_report`.
+
+    Raises:
+        ValueError: a file of a run is damaged.
+    """
     content = _content(runs, score)
     data = ", ".join(sorted({run["data"] for run in content["runs"]}))
     content["title"] = title or f"{_counted(len(runs), 'run')} on {data}"
-    page = Template(_part("page.html")).substitute(
+    return Template(_part("page.html")).substitute(
         title=escape(content["title"]),
         made=datetime.now().strftime("%Y-%m-%d %H:%M"),
         style=_part("style.css"),
@@ -73,7 +82,6 @@ def write_report(
         plotly=_plotly(),
         data=_json(content),
     )
-    write_atomic(path, page)
 
 
 def without_seed(run: Run) -> str:
@@ -141,7 +149,7 @@ def _content(runs: Sequence[Run], score: str) -> dict[str, Any]:
     tests = _TestImages()
     rows = []
     for name, run in zip(_names(runs), runs, strict=True):
-        profile = _profile(run)
+        profile, int8 = _profile(run)
         predictions = _predictions(run)
         file = run.path / "model.keras"
         rows.append(
@@ -157,7 +165,7 @@ def _content(runs: Sequence[Run], score: str) -> dict[str, Any]:
                 "remarks": run.remarks,
                 "file_bytes": file.stat().st_size if file.is_file() else None,
                 "fp32_bytes": 4 * run.metrics["params"],
-                "int8_bytes": int8_bytes(profile) if profile else None,
+                "int8_bytes": int8,
                 "history": _history(run),
                 "profile": profiles.index(_columns(profile)) if profile else None,
                 "labels": label_lists.index(list(run.labels)),
@@ -208,15 +216,17 @@ def _short(values: Iterable[float]) -> list[float | None]:
     return [_finite(float(f"{value:.5g}")) for value in values]
 
 
-def _profile(run: Run) -> list[dict[str, Any]]:
+def _profile(run: Run) -> tuple[list[dict[str, Any]], int | None]:
+    """The rows of profile.csv, and what `int8_bytes` makes of them."""
     import pandas as pd
 
     file = run.path / "profile.csv"
-    if not file.is_file():
-        return []
+    if not file.exists():
+        return [], None
     with naming_file(file, "A profile must be a table of layers"):
-        table = pd.read_csv(file)
-        return table.astype(dict.fromkeys(_COSTS, int)).to_dict("records")  # pyright: ignore
+        table = pd.read_csv(file).astype(dict.fromkeys(_COSTS, int))
+        rows: Any = table.to_dict("records")
+        return rows, int8_bytes(rows) if rows else None
 
 
 def _columns(profile: list[dict[str, Any]]) -> dict[str, list]:
@@ -230,7 +240,7 @@ def _columns(profile: list[dict[str, Any]]) -> dict[str, list]:
 
 
 def _history(run: Run) -> dict[str, list]:
-    if not (run.path / "history.csv").is_file():
+    if not (run.path / "history.csv").exists():
         return {}
     return {name: _short(run.history[name]) for name in _CURVES if name in run.history}
 
@@ -253,7 +263,7 @@ def _confusion(run: Run) -> dict[str, list] | None:
 
 
 def _predictions(run: Run) -> dict[str, np.ndarray] | None:
-    return run.predictions if (run.path / "predictions.npz").is_file() else None
+    return run.predictions if (run.path / "predictions.npz").exists() else None
 
 
 def _mistakes(

@@ -158,6 +158,8 @@ def opened_image(path: str) -> Iterator[Image.Image]:
         except UnidentifiedImageError:
             raise ValueError("unknown format") from None
         with image:
+            if image.format == "EPS":
+                raise ValueError("a program that draws, which is not run")
             yield image
 
 

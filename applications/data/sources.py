@@ -28,8 +28,9 @@ from pathlib import Path
 
 import numpy as np
 
+from applications.console import one_line
 from applications.data.cache import on_disk
-from applications.data.folders import class_names, list_images, split_folders
+from applications.data.folders import beside_splits, class_names, list_images, split_folders
 from applications.data.images import (
     checked_shape,
     decode_pixels,
@@ -41,7 +42,7 @@ from applications.data.images import (
     opened_image,
     text_array,
 )
-from applications.files import naming_file, one_line
+from applications.files import naming_file
 
 SPLITS = ("train", "validation", "test")
 FRACTIONS = {"test": 0.2, "validation": 0.1}  # cut in this order, each from what is left
@@ -421,7 +422,8 @@ def _listed(
     root: Path, folders: Mapping[str, str], labels: tuple[str, ...]
 ) -> tuple[dict[str, _Part], tuple[str, ...]]:
     """The images of each split's folder, and what in them is not read."""
-    parts, not_read = {}, []
+    parts: dict[str, _Part] = {}
+    not_read = beside_splits(root) if "" not in folders.values() else []
     for split, name in folders.items():
         found = list_images(root, name, labels)
         paths = text_array([os.path.join(root, path) for path in found.ids])
@@ -585,7 +587,10 @@ def _npy_header(file) -> tuple[tuple[int, ...], np.dtype]:
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }
-    shape, _, dtype = read[np.lib.format.read_magic(file)](file)
+    version = np.lib.format.read_magic(file)
+    if version not in read:
+        raise ValueError(f"version {version} of numpy's format, which images and labels need not")
+    shape, _, dtype = read[version](file)
     return shape, dtype
 
 

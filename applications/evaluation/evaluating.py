@@ -20,6 +20,7 @@ from applications.data.sources import Source, Subset, listed, open_source, open_
 from applications.evaluation import protocols
 from applications.evaluation.metrics import (
     calibration,
+    check_finite,
     cross_entropy,
     fit_temperature,
     headline,
@@ -434,7 +435,7 @@ def answers(
         An answer for each file, in their order; those that cannot be read have an error.
 
     Raises:
-        ValueError: `top` is below 1, or the network is not one.
+        ValueError: `top` is below 1, the network is not one, or its probabilities are no numbers.
     """
     opened = _opened(network)
     paths = iter(images)
@@ -453,6 +454,7 @@ def answers(
                 yield Answer(path, [], errors[path])
                 continue
             row = next(probabilities)
+            check_finite(row[None])
             best = np.argsort(-row, kind="stable")[:top]
             yield Answer(path, [(opened.labels[k], float(row[k])) for k in best])
 

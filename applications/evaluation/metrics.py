@@ -31,12 +31,7 @@ def metrics(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str])
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-    undefined = int((~np.isfinite(probabilities)).any(axis=1).sum())
-    if undefined:
-        raise ValueError(
-            "the network's probabilities must be finite; if the training diverged, try a lower "
-            f"learning rate. Received: {undefined} of {len(labels)} rows with NaN or infinity"
-        )
+    check_finite(probabilities)
     classes = np.arange(len(names))
     predicted = probabilities.argmax(axis=1)
     zero: Any = 0  # where a figure is undefined; scikit-learn's annotation knows only its default
@@ -53,6 +48,16 @@ def metrics(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str])
         "predicted_classes": len(np.unique(predicted)),
         "per_class": per_class,
     }
+
+
+def check_finite(probabilities: np.ndarray) -> None:
+    """Raise ValueError where a row of probabilities, (N, classes), has one that is no number."""
+    count, undefined = len(probabilities), int((~np.isfinite(probabilities)).any(axis=1).sum())
+    if undefined:
+        raise ValueError(
+            "the network's probabilities must be finite; if the training diverged, try a lower "
+            f"learning rate. Received: {undefined} of {count} rows with NaN or infinity"
+        )
 
 
 def headline(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:

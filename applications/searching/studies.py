@@ -48,7 +48,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from keras_tuner import HyperParameters
 
+    from applications.data.sources import Source
+
 STATE, TABLE, BEST, ISOLATION = "search.json", "trials.csv", "best.yaml", "isolation.csv"
+_OF_NETWORKS = ("stochastic_depth", "progressive")  # of `TUNED`, what not every network takes
 _POLL = 1.0  # seconds after which an engine is asked again though nothing happened here
 _DISCOVERY = 100  # random points at which a space is asked for its hyperparameters
 _METRICS = {  # column of the table -> key of metrics.json
@@ -165,7 +168,8 @@ class _SearchPlan:
                     f"`{name}` needs the space {space.arch!r}. Received: space={chosen!r}"
                 )
         options = Options(arch=self.arch, **shared)
-        plan = options.planned(applications.data.open_source(str(options.data), seed=options.seed))
+        source = applications.data.open_source(str(options.data), seed=options.seed)
+        plan = options.planned(source)
         self.shape: tuple[int, int, int] = plan.build_arguments["input_shape"]
         self.classes: int = plan.build_arguments["classes"]
         self.data_name = plan.data_name
@@ -177,11 +181,6 @@ class _SearchPlan:
         self.epochs = plan.epochs if options.epochs is not None else math.ceil(plan.epochs / 2)
         self.base = dataclasses.replace(plan.options, **settled, epochs=self.epochs)
         self._asked = asked
-        if "stochastic_depth" in asked.tune and all(row.type != "Add" for row in plan.cost.rows):
-            raise ValueError(
-                "`tune` must not hold stochastic_depth where a network has no residual sums. "
-                f"Received: {self.arch}"
-            )
         if not isinstance(chosen, str):
             self._space = chosen
         elif self.arch == space.arch:
@@ -191,6 +190,16 @@ class _SearchPlan:
             self._space = functools.partial(space, principles=principles)
         else:
             self._space = arch_space(self.arch, rho=True, **(self.base.args or {}))
+        self._check_tuned(source)
+
+    def _check_tuned(self, source: "Source") -> None:
+        """Raise ValueError where the network of the default point cannot take what is tuned."""
+        for name in (name for name in _OF_NETWORKS if name in self._asked.tune):
+            options = Options(**{**self.of({}), name: TUNED[name][-1]})  # which asks the most
+            try:
+                applications.training.optimizing.check_varied(options.planned(source))
+            except ValueError as error:
+                raise ValueError(f"`tune` must not hold {name} here: {error}") from None
 
     def __call__(self, hp: "HyperParameters") -> dict[str, Any]:
         """The options of one trial."""

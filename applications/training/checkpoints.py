@@ -15,8 +15,8 @@ import keras
 import numpy as np
 
 from applications import runs
-from applications.files import read_arrays, write_atomic
-from applications.training.progress import Progress, Row, quality
+from applications.files import naming_file, read_arrays, write_atomic
+from applications.training.progress import Progress, Row, checked_progress, quality
 
 _KEPT = 2  # checkpoints, so that a damaged one costs an epoch and no more
 _OLD = "state.npz"  # the one that version 0.1 kept
@@ -153,12 +153,16 @@ class Saved(NamedTuple):
     sums: list[np.ndarray]
 
 
-def last_checkpoint(folder: Path, *, or_anew: bool) -> Saved | None:
+def last_checkpoint(
+    folder: Path, *, or_anew: bool, epochs: int | None = None, steps: int | None = None
+) -> Saved | None:
     """The last whole checkpoint; a damaged one is passed over, with a line that names it.
 
     Args:
         folder: of the checkpoints.
         or_anew: what if none is whole: None as if there were none, or an error.
+        epochs: of the whole training; a checkpoint that has more is damaged. None: any number.
+        steps: of an epoch, likewise.
 
     Raises:
         ValueError: there are checkpoints, and none is whole.
@@ -167,11 +171,13 @@ def last_checkpoint(folder: Path, *, or_anew: bool) -> Saved | None:
     for path in found:
         try:
             values = read_arrays(path, "state")
-            state = json.loads(str(values.pop("state")))
-            backend = state.pop("backend")
+            with naming_file(path, "A checkpoint must tell how far a training is"):
+                state = json.loads(str(values.pop("state")))
+                backend = state.pop("backend")
+                progress = checked_progress(state, epochs, steps)
             sums = [values.pop(name) for name in sorted(values) if name.startswith("sums/")]
-            return Saved(path, Progress(**state), backend, values, sums)
-        except (ValueError, KeyError, TypeError) as error:
+            return Saved(path, progress, backend, values, sums)
+        except (ValueError, OSError) as error:
             print(f"passed over a damaged checkpoint: {error}", file=sys.stderr)
     if found and not or_anew:
         raise ValueError(
@@ -207,8 +213,8 @@ def restore(saved: Saved, model: keras.Model) -> None:
             f"`resume` must use the backend of the run, {saved.backend}. "
             f"Received: {keras.backend.backend()}"
         )
-    shapes = {name: value.shape for name, value in saved.values.items()}
-    if shapes != {name: tuple(v.shape) for name, v in variables.items()}:
+    kinds = {name: (value.shape, str(value.dtype)) for name, value in saved.values.items()}
+    if kinds != {name: (tuple(v.shape), str(v.dtype)) for name, v in variables.items()}:
         raise ValueError(
             f"`resume` must meet the network that was saved. Received: {saved.path}, of another one"
         )

@@ -11,15 +11,17 @@ from applications.training.results import EVALUATION_BATCH
 Devices = int | Literal["all"] | None
 
 
-def device_count(devices: Devices, batch_size: int) -> int:
+def device_count(devices: Devices, batch_size: int, validation: int) -> int:
     """How many devices a training uses.
 
     Args:
         devices: a number, "all", or None for one.
         batch_size: images a step.
+        validation: images of the validation split.
 
     Raises:
-        ValueError: there are not so many, they do not divide the batch, or the backend cannot.
+        ValueError: there are not so many, they do not divide the batch, the validation images are
+            too few for them, or the backend cannot.
     """
     if devices in (None, 1):
         return 1
@@ -39,6 +41,12 @@ def device_count(devices: Devices, batch_size: int) -> int:
         raise ValueError(
             f"`batch_size` must be a multiple of the {number} devices, such as "
             f"{-(-batch_size // number) * number}. Received: batch_size={batch_size}"
+        )
+    if keras.backend.backend() == "tensorflow" and validation % number and validation < 2 * number:
+        raise ValueError(
+            f"`devices` must be 1 on tensorflow, or the data have {number} or at least "
+            f"{2 * number} validation images for {number} devices. "
+            f"Received: devices={devices}, {validation} validation images"
         )
     return number
 
@@ -75,7 +83,8 @@ def batch_starts(images: int, devices: int) -> list[int]:
     """Where the batches of a split begin that is evaluated, and where the last one ends.
 
     Devices divide batches as the first one lets them. JAX divides all evenly or none: then each
-    device computes all. TensorFlow wants an even first batch, and in all an image for each device.
+    device computes all. TensorFlow wants an even first batch, and in all an image for each
+    device, as `device_count` sees to.
     """
     size = EVALUATION_BATCH
     if images % devices == 0:

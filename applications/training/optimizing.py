@@ -9,13 +9,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from applications.files import one_line
+import keras_archs
+from applications.console import one_line
 from applications.options import Plan
 from applications.recipes.schema import Recipe
+from applications.training.growth import Growth
 from applications.training.muon import Muon
 from applications.training.stochastic_depth import with_stochastic_depth
 from applications.training.teaching import hinted, taught
-from keras_archs.graph import at_size, calls
+from keras_archs.graph import at_size, calls, deep_graphs, without_values
 from keras_archs.kinds import DEPTHWISE, relu_bound
 from keras_archs.weights import load_weights
 
@@ -259,6 +261,13 @@ def varied(
             "`progressive` must be 1 for a network that takes images of one size alone. "
             f"Received: {network.name}, of which Keras says: {one_line(error)}"
         ) from error
+
+
+def check_varied(plan: Plan) -> None:
+    """Raise ValueError where the network cannot be trained as `varied` makes it."""
+    with without_values(), deep_graphs():
+        network = keras_archs.build(plan.options.arch, **plan.build_arguments)
+        varied(network, plan.recipe, plan.options.seed, Growth(plan).smaller)
 
 
 def compiled_model(

@@ -1,9 +1,12 @@
 """How far a training is, and when it ends before its last epoch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+
+from keras_archs.checks import count, number
 
 Row = dict[str, float]
 
@@ -25,6 +28,37 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     ended: str | None = None
+
+
+def checked_progress(state: Mapping[str, Any], epochs: int | None, steps: int | None) -> Progress:
+    """The progress that a checkpoint tells of.
+
+    Args:
+        state: of `Progress`, by name of attribute.
+        epochs: of the whole training; None: any number.
+        steps: of an epoch; None: any number.
+
+    Raises:
+        ValueError, TypeError: a value is none that a training has.
+    """
+    progress = Progress(**state)
+    if not isinstance(progress.history, list):
+        raise ValueError(f"`history` must be a list. Received: {type(progress.history).__name__}")
+    count("epochs", len(progress.history), least=0, most=epochs)
+    for place, row in enumerate(progress.history, start=1):
+        if not isinstance(row, dict) or not set(_KEPT) <= row.keys() or row["epoch"] != place:
+            raise ValueError(f"`history` must have {', '.join(_KEPT)} of each epoch in turn")
+        if not all(isinstance(value, int | float) for value in row.values()):
+            raise ValueError(f"`history` must hold numbers. Received: {row}")
+    count("steps", progress.steps, least=0)
+    count("step", progress.step, least=0, most=steps and steps - 1)
+    number("seconds", progress.seconds, least=0)
+    if not isinstance(progress.ended, str | None):
+        raise ValueError(f"`ended` must be a text or None. Received: {progress.ended!r}")
+    return progress
+
+
+_KEPT = ("epoch", "val_loss", "val_accuracy", "seconds")  # what a training goes by
 
 
 def quality(row: Row) -> tuple[float, float]:

@@ -1,10 +1,11 @@
 """Networks some of whose residual branches are left out at random while they are trained."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from keras_archs.graph import calls
+from keras_archs.graph import Call, calls
 
 
 def with_stochastic_depth(network: keras.Model, rate: float, seed: int) -> keras.Model:
@@ -25,8 +26,10 @@ def with_stochastic_depth(network: keras.Model, rate: float, seed: int) -> keras
     """
     branches = residual_branches(network)
     if not branches:
+        sums = any(isinstance(layer, keras.layers.Add) for layer in network.layers)
+        why = ": the sums of a gated network are no residual branches" if sums else ""
         raise ValueError(
-            "`stochastic_depth` must be 0 for a network without residual sums. "
+            f"`stochastic_depth` must be 0 for a network without residual sums{why}. "
             f"Received: {network.name}, stochastic_depth={rate}"
         )
     drops = {
@@ -51,13 +54,32 @@ def with_stochastic_depth(network: keras.Model, rate: float, seed: int) -> keras
 
 
 def residual_branches(network: keras.Model) -> dict[str, int]:
-    """By name of each residual sum, in order, which of its inputs is the branch."""
+    """By name of each residual sum, in order, which of its inputs is the branch.
+
+    A Highway network's sum, x + T (H - x), is none: H takes the place of x as far as the gate T is
+    open, and without its second input the sum would be a layer whose gate is shut.
+    """
     kernels: dict[int, int] = {}
+    made_by: dict[int, Call] = {}
     branches = {}
-    for operation, read, written, _ in calls(network):
+    for call in calls(network):
+        operation, read, written, _ = call
         before = [kernels[id(tensor)] for tensor in read]
         if isinstance(operation, keras.layers.Add) and before.count(max(before)) == 1:
-            branches[operation.name] = before.index(max(before))
+            branch = before.index(max(before))
+            if not _replaces(read[branch], read, made_by):
+                branches[operation.name] = branch
         has: Any = any(v.name.endswith("kernel") for v in getattr(operation, "weights", ()))
         kernels |= {id(tensor): max(before, default=0) + has for tensor in written}
+        made_by |= {id(tensor): call for tensor in written}
     return branches
+
+
+def _replaces(branch: Any, summed: list, made_by: Mapping[int, Call]) -> bool:
+    """Whether a summand is a share of what another one is to be replaced by, less that one."""
+    product = made_by[id(branch)]
+    return isinstance(product.operation, keras.layers.Multiply) and any(
+        isinstance(factor.operation, keras.layers.Subtract)
+        and any(taken is other for taken in factor.inputs for other in summed)
+        for factor in (made_by[id(tensor)] for tensor in product.inputs)
+    )

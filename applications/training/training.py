@@ -14,6 +14,7 @@ import numpy as np
 
 import keras_archs
 from applications import runs
+from applications.console import one_line
 from applications.data.augmentation import Augmentation, Mixing
 from applications.data.batches import TrainingBatches, balanced_weights, smoothed_targets
 from applications.data.preprocessing import colour_components
@@ -210,7 +211,7 @@ def _train(
     options = plan.options
     config = {**plan.config, **(derivation.recorded if derivation else {})}
     if running.verbose and source.not_read:
-        first = source.not_read[0]
+        first = one_line(source.not_read[0])
         more = f" and {len(source.not_read) - 1} more" if len(source.not_read) > 1 else ""
         print(f"not read: {first}{more} (split.json names all)", file=sys.stderr)
     if running.verbose and options.precision == "mixed_float16" and device_name() is None:
@@ -226,7 +227,7 @@ def _train(
     images = len(dataset.train) // plan.batch_size * plan.batch_size  # of full batches
 
     keras.utils.set_random_seed(options.seed)
-    devices = device_count(options.devices, plan.batch_size)
+    devices = device_count(options.devices, plan.batch_size, source.count("validation"))
     with _precision(options.precision or "float32"), deep_graphs(), ExitStack() as stack:
         stack.enter_context(on_devices(devices))
         if derivation:
@@ -444,7 +445,7 @@ def _fit(
         targets, wanted = (smoothed_targets(classes, s) for s in (recipe.label_smoothing, 0.0))
     if options.class_weight == "balanced":
         weights = balanced_weights(dataset.train.labels, len(dataset.labels))
-    saved = last_checkpoint(checkpoints, or_anew=trial is not None)
+    saved = last_checkpoint(checkpoints, or_anew=trial is not None, epochs=epochs, steps=steps)
     progress = saved.progress if saved else Progress()
     rows = progress.history
     progress.steps = progress.steps or len(rows) * steps  # older checkpoints lack it

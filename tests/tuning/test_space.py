@@ -250,6 +250,12 @@ def test_a_budget_is_of_whole_numbers(name, bad):
         Budget(**{name: bad})
 
 
+@pytest.mark.parametrize("name", ["params", "macs"])
+def test_a_budget_is_no_more_than_any_network_costs(name):
+    with pytest.raises(ValueError, match=rf"`{name}` must be an integer in \[1, 1000"):
+        Budget(**{name: 10**400})
+
+
 def test_a_budget_has_a_limit():
     with pytest.raises(ValueError, match="^`Budget` must have `params`, `macs` or both"):
         Budget()

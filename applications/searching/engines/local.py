@@ -7,6 +7,7 @@ search that is killed at any moment resumes where it was. Engines train nothing.
 
 import contextlib
 import json
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,8 +15,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from applications.files import remove_partials, write_json
+from applications.files import naming_file, remove_partials, write_json
 from applications.options import default_of
+from keras_archs.checks import choice, count
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
@@ -131,6 +133,38 @@ class _Trial:
     epochs: int | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)  # proposals that wait for its score
+
+
+_WANTED = "`run_dir` must hold a search"
+_STATUSES = ("waiting", "running", "completed", "failed")
+_RANKED = (SCORE, "validation_loss", "macs", "epochs", "train_seconds")  # what `studies` reads
+
+
+def _checked(place: int, values: Any) -> _Trial:
+    """A trial as it was saved.
+
+    Raises:
+        ValueError, TypeError: a value is none that a trial has.
+    """
+    trial = _Trial(**values)
+    kinds = {"values": dict, "config": dict, "metrics": dict, "asked": list, "reason": str}
+    _check_kinds(vars(trial), **kinds)
+    choice("status", trial.status, _STATUSES)
+    count("trial", trial.trial, least=place, most=place)
+    count("failures", trial.failures, least=0)
+    if trial.epochs is not None:
+        count("epochs", trial.epochs)
+    ranked = (name for name in _RANKED if name in (SCORE, *trial.metrics))
+    for name in ranked if trial.status == "completed" else ():
+        if not isinstance(trial.metrics[name], int | float) or math.isnan(trial.metrics[name]):
+            raise ValueError(f"`{name}` must be a number. Received: {trial.metrics[name]!r}")
+    return trial
+
+
+def _check_kinds(found: Mapping[str, Any], /, **kinds: type) -> None:
+    for name, kind in kinds.items():
+        if not isinstance(found[name], kind):
+            raise ValueError(f"`{name}` must be {kind.__name__}. Received: {found[name]!r}")
 
 
 class LocalEngine:
@@ -273,23 +307,21 @@ class LocalEngine:
         )
 
     def _read(self) -> None:
-        try:
+        with naming_file(self._file, _WANTED):
             state = json.loads(self._file.read_text(encoding="utf-8"))
-            trials = [_Trial(**trial) for trial in state["trials"]]
-            options, events, oracle = state["options"], state["events"], state["oracle"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"`run_dir` must hold a search. Received: {self._file} ({error})"
-            ) from None
+            trials = [_checked(number, trial) for number, trial in enumerate(state["trials"])]
+            options, events, exhausted = state["options"], state["events"], state["exhausted"]
+            _check_kinds(state, options=dict, events=list, exhausted=bool)
+            oracle = state["oracle"]
         check_options(options, self._options)
         try:
             self._repeat(events)
-        except KeyError as error:
+            self._oracle.restore(oracle)
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"`run_dir` must hold a search. Received: {self._file} (event {error})"
+                f"{_WANTED}. Received: {self._file} (an event or the oracle's state: {error})"
             ) from None
-        self._oracle.restore(oracle)
-        self._events, self._trials, self.exhausted = events, trials, state["exhausted"]
+        self._events, self._trials, self.exhausted = events, trials, exhausted
         for trial in self._trials:
             self._by_key[json.dumps(trial.config, sort_keys=True)] = trial.trial
             if trial.status == "running":

@@ -160,6 +160,14 @@ CONFIGS = {
     "unknown architecture": ("arch: lenet\n", "'lenet5'"),
     "option among the arguments": ("arch: lenet5\nargs: {alpha: 2}\n", "Received: alpha"),
     "arguments that are no mapping": ("arch: lenet5\nargs: [stem]\n", "`args`"),
+    "key that comes twice": ("arch: lenet5\narch: vgg16\n", "'arch' comes twice in line 2"),
+    "aliases of aliases": (
+        f"alpha: &a [{'x, ' * 99}]\nrho: &b [{'*a, ' * 99}]\nsize: [{'*b, ' * 99}]\n",
+        "its aliases stand for more than 100,000 values",
+    ),
+    "value that holds itself": ("arch: &a [*a]\n", "more than 100,000 values"),
+    "date that is none": ("arch: 2020-13-45\n", "`config` c.yaml must be YAML."),
+    "endless number": (f"arch: lenet5\nseed: {'9' * 5000}\n", "`config` c.yaml must be YAML."),
     "config in a config": ("config: other.yaml\n", "Received: config"),
 }
 
@@ -205,6 +213,22 @@ def test_names_a_truncated_image(error, tmp_path):
     whole = truncated.read_bytes()
     truncated.write_bytes(whole[: len(whole) // 2])
     assert "7.png" in error("train", "--arch", "lenet5", "--data", "images")
+
+
+def test_shows_names_as_a_terminal_does_not_obey_them(error, tmp_path):
+    for label in ("cat", "dog"):
+        write_image(tmp_path / "images" / label / "0.png")
+    (tmp_path / "images" / "cat" / "a\x1b[2J\nerror: b.png").write_text("no image")
+    message = error("train", "--arch", "lenet5", "--data", "images")
+    assert r"a\x1b[2J\nerror: b.png (unknown format)" in message
+
+
+def test_an_image_that_is_large_is_no_second_line(error, tmp_path, monkeypatch):
+    for label in ("cat", "dog"):
+        write_image(tmp_path / "images" / label / "0.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow warns, and at twice that refuses
+    (tmp_path / "images" / "cat" / "1.png").write_text("no image")
+    assert "1.png" in error("train", "--arch", "lenet5", "--data", "images")
 
 
 def arrays(**changes):

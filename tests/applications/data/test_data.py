@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace as Namespace
 
 import numpy as np
@@ -318,6 +319,61 @@ def test_no_file_is_left_of_images_that_cannot_be_decoded_or_do_not_fit(
     )  # that of the training images
 
 
+def emptied(path):
+    path.write_bytes(b"")
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def of_other_images(path):
+    np.save(path, np.load(path)[:1])
+
+
+def of_another_type(path):
+    np.save(path, np.load(path).astype(np.float32))
+
+
+def of_objects(path):
+    np.save(path, np.array([{}], object), allow_pickle=True)
+
+
+def a_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def a_circle(path):
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [emptied, cut_short, of_other_images, of_another_type, of_objects, a_pipe, a_circle],
+)
+def test_a_damaged_file_of_decoded_images_is_written_anew(tmp_path, keras_home, damage):
+    source = open_source(write_classes(tmp_path / "data"))
+    source.at(8, cache="disk")
+    for path in keras_home.iterdir():
+        damage(path)
+    filed, kept = source.at(8, cache="disk"), source.at(8, cache="memory")
+    for split in SPLITS:
+        np.testing.assert_array_equal(pixels(getattr(filed, split)), pixels(getattr(kept, split)))
+    assert len(list(keras_home.iterdir())) == 3
+
+
+@pytest.mark.parametrize("home", ["file", "/dev/null", "a" * 300])
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, error, monkeypatch, home):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / home))
+    source = open_source(write_classes(tmp_path / "data"))
+    message = error(source.at, 8, cache="disk")
+    assert message.startswith("`cache` must be 'memory' or 'none' where its folder cannot be")
+    assert home in message
+
+
 def test_arrays_are_kept_in_memory_where_the_disk_is_asked_for(keras_home):
     source = open_source("digits")
     np.testing.assert_array_equal(
@@ -393,6 +449,107 @@ def test_what_is_not_read_is_named_with_the_reason_but_for_what_is_hidden(tmp_pa
     ]
 
 
+ODD = {  # what is put beside a class's images, and what not_read says of it
+    "cat/desktop.ini": (Path.touch, "no image (.ini)"),
+    "cat/0.png.bak": (Path.touch, "no image (.bak)"),
+    "cat/0.png~": (Path.touch, "no image (.png~)"),
+    "cat/9.png ": (Path.touch, "no image (.png )"),
+    "cat/a.svg": (Path.touch, "no image (.svg)"),
+    "cat/a.heic": (Path.touch, "no image (.heic)"),
+    "cat/a.avif": (Path.touch, "no image (.avif)"),
+    "cat/empty": (Path.touch, "no image (no suffix)"),
+    "cat/a\nb.txt": (Path.touch, "no image (.txt)"),
+    "cat/pipe": (os.mkfifo, "no regular file"),
+    "cat/zero.png": (lambda path: path.symlink_to("/dev/zero"), "no regular file"),
+    "cat/null": (lambda path: path.symlink_to("/dev/null"), "no regular file"),
+    "cat/circle.png": (lambda path: path.symlink_to(path.name), "a link in a circle"),
+    "cat/up.png": (lambda path: path.symlink_to(".."), "a folder"),
+    "fox": (lambda path: path.symlink_to("nowhere"), "a link to nothing"),
+    "foxes": (lambda path: path.symlink_to(path.name), "a link in a circle"),
+    "desktop.ini": (Path.touch, "beside the classes"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_entry_is_named_with_the_reason(tmp_path, name):
+    make, reason = ODD[name]
+    make(write_classes(tmp_path) / name)
+    source = open_source(tmp_path)
+    assert source.not_read == (f"{name}: {reason}",)
+    assert source.labels == ("cat", "dog") and source.count("train") == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "reason"),
+    [
+        ("0.png", Path.touch, "beside the splits"),
+        ("test", Path.touch, "beside the splits"),
+        ("test.zip", Path.touch, "beside the splits"),
+        ("test", lambda path: path.symlink_to("nowhere"), "a link to nothing"),
+        ("val", lambda path: path.symlink_to("val"), "a link in a circle"),
+    ],
+)
+def test_what_stands_beside_the_splits_is_named_too(tmp_path, name, make, reason):
+    write_classes(tmp_path / "train")
+    make(tmp_path / name)
+    assert open_source(tmp_path).not_read == (f"{name}: {reason}",)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("train", "test"), ("train", "val"), ("train/cat", "train/cats")]
+)
+def test_splits_and_classes_that_are_one_folder_are_an_error(tmp_path, error, first, second):
+    write_classes(tmp_path / "train")
+    (tmp_path / second).symlink_to(tmp_path / first)
+    names = sorted(name.rpartition("/")[2] for name in (first, second))
+    assert f"Received: {names[0]}/ and {names[1]}/, which are one" in error(open_source, tmp_path)
+
+
+def test_classes_that_read_the_same_are_an_error_that_shows_the_difference(tmp_path, error):
+    write_classes(tmp_path / "train", classes=("caf\u00e9", "dog"))
+    write_classes(tmp_path / "test", classes=("cafe\u0301",))
+    message = error(open_source, tmp_path)
+    assert r"Received: 'cafe\u0301' (there 'caf\xe9')" in message
+    os.rename(tmp_path / "test" / "cafe\u0301", tmp_path / "train" / "cafe\u0301")
+    os.rmdir(tmp_path / "test")
+    assert r"Received: 'cafe\u0301' and 'caf\xe9' in" in error(open_source, tmp_path)
+
+
+@pytest.mark.parametrize("name", [b"cat/\xff.txt", b"cat/\xff.png", b"\xff.txt", b"\xff"])
+def test_every_name_that_is_not_utf8_is_shown_in_bytes(tmp_path, error, name):
+    path = os.fsencode(write_classes(tmp_path)) + b"/" + name
+    os.mkdir(path) if name == b"\xff" else open(path, "wb").close()
+    assert rf"Received: b'{name.decode('latin1').rpartition('/')[2]}' in".replace(
+        "\xff", r"\xff"
+    ) in error(open_source, tmp_path)
+
+
+def test_a_name_in_several_lines_is_shown_in_one(tmp_path, error):
+    (write_classes(tmp_path) / "cat" / "a\n\x1b[31mb.png").touch()
+    assert r"cat/a\n\x1b[31mb.png (unknown format)" in error(open_source, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a"])
+def test_postscript_is_not_run(tmp_path, error, name):
+    path = write_classes(tmp_path) / "cat" / name
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n")
+    assert f"{path} (a program that draws, which is not run)" in error(open_source, tmp_path)
+
+
+def test_a_file_that_may_not_be_read_is_not_taken_for_no_image(tmp_path, error, monkeypatch):
+    path = write_classes(tmp_path) / "cat" / "secret"
+    path.touch()
+    opened = Image.open
+
+    def forbidden(file):
+        if str(file) == str(path):
+            raise PermissionError(13, "Permission denied", str(file))
+        return opened(file)
+
+    monkeypatch.setattr(Image, "open", forbidden)
+    assert f"{path} ([Errno 13] Permission denied" in error(open_source, tmp_path)
+
+
 def test_images_without_a_suffix_are_read(tmp_path):
     data = write_classes(tmp_path)
     for file in data.glob("cat/*.png"):
@@ -435,7 +592,7 @@ def test_a_class_called_as_a_split_is_an_error_that_says_what_to_do(tmp_path, er
 def test_a_name_that_is_not_utf8_is_an_error_that_shows_its_bytes(tmp_path, error):
     write_classes(tmp_path)
     os.rename(tmp_path / "dog", os.fsencode(tmp_path) + b"/d\xf6g")
-    assert r"Received: b'd\xf6g/0.png'" in error(open_source, tmp_path)
+    assert rf"Received: b'd\xf6g' in {tmp_path}" in error(open_source, tmp_path)
 
 
 def test_of_several_files_that_are_no_images_ten_are_named_and_all_are_counted(tmp_path, error):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from collections import Counter
 from types import SimpleNamespace
 
@@ -444,6 +445,59 @@ def test_a_file_of_something_else_is_refused_and_left_alone(open_engine, file, c
     with pytest.raises(ValueError, match="`run_dir` must hold a search. Received: .*search.json"):
         open_engine()
     assert file.read_bytes() == content
+
+
+TRIAL = {
+    "trial": [None, 1, "x"],
+    "values": [None, [3]],
+    "config": [3, "x"],
+    "status": ["sleeping", [], None],
+    "failures": [-1, "x"],
+    "epochs": ["x", 0, 1.5],
+    "metrics": [None, {}, {SCORE: "high"}, {SCORE: float("nan")}, {SCORE: 1, "macs": []}],
+    "asked": ["x", None],
+    "another": [3],
+}
+STATE = {
+    "options": [None, 3, []],
+    "exhausted": [None, "x"],
+    "trials": [None, 3, [3], [None], [{}], "x"],
+    "events": [None, 3, "x", [3], [None], [{}], [{"learn": "nobody", "score": 1.0}]],
+    "oracle": [3, "x", {}, [None]],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "of_a_trial"),
+    [(name, value, False) for name, values in STATE.items() for value in values]
+    + [(name, value, True) for name, values in TRIAL.items() for value in values],
+)
+def test_a_value_of_another_kind_is_refused_and_the_file_left_alone(
+    open_engine, file, name, value, of_a_trial
+):
+    engine = open_engine("bayesian")
+    tell(engine, engine.ask())
+    state = json.loads(file.read_text())
+    (state["trials"][0] if of_a_trial else state)[name] = value
+    file.write_text(json.dumps(state))
+    before = file.read_bytes()
+    with pytest.raises(ValueError, match="`run_dir` must hold a search. Received: .*search.json"):
+        open_engine("bayesian")
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"\xef\xbb\xbf{}", "{}".encode("utf-16")])
+def test_what_json_does_not_read_is_refused(open_engine, file, content):
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="`run_dir` must hold a search. Received: .*search.json"):
+        open_engine()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_refused_and_not_waited_for(open_engine, file, make):
+    make(file)
+    with pytest.raises(ValueError, match="must hold a search. .*search.json .no regular file"):
+        open_engine()
 
 
 def test_no_part_of_a_file_passes_for_the_whole(open_engine, file):

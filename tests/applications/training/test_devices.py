@@ -52,12 +52,23 @@ def test_what_cannot_be_is_said_before(tmp_path, monkeypatch, digits):
         train("lenet5", data=digits, devices=99, size=16)
     monkeypatch.setattr(devices, "_devices", lambda: ["a", "b", "c"])
     with pytest.raises(ValueError, match="multiple of the 3 devices, such as 66. .*batch_size=64"):
-        devices.device_count("all", 64)
-    assert devices.device_count(3, 66) == devices.device_count("all", 66) == 3
-    assert devices.device_count(None, 7) == devices.device_count(1, 7) == 1
+        devices.device_count("all", 64, 100)
+    assert devices.device_count(3, 66, 100) == devices.device_count("all", 66, 100) == 3
+    assert devices.device_count(None, 7, 1) == devices.device_count(1, 7, 1) == 1
     for wrong in (0, -1, 1.5, "some"):
         with pytest.raises(ValueError, match="`devices` must be"):
             train("lenet5", data=digits, devices=wrong, size=16)
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX takes any number")
+def test_too_few_validation_images_for_the_devices_are_said_before(tmp_path, monkeypatch, digits):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(devices, "_devices", lambda: [f"device {n}" for n in range(32)])
+    for images in (32, 64, 65):
+        assert devices.device_count("all", 64, images) == 32
+    with pytest.raises(ValueError, match="32 or at least 64 validation .* devices=32, 40 valid"):
+        train("lenet5", data=digits, devices=32, batch_size=64, size=16)
     assert not os.listdir(tmp_path)
 
 

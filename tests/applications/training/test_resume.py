@@ -161,6 +161,40 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(how, cut, here, 
     assert said.startswith("passed over a damaged checkpoint: ") and last.name in said
 
 
+ROW = {"epoch": 1, "val_loss": 1.0, "val_accuracy": 0.5, "seconds": 1.0}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"history": 3},
+        {"history": [1]},
+        {"history": [{}]},
+        {"history": [{**ROW, "epoch": 2}]},
+        {"history": [{**ROW, "val_loss": "x"}]},
+        {"history": [ROW, {**ROW, "epoch": 2}, {**ROW, "epoch": 3}]},
+        {"step": -1},
+        {"step": 10},
+        {"step": "x"},
+        {"steps": None},
+        {"seconds": "x"},
+        {"ended": 3},
+        {"another": 3},
+    ],
+    ids=str,
+)
+def test_a_checkpoint_of_an_impossible_training_is_passed_over(wrong, tmp_path, capsys):
+    state = {"history": [ROW], "steps": 10, "step": 0, "seconds": 0.0, "ended": None}
+    limits: dict = {"or_anew": True, "epochs": 2, "steps": 10}
+    for number, found in ((1, state), (2, {**state, **wrong})):
+        text = json.dumps({**found, "backend": "jax"})
+        np.savez(tmp_path / f"epoch-{number:06d}.npz", state=text)
+    saved = checkpoints.last_checkpoint(tmp_path, **limits)
+    assert saved is not None and saved.path.name == "epoch-000001.npz"
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "epoch-000002.npz" in said
+
+
 def test_from_the_checkpoint_before_a_training_ends_as_if_it_had_not_been_cut(
     cut, whole, here, monkeypatch
 ):

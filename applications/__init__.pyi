@@ -589,7 +589,7 @@ def distill(
     run: Run | str | os.PathLike[str],
     arch: str,
     *,
-    ensemble: Sequence[Run | str | os.PathLike[str]] = (),
+    ensemble: Sequence[Run | str | os.PathLike[str]] | None = None,
     average: Literal["geometric", "arithmetic"] = "geometric",
     temperature: float = 4.0,
     hard_weight: float = 0.1,

@@ -1385,8 +1385,8 @@ class Distillation(_Checked):
         positional=True,
         python_only=True,
     )
-    ensemble: "Sequence[applications.Run | str | os.PathLike[str]]" = option(
-        (),
+    ensemble: "Sequence[applications.Run | str | os.PathLike[str]] | None" = option(
+        None,
         help="Other runs that teach with it, separated by commas.",
         doc="other runs of the same classes: the teacher is the mean of all.",
         check=_runs,
@@ -1433,7 +1433,8 @@ class Distillation(_Checked):
     def recorded(self) -> dict[str, Any]:
         """The options by name, but for the run."""
         found = {each.name: getattr(self, each.name) for each in fields(self)[1:]}
-        return {**found, "ensemble": [str(getattr(each, "path", each)) for each in self.ensemble]}
+        paths = [str(getattr(each, "path", each)) for each in self.ensemble or ()]
+        return {**found, "ensemble": paths}
 
 
 def check_recorded(name: str, value: Any) -> None:

@@ -113,6 +113,7 @@ def compare(ctx: typer.Context):
 def distill(ctx: typer.Context, run: RunFolder):
     """Train a network on what a finished run's network predicts."""
     arguments = arguments_of(ctx)
+    applications.load(run).check_tested()
     if arguments["run_dir"] is not None and not arguments["resume"]:
         check_new(arguments["run_dir"])
     applications.distill(**arguments)

@@ -51,7 +51,7 @@ def distill(
         FileExistsError: `run_dir` exists, and `resume` was not asked for.
         OSError: a file cannot be read or written.
     """
-    teachers = [_opened(given) for given in (distillation.run, *distillation.ensemble)]
+    teachers = [_opened(given) for given in (distillation.run, *(distillation.ensemble or ()))]
     if student["data"] is None:
         student["data"] = teachers[0].config["data"]
     options = Options.made_of(student)

@@ -57,6 +57,12 @@ WITHOUT_KERAS = {
         "compress . --sparsity 0.5 --target-bytes 9999",
         "`sparsity` must be None with `target_bytes`, which finds it.",
     ),
+    "no temperature": ("distill . --arch lenet5 --temperature 0", "`temperature` must be > 0."),
+    "a student of no kind": ("distill . --arch lenet", "Did you mean 'lenet5'"),
+    "nobody to learn from": (
+        "distill nowhere --arch lenet5",
+        "an existing run folder. Received: run=nowhere",
+    ),
     "nothing to compress": ("compress nowhere", "an existing run folder. Received: run=nowhere"),
     "no run to compress": ("compress .", "`run` must be a run folder. Received: run=."),
     "alpha of 0": ("train --arch lenet5 --alpha 0", "`alpha` must be > 0."),

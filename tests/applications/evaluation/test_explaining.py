@@ -241,7 +241,7 @@ def small_network(pooling):
 def write_run(folder, model, labels):
     """A run folder as a training would leave it, as far as a prediction looks at it."""
     folder.mkdir()
-    write_config(folder / "config.yaml", {"arch": "mine", "resize": "stretch"})
+    write_config(folder / "config.yaml", {"arch": "lenet5", "resize": "stretch"})
     write_json(folder / "labels.json", labels)
     write_json(folder / "metrics.json", {})
     model.save(folder / "model.keras")
@@ -287,7 +287,7 @@ def test_an_explanation_is_of_the_image_the_network_saw(trained, tmp_path):
     assert explanation.map.dtype == np.float32
     assert explanation.map.min() >= 0
     assert explanation.map.max() <= 1
-    assert explanation.network == "mine"
+    assert explanation.network == "lenet5"
     probabilities = run.predict([str(tmp_path / "white.png")])[0]
     assert explanation.probability == pytest.approx(probabilities.max(), abs=1e-5)
 

@@ -241,7 +241,8 @@ def untested(parent):
 
 
 def of_others(parent):
-    (parent / "labels.json").write_text('["a", "b"]')
+    labels = json.loads((parent / "labels.json").read_text())
+    (parent / "labels.json").write_text(json.dumps(labels[::-1]))
 
 
 @pytest.mark.parametrize(

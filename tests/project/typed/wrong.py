@@ -70,6 +70,8 @@ tuning.settings(principel="pyramid")  # principel
 tuning.arch_space(5)  # arch
 tuning.lint("vgg16")  # vgg16
 tuning.principles.PRINCIPELS  # PRINCIPELS
+tuning.HyperSimpNet((28, 28, 1), clases=10)  # clases
+tuning.HyperArch(5)  # arch
 tuning.search(trails=3)  # trails
 tuning.search(budget=300_000)  # budget
 tuning.search().bset  # bset
@@ -92,6 +94,8 @@ applications.explain("runs/a", "one.png").mop  # mop
 applications.compare(archs="lenet5,nin", epoch=3)  # epoch
 applications.compare(archs=5)  # archs
 applications.compare(seeds="0,1")  # seeds
+applications.distill("runs/a")  # arch
+applications.distill("runs/a", "lenet5", average="mean")  # mean
 applications.compress()  # run
 applications.compress("runs/a", per="channel")  # channel
 applications.search(trails=3)  # trails

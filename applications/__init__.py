@@ -30,6 +30,8 @@ _EXPORTS = {
     "compare": "comparison.comparing",
     "search": "searching.studies",
     "distill": "learning.distilling",
+    "grow": "learning.growing",
+    "shrink": "learning.growing",
     "compress": "shipping.compressing.compressing",
     "dashboard": "logs.dashboards",
     "recipe": "recipes.catalog",

@@ -49,6 +49,8 @@ __all__ = [
     "compare",
     "search",
     "distill",
+    "grow",
+    "shrink",
     "compress",
     "dashboard",
     "recipe",
@@ -743,6 +745,111 @@ def distill(
             tested on.
         FileExistsError: `run_dir` exists, and `resume` was not asked for.
         OSError: a file cannot be read or written.
+    """
+
+def grow(
+    run: Run | str | os.PathLike[str],
+    *,
+    alpha: float | None = None,
+    extra_depth: int = 0,
+    noise: float = 0.0,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    threads: int | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    checkpoint_minutes: float = 5.0,
+    log: Collection[str] | None = None,
+    profile_steps: tuple[int, int] | None = None,
+    verbose: int = 1,
+) -> Run:
+    """Train a wider or deeper copy of a finished run's network on, from its predictions.
+
+    It begins with the predictions of the run's network, and is trained by the run's recipe on its
+    data. metrics.json has as `agreement` the share of the test images that both called the same
+    before the training.
+
+    Args:
+        run: folder of the finished run whose network grows, or the run.
+        alpha: width multiplier afterwards, at least the run's. None: the run's.
+        extra_depth: layers to put in, >= 0, spread evenly over the network: they begin as the
+            identity.
+        noise: how unequally the copies of a channel share the weights of the layers that read them,
+            >= 0, as `keras_archs.grow` has it: predictions stay, and the copies learn to differ.
+        epochs: passes over the training images, 1..1,000,000. None: as many as the run's.
+        batch_size: images a step, >= 1. None: the run's.
+        learning_rate: base rate, > 0. None: a tenth of the run's.
+        threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
+        run_dir: the new run's own folder. None: `runs/NAME-grown` of the run's name, with -2, ...
+            where taken.
+        resume: resume the run in that folder after its last finished epoch: the result is that of
+            an uninterrupted run. Starts one where there is none; a finished run is left alone.
+        checkpoint_minutes: minutes between checkpoints within an epoch, >= 0; 0: there are none but
+            after epochs.
+        log: what else TensorBoard is to show: any of "histograms", "gradients", "dead_relus", as
+            `TensorBoardLogger` says. Costs time after each epoch and changes nothing else.
+        profile_steps: first and last training step of a trace by the backend's own profiler,
+            counted from 1 at the start or where the run is resumed.
+        verbose: 0 prints nothing; 1 a line an epoch, a progress bar and the result.
+
+    Returns:
+        The new run.
+
+    Raises:
+        ValueError, TypeError: an argument is wrong or contradicts another, the run is not finished,
+            damaged or untested, its data are others now, or its network cannot grow so.
+        FileExistsError: `run_dir` exists, and `resume` was not asked for.
+        OSError: a file cannot be read or written.
+    """
+
+def shrink(
+    run: Run | str | os.PathLike[str],
+    *,
+    alpha: float,
+    temperature: float | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    threads: int | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    checkpoint_minutes: float = 5.0,
+    log: Collection[str] | None = None,
+    profile_steps: tuple[int, int] | None = None,
+    verbose: int = 1,
+) -> Run:
+    """Train a narrower copy of a finished run's network on, of its strongest channels.
+
+    It is trained by the run's recipe on its data; with `temperature` also on what the run's network
+    predicts, as `distill` does it.
+
+    Args:
+        run: folder of the finished run whose network is made narrower, or the run.
+        alpha: width multiplier afterwards, at most the run's.
+        temperature: the network also learns from what the run's predicts, softened by this, > 0, as
+            `distill` does it. None: from labels alone.
+        epochs: passes over the training images, 1..1,000,000. None: as many as the run's.
+        batch_size: images a step, >= 1. None: the run's.
+        learning_rate: base rate, > 0. None: the run's.
+        threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
+        run_dir: the new run's own folder. None: `runs/NAME-shrunk` of the run's name, with -2, ...
+            where taken.
+        resume: resume the run in that folder after its last finished epoch: the result is that of
+            an uninterrupted run. Starts one where there is none; a finished run is left alone.
+        checkpoint_minutes: minutes between checkpoints within an epoch, >= 0; 0: there are none but
+            after epochs.
+        log: what else TensorBoard is to show: any of "histograms", "gradients", "dead_relus", as
+            `TensorBoardLogger` says. Costs time after each epoch and changes nothing else.
+        profile_steps: first and last training step of a trace by the backend's own profiler,
+            counted from 1 at the start or where the run is resumed.
+        verbose: 0 prints nothing; 1 a line an epoch, a progress bar and the result.
+
+    Returns:
+        The new run.
+
+    Raises:
+        As `grow`.
     """
 
 def compress(

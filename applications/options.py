@@ -1437,6 +1437,78 @@ class Distillation(_Checked):
         return {**found, "ensemble": paths}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Growing(_Checked):
+    """How a run's network is made larger; but for the run what config.yaml has as `grow`."""
+
+    run: "applications.Run | str | os.PathLike[str]" = option(
+        help="",
+        doc="folder of the finished run whose network grows, or the run.",
+        positional=True,
+        python_only=True,
+    )
+    alpha: float | None = option(
+        None,
+        help="Width multiplier afterwards, at least the run's.",
+        doc="width multiplier afterwards, at least the run's. None: the run's.",
+        check=_optional(lambda name, value: check_alpha(value)),
+        shown="the run's",
+        panel="Network",
+    )
+    extra_depth: int = option(
+        0,
+        help="Layers to put in, spread evenly, which begin as the identity.",
+        doc="layers to put in, >= 0, spread evenly over the network: they begin as the identity.",
+        check=lambda name, value: count(name, value, least=0),
+        least=0,
+        panel="Network",
+    )
+    noise: float = option(
+        0.0,
+        help="How unequally copies of a channel share the weights that read them, >= 0.",
+        doc="how unequally the copies of a channel share the weights of the layers that read them, "
+        ">= 0, as `keras_archs.grow` has it: predictions stay, and the copies learn to differ.",
+        check=lambda name, value: number(name, value, least=0),
+        least=0,
+        panel="Network",
+    )
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The options by name, but for the run."""
+        return {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shrinking(_Checked):
+    """How a run's network is made narrower; but for the run what config.yaml has as `shrink`."""
+
+    run: "applications.Run | str | os.PathLike[str]" = option(
+        help="",
+        doc="folder of the finished run whose network is made narrower, or the run.",
+        positional=True,
+        python_only=True,
+    )
+    alpha: float = option(
+        help="Width multiplier afterwards, at most the run's.",
+        check=lambda name, value: check_alpha(value),
+        panel="Network",
+    )
+    temperature: float | None = option(
+        None,
+        help="Learn from what the run's network predicts, softened by this, as `distill` does.",
+        doc="the network also learns from what the run's predicts, softened by this, > 0, as "
+        "`distill` does it. None: from labels alone.",
+        check=_optional(number, above=0),
+        panel="Distillation",
+    )
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The options by name, but for the run."""
+        return {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+
+
 def check_recorded(name: str, value: Any) -> None:
     """Raise ValueError or TypeError where a recorded value of a training's option is none.
 
@@ -1534,31 +1606,41 @@ STUDENT = Group(
 )
 
 
-# What a compression takes of a training: the other options are the parent's.
-RETRAINED = (
-    Group(
-        Options,
-        ("epochs", "batch_size", "learning_rate", "threads"),
-        changes={
-            "epochs": {
-                "doc": "passes over the training images, 1..1,000,000. None: as many as the run's.",
-                "shown": "the run's",
+def retrained(way: str, rate: str = "the run's") -> tuple[Group, Group]:
+    """What is taken of a training that goes on with a run's network: the rest is the run's.
+
+    Args:
+        way: what the network is then, which the new folder's name ends in.
+        rate: the learning rate where none is given.
+    """
+    return (
+        Group(
+            Options,
+            ("epochs", "batch_size", "learning_rate", "threads"),
+            changes={
+                "epochs": {
+                    "doc": "passes over the training images, 1..1,000,000. None: as many as the "
+                    "run's.",
+                    "shown": "the run's",
+                },
+                "batch_size": {
+                    "doc": "images a step, >= 1. None: the run's.",
+                    "shown": "the run's",
+                },
+                "learning_rate": {"doc": f"base rate, > 0. None: {rate}.", "shown": rate},
             },
-            "batch_size": {"doc": "images a step, >= 1. None: the run's.", "shown": "the run's"},
-            "learning_rate": {"doc": "base rate, > 0. None: the run's.", "shown": "the run's"},
-        },
-    ),
-    Group(
-        Running,
-        changes={
-            "run_dir": {
-                "doc": "the new run's own folder. None: `runs/NAME-compressed` of the run's name, "
-                "with -2, ... where taken.",
-                "shown": "runs/RUN-compressed",
-            }
-        },
-    ),
-)
+        ),
+        Group(
+            Running,
+            changes={
+                "run_dir": {
+                    "doc": f"the new run's own folder. None: `runs/NAME-{way}` of the run's name, "
+                    "with -2, ... where taken.",
+                    "shown": f"runs/RUN-{way}",
+                }
+            },
+        ),
+    )
 
 
 def takes(*groups: Group) -> Callable[[Callable[..., _R]], Callable[..., _R]]:

@@ -41,7 +41,9 @@ DERIVED = (
     "parent",
     "compress",
     "distill",
-)  # what config.yaml has in a run that was made of another one
+    "grow",
+    "shrink",
+)  # what config.yaml has in a run made of another
 _BATCH = 256  # images that are predicted at a time
 _FEW_STEPS = 100  # of a training, below which its figures mean nothing
 
@@ -402,10 +404,11 @@ def _is_blank(path: Path) -> bool:
 def default_run_dir(config: dict[str, Any], data_name: str) -> Path:
     """Where a run goes that has no folder given: `runs/ARCH-DATA-sSEED`.
 
-    What was made of a run says so: a smaller network has that one's name, a student its own.
+    What was made of a run says so: a changed network has that one's name, a student its own.
     """
-    if config.get("compress"):
-        return Path("runs", f"{Path(config['parent']).resolve().name}-compressed")
+    for name, way in (("compress", "compressed"), ("grow", "grown"), ("shrink", "shrunk")):
+        if config.get(name):
+            return Path("runs", f"{Path(config['parent']).resolve().name}-{way}")
     way = "-distilled" if config.get("distill") else ""
     return Path("runs", f"{config['arch']}-{data_name}-s{config['seed']}{way}")
 

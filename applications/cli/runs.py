@@ -13,15 +13,17 @@ from applications.cli.process import app
 from applications.comparison.entries import parse_archs
 from applications.files import check_file
 from applications.options import (
-    RETRAINED,
     STUDENT,
     Comparison,
     Compression,
     Distillation,
     Evaluation,
     Group,
+    Growing,
     Options,
     Running,
+    Shrinking,
+    retrained,
     without,
 )
 from applications.runs import check_new
@@ -120,7 +122,29 @@ def distill(ctx: typer.Context, run: RunFolder):
 
 
 @app.command()
-@with_options(Group(Compression), *RETRAINED)
+@with_options(Group(Growing), *retrained("grown", "a tenth of the run's"))
+def grow(ctx: typer.Context, run: RunFolder):
+    """Train a wider or deeper copy of a finished run's network on, from its predictions."""
+    arguments = arguments_of(ctx)
+    applications.load(run).check_tested()
+    if arguments["run_dir"] is not None and not arguments["resume"]:
+        check_new(arguments["run_dir"])
+    applications.grow(**arguments)
+
+
+@app.command()
+@with_options(Group(Shrinking), *retrained("shrunk"))
+def shrink(ctx: typer.Context, run: RunFolder):
+    """Train a narrower copy of a finished run's network on, of its strongest channels."""
+    arguments = arguments_of(ctx)
+    applications.load(run).check_tested()
+    if arguments["run_dir"] is not None and not arguments["resume"]:
+        check_new(arguments["run_dir"])
+    applications.shrink(**arguments)
+
+
+@app.command()
+@with_options(Group(Compression), *retrained("compressed"))
 def compress(ctx: typer.Context, run: RunFolder):
     """Make a run with a smaller network of a finished one: pruned, shared, coded."""
     arguments = arguments_of(ctx)

@@ -15,14 +15,19 @@ import numpy as np
 from keras import layers, ops
 
 import applications
-from applications import runs
 from applications.data.sources import Dataset, open_source
 from applications.evaluation.networks import logits_of, output_of
 from applications.files import write_atomic
 from applications.options import STUDENT, Distillation, Group, Options, Plan, Running, takes
 from applications.training.building import built_network
+from applications.training.deriving import (
+    Derivation,
+    figures_table,
+    opened_parent,
+    parent_figures,
+)
 from applications.training.optimizing import prepare
-from applications.training.training import Derivation, derive
+from applications.training.training import derive
 
 _FILE = "soft_targets.npy"  # beside the checkpoints, as long as they are there
 _TINY = 1e-30  # the least probability, whose logarithm float32 has
@@ -51,37 +56,66 @@ def distill(
         FileExistsError: `run_dir` exists, and `resume` was not asked for.
         OSError: a file cannot be read or written.
     """
-    teachers = [_opened(given) for given in (distillation.run, *(distillation.ensemble or ()))]
+    teachers = [
+        opened_parent(given) for given in (distillation.run, *(distillation.ensemble or ()))
+    ]
     if student["data"] is None:
         student["data"] = teachers[0].config["data"]
     options = Options.made_of(student)
     return derive(options, running, _Distilling(teachers, distillation))
 
 
-def _opened(given: Any) -> applications.Run:
-    # Not the run that was given: its network is frozen.
-    run = runs.load(given.path if isinstance(given, runs.Run) else given)
-    run.check_tested()
-    return run
-
-
 class _Distilling(Derivation):
     """The training of a student, as `training.derive` wants it."""
 
-    def __init__(self, teachers: Sequence[applications.Run], asked: Distillation):
-        self.teachers, self.asked = teachers, asked
+    def __init__(self, runs: Sequence[applications.Run], asked: Distillation):
+        self.asked, self.teachers = asked, Teachers(runs, asked)
+        self.learner, self.soft_targets = self.teachers.learner, self.teachers.soft_targets
 
     @property
     def recorded(self) -> dict[str, Any]:
-        return {"parent": os.fspath(self.teachers[0].path), "distill": self.asked.recorded}
+        return {"parent": os.fspath(self.teachers.runs[0].path), "distill": self.asked.recorded}
 
     def network(self, plan: Plan, dataset: Dataset) -> keras.Model:
-        for teacher in self.teachers:
-            _check_teacher(teacher, plan, dataset, self.asked)
-        self._plan = plan
+        self.teachers.check(plan, dataset)
         network = built_network(plan, dataset)
         prepare(network, plan)
         return network
+
+    def finish(self, network: keras.Model, path: Path) -> dict[str, Any]:
+        return {"parent": parent_figures(self.teachers.runs[0])}
+
+    def section(self, metrics: Mapping[str, Any]) -> str:
+        asked = self.asked
+        return (
+            "\n## Distillation\n\nTaught by the networks above it in the table: arXiv:1503.02531, "
+            f"temperature {asked.temperature:g}, weight of the labels {asked.hard_weight:g}, soft "
+            f"targets asked for {asked.soft_targets}.\n\n"
+            + figures_table({str(run.path): run.metrics for run in self.teachers.runs}, metrics)
+        )
+
+
+class Teachers:
+    """Runs whose networks teach another one: `learner` and `soft_targets` of a `Derivation`.
+
+    Args:
+        runs: of the teachers.
+        asked: how they teach.
+    """
+
+    def __init__(self, runs: Sequence[applications.Run], asked: Distillation):
+        self.runs, self.asked = runs, asked
+
+    def check(self, plan: Plan, dataset: Dataset) -> None:
+        """Take note of the student's training; to be called before any network learns.
+
+        Raises:
+            ValueError: one of them has other classes, saw the student's test images, or cannot be
+                asked in each step.
+        """
+        for teacher in self.runs:
+            _check_teacher(teacher, plan, dataset, self.asked)
+        self._plan = plan
 
     def learner(self, network: keras.Model) -> keras.Model:
         asked = self.asked
@@ -110,7 +144,7 @@ class _Distilling(Derivation):
         source = open_source(str(options.data), seed=options.seed)
         file = np.lib.format.open_memmap(path, "w+", np.float32, shape)
         asked = []
-        for teacher in self.teachers:
+        for teacher in self.runs:
             *size, channels = teacher.model.input_shape[1:]
             images = source.split_at("train", tuple(size), channels, teacher.config["resize"])
             logits = keras.Model(teacher.model.input, logits_of(teacher.model))
@@ -128,7 +162,7 @@ class _Distilling(Derivation):
         shape = network.input_shape
         images = keras.Input(shape[1:], dtype="uint8")
         answers = []
-        for run in self.teachers:
+        for run in self.runs:
             teacher = run.model
             x: Any = images
             if teacher.input_shape[1:3] != shape[1:3]:
@@ -138,31 +172,6 @@ class _Distilling(Derivation):
         model = keras.Model(images, mean_of(answers, self.asked), name="teacher")
         model.trainable = False
         return model
-
-    def finish(self, network: keras.Model, path: Path) -> dict[str, Any]:
-        figures = ("test_accuracy", "macro_f1", "test_loss", "validation_accuracy", "params")
-        return {"parent": {name: self.teachers[0].metrics[name] for name in (*figures, "macs")}}
-
-    def section(self, metrics: Mapping[str, Any]) -> str:
-        rows = [("network", "parameters", "MACs", "test accuracy", "macro F1", "test loss")]
-        rows += [_figures(str(run.path), run.metrics) for run in self.teachers]
-        rows.append(_figures("this", metrics))
-        lines = ["| " + " | ".join(row) + " |" for row in rows]
-        lines.insert(1, "|---" * len(rows[0]) + "|")
-        asked = self.asked
-        return (
-            "\n## Distillation\n\nTaught by the networks above it in the table: arXiv:1503.02531, "
-            f"temperature {asked.temperature:g}, weight of the labels {asked.hard_weight:g}, soft "
-            f"targets asked for {asked.soft_targets}.\n\n" + "\n".join(lines) + "\n"
-        )
-
-
-def _figures(name: str, metrics: Mapping[str, Any]) -> tuple[str, ...]:
-    return (
-        *(name, f"{metrics['params']:,}", f"{metrics['macs']:,}"),
-        *(f"{100 * metrics['test_accuracy']:.2f} %", f"{metrics['macro_f1']:.4f}"),
-        f"{metrics['test_loss']:.4f}",
-    )
 
 
 def _check_teacher(

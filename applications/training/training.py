@@ -34,6 +34,7 @@ from applications.training.checkpoints import (
     put_best_back,
     restore,
 )
+from applications.training.deriving import Derivation
 from applications.training.devices import (
     batch_starts,
     clipping_together,
@@ -143,47 +144,6 @@ class _Trial(NamedTuple):
     until: int | None
     columns: Mapping[str, Any] | None
     report: Callable[[dict[str, float]], None] | None
-
-
-class Derivation:
-    """What distinguishes a training that makes a run of other runs: what it changes, no more.
-
-    Attributes:
-        recorded: what config.yaml holds beside the options: `runs.DERIVED`.
-        learner: makes what is trained of the network's layers: a model of the same inputs that
-            learns from rows of probabilities. None: the network learns as the recipe says.
-    """
-
-    recorded: Mapping[str, Any]
-    learner: Callable[[keras.Model], keras.Model] | None = None
-
-    def network(self, plan: Plan, dataset: Dataset) -> keras.Model:
-        """What is trained: uint8 images 0..255 -> probabilities."""
-        raise NotImplementedError
-
-    def soft_targets(self, dataset: Dataset, folder: Path) -> np.ndarray | None:
-        """Columns behind those of the labels for each training image, float32 (N, columns).
-
-        They are mixed as the labels are. What is slow to make may be kept in the folder.
-        """
-        return None
-
-    def callbacks(
-        self, network: keras.Model, progress: Progress, steps: int
-    ) -> list[keras.callbacks.Callback]:
-        """What acts after each step, before validation and checkpoint; `steps` of the training.
-
-        What they need to know of the steps before follows from the network and the progress.
-        """
-        return []
-
-    def finish(self, network: keras.Model, path: Path) -> dict[str, Any]:
-        """Change the trained network to what is kept, write files of its own: more metrics."""
-        return {}
-
-    def section(self, metrics: Mapping[str, Any]) -> str:
-        """What card.md says of it."""
-        return ""
 
 
 def derive(options: Options, running: Running, derivation: Derivation) -> runs.Run:

@@ -26,19 +26,25 @@ from applications.data.sources import Dataset
 from applications.files import write_atomic
 from applications.options import (
     OPTIONS,
-    RETRAINED,
     Compression,
     Group,
     Options,
     Plan,
     Running,
+    retrained,
     takes,
 )
 from applications.shipping.compressing.pruning import pruned, sparsity_at
 from applications.shipping.compressing.sharing import rounded, shared
+from applications.training.deriving import (
+    Derivation,
+    opened_parent,
+    parent_figures,
+    parent_network,
+)
 from applications.training.optimizing import kernels_of
 from applications.training.progress import Progress
-from applications.training.training import Derivation, derive
+from applications.training.training import derive
 from keras_archs.weights.compressed import Compressed, coder, packed
 
 SPARSITY = 0.67  # SqueezeNet's with Deep Compression: a third of the weights is left
@@ -56,7 +62,7 @@ _PLAIN = {
 }
 
 
-@takes(Group(Compression), *RETRAINED)
+@takes(Group(Compression), *retrained("compressed"))
 def compress(
     compression: Compression, retrained: dict[str, Any], running: Running
 ) -> applications.Run:
@@ -80,10 +86,7 @@ def compress(
         OSError: a file cannot be read or written.
     """
     coder()
-    given = compression.run
-    # Not the run that was given: the network of this one is changed.
-    parent = applications.load(given.path if isinstance(given, applications.Run) else given)
-    parent.check_tested()
+    parent = opened_parent(compression.run)
     config = {name: parent.config[name] for name in OPTIONS}
     own = {name: value for name, value in retrained.items() if value is not None}
     own["threads"] = retrained["threads"]
@@ -120,14 +123,7 @@ class _Compressing(Derivation):
 
     def network(self, plan: Plan, dataset: Dataset) -> keras.Model:
         """The parent's, with what is found for a target of bytes."""
-        network = self.parent.model
-        wanted, found = (network.input_shape[1:], self.parent.labels), tuple(dataset.labels)
-        if (tuple(dataset.image_shape), found) != wanted:
-            raise ValueError(
-                "`run` must have been trained on what its data are now: images of "
-                f"{wanted[0]} and {len(wanted[1])} classes. Received: {self.parent.config['data']} "
-                f"with {tuple(dataset.image_shape)} and {len(found)}"
-            )
+        network = parent_network(self.parent, dataset)
         if not list(kernels_of(network)):
             raise ValueError(
                 f"`run` must have kernels that learn. Received: run={self.parent.path}"
@@ -204,13 +200,12 @@ class _Compressing(Derivation):
         write_atomic(path / "compression.csv", _table(made))
         kernels = [_array(k) for k, _ in kernels_of(network)]
         zeros = sum(int(np.count_nonzero(kernel == 0)) for kernel in kernels)
-        figures = ("test_accuracy", "macro_f1", "test_loss", "validation_accuracy", "params")
         return {
             "compressed_bytes": len(made.data),
             "float32_bytes": 4 * self.parent.metrics["params"],
             "sparsity": zeros / sum(kernel.size for kernel in kernels),
             "bits": self.setting.bits,
-            "parent": {name: self.parent.metrics[name] for name in figures},
+            "parent": parent_figures(self.parent),
         }
 
     def section(self, metrics: Mapping[str, Any]) -> str:

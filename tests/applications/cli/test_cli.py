@@ -24,7 +24,7 @@ from applications.training.training import train
 
 COMMANDS = (
     *("list", "summary", "lint", "bench", "train", "evaluate", "predict", "compare"),
-    *("distill", "compress", "dashboard", "search"),
+    *("distill", "grow", "shrink", "compress", "dashboard", "search"),
 )
 
 
@@ -119,7 +119,11 @@ def test_summary_takes_the_options_of_a_builder():
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "evaluate", "predict", "compare", "distill", "compress", "dashboard"]
+    "command",
+    [
+        *("train", "evaluate", "predict", "compare", "distill", "grow", "shrink", "compress"),
+        "dashboard",
+    ],
 )
 def test_a_command_has_the_arguments_and_defaults_of_its_function(command):
     options = {p.name: p for p in get_command(app).commands[command].params}

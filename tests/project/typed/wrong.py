@@ -96,6 +96,8 @@ applications.compare(archs=5)  # archs
 applications.compare(seeds="0,1")  # seeds
 applications.distill("runs/a")  # arch
 applications.distill("runs/a", "lenet5", average="mean")  # mean
+applications.grow("runs/a", depth=1)  # depth
+applications.shrink("runs/a")  # alpha
 applications.compress()  # run
 applications.compress("runs/a", per="channel")  # channel
 applications.search(trails=3)  # trails

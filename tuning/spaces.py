@@ -453,9 +453,9 @@ _SETTINGS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "1x1 last": _kernels(1, (5, 6)),
     },
     "maximum_information": {
-        "shortcuts: every second layer": {"shortcuts": "every_second_layer"},
-        "shortcuts: every layer": {"shortcuts": "every_layer"},
-        "shortcuts: none": {"shortcuts": "none"},
+        "a shortcut a pair": {"shortcuts": "every_second_layer"},
+        "a shortcut a layer": {"shortcuts": "every_layer"},
+        "no shortcuts": {"shortcuts": "none"},
         "early pooling": {"first_pool": 0.1, "last_pool": 0.5},
         "late pooling": {"first_pool": 0.55, "last_pool": 0.85},
     },

@@ -166,6 +166,7 @@ def last_checkpoint(
 
     Raises:
         ValueError: there are checkpoints, and none is whole.
+        FileNotFoundError: one has gone meanwhile.
     """
     found = checkpoints(folder)
     for path in found:
@@ -177,6 +178,8 @@ def last_checkpoint(
                 progress = checked_progress(state, epochs, steps)
             sums = [values.pop(name) for name in sorted(values) if name.startswith("sums/")]
             return Saved(path, progress, backend, values, sums)
+        except FileNotFoundError:  # since the folder was listed: another process trains on
+            raise
         except (ValueError, OSError) as error:
             print(f"passed over a damaged checkpoint: {error}", file=sys.stderr)
     if found and not or_anew:

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from threadpoolctl import threadpool_limits
+
 from applications.files import naming_file, remove_partials, write_json
 from applications.options import default_of
 from keras_archs.checks import choice, count
@@ -262,7 +264,9 @@ class LocalEngine:
         return Job(trial.trial, trial.values, trial.config, trial.epochs, trial.failures + 1)
 
     def _propose(self, guided: bool, known: Mapping[str, Any] | None = None) -> Proposal | None:
-        proposal = self._oracle.propose(guided, known)
+        # A Gaussian process is small: its threads would wait for those of the trainings.
+        with threadpool_limits(1):
+            proposal = self._oracle.propose(guided, known)
         if proposal is None:
             self.exhausted = self._oracle.exhausted
         self._events.append({"propose": proposal.values if proposal else None, "guided": guided})

@@ -254,12 +254,12 @@ def test_nothing_is_written_where_something_is_refused(run, other, tmp_path):
 @pytest.mark.slow
 def test_jax_tells_the_same(run, tmp_path):
     file = tmp_path / "jax.json"
-    options = "--dense --calibrate --scales 18 --intervals".split()
+    options = "--mirrored --calibrate --intervals".split()
     command = [sys.executable, "-m", "applications.cli", "evaluate", FINISHED, "--out", file]
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     subprocess.run([*command, *options], check=True, env=environment, capture_output=True)
     found = json.loads(file.read_text())
-    asked = {"dense": True, "calibrate": True, "scales": [18], "intervals": True}
+    asked = {"mirrored": True, "calibrate": True, "intervals": True}
     expected = evaluate(run, **asked)
     assert found["confusion_matrix"] == expected["confusion_matrix"]
     assert found["intervals"] == expected["intervals"]

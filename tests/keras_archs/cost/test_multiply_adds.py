@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from keras.src import ops  # where the layers look their operations up
 from keras.src.backend import compute_output_spec
-from networks import KINDS
+from networks import ONE_A_FAMILY
 
 import keras_archs
 from keras_archs.graph import without_values
@@ -84,10 +84,11 @@ def test_the_count_of_groups_and_depths(multiply_adds):
 
 # A Highway network, whose layers have two convolutions, and those that group or pad in other ways.
 FEW = ["highway19", "mobilenetv2", "simplenet_310k", "squeezenet", "nin"]
-EVERY_KIND = [pytest.param(name, marks=[pytest.mark.slow] * (name not in FEW)) for name in KINDS]
+SLOW = sorted({*ONE_A_FAMILY, "resnet50"} - {*FEW})
+NETWORKS = [*FEW, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
-@pytest.mark.parametrize("name", EVERY_KIND)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_an_architecture_computes_what_its_profile_says(name, multiply_adds):
     model = keras_archs.build(name, alpha=1 / 8)
     run_eagerly(model)

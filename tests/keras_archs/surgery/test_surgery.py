@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from networks import KINDS
+from networks import ONE_A_FAMILY
 from running import randomize, run
 
 import keras_archs
@@ -35,7 +35,9 @@ class Case(NamedTuple):
 
 
 def _cases():
-    names = ON_JAX if keras.backend.backend() == "jax" else KINDS
+    names = (
+        ON_JAX if keras.backend.backend() == "jax" else [*ONE_A_FAMILY, "resnet50", "densenet121"]
+    )
     slow = {name: [pytest.mark.slow] * (name not in FAST) for name in names}
     return [pytest.param(name, marks=slow[name], id=name) for name in names]
 

@@ -56,7 +56,7 @@ keras_archs.widen(model, "conv1", units="many")  # many
 keras_archs.deepen(model)  # after
 keras_archs.grow(model, alpha="double")  # double
 keras_archs.shrink(model)  # alpha
-keras_archs.load_compressed(model)  # path
+keras_archs.load_compressed(5)  # path
 keras_archs.save_compressed("model.kac")  # path
 keras_archs.surgery.shrinc(model, 0.5)  # shrinc
 keras_archs.weights.known_wieghts("vgg16")  # known_wieghts

@@ -275,7 +275,7 @@ def test_a_trial_ends_as_in_a_new_process_whatever_was_trained_before_it(tmp_pat
     config = train_config(digits, seed=3, args={"dropout": 0.2}, rand_augment=0.5)
     before = [
         train_config(digits, seed=5, precision="mixed_bfloat16", epochs=1, size=20, alpha=0.5),
-        train_config(digits, recipe="resnet20", learning_rate=1e6, weight_decay=1e6, epochs=1),
+        train_config(digits, recipe="resnet20", learning_rate=1e6, weight_decay=1e6, epochs=9),
         train_config(digits, args={"variant": "1989"}, epochs=1),
     ]
     test = {"kind": "test", "threads": 1}

@@ -1,31 +1,40 @@
 """Does our space find better networks than others? The best of a search, at one budget for all.
 
-    python benchmarks/search_quality.py [--data cifar10,mnist] [--seeds 0,1,2] [--trials 8]
+    python benchmarks/search_quality.py [--data cifar10,mnist] [--budgets 60K,300K,60K-2M]
+        [--spaces principled,...] [--seeds 0,1,2] [--trials 8] [--epochs 12] [--images 10000]
 
-Random search over four spaces, each network with at most 60,000 parameters, trained by the default
-recipe on 2,000 images of 16x16:
+Random search over several spaces, each network within the budget, trained by the default recipe on
+images of 16x16:
 
 - "principled": `tuning.space`.
 - "unprincipled": chains of the same layers with nothing held together: kernel and width by layer,
   depth, what reduces the map and where, dropout. What is over the budget is rejected and drawn
   again, as one does without a space that fits by construction: four of five draws.
-- "resnet20": `tuning.arch_space("resnet20")`.
+- "resnet20", "mobilenet": `tuning.arch_space` of these.
 - "no-principles" (when asked for): `tuning.space(principles=())`, which fits by construction.
 
-keras-tuner's Bayesian search would do the same: it draws its first three trials for each
-hyperparameter at random. The first trial of our spaces is their default point.
+The networks that keras-tuner brings are no entry: the smallest of its HyperXception has 203,768
+parameters, its default 1.06 million, and they are none of our architectures. Its Bayesian search
+would do as a random one: it draws its first three trials for each hyperparameter at random.
+The first trial of our spaces is their default point.
+
+The budgets are 60,000 parameters, 300,000, and 60,000 with at most 2.1 million multiply-adds, which
+is what ResNet20 takes at 60,000 parameters.
 
 The images are cut from the training files, class by class and the same for all seeds: those to
 train on, and half as many for validation. The winner of each search, by validation, meets all of
 the 10,000 test images.
 
-Every search keeps its `trials.csv` in the work folder and resumes where it was when it is started
-again; `results.csv` there has each trial of the finished ones, `summary.md` what is printed.
+Every trial of a search that has ended is a row of `benchmarks/results/search_quality.csv`. What
+stands there is passed over when the command is given again, and a search that was stopped resumes
+from the work folder, so that the table may be made over days. Several commands may run side by
+side, on other seeds, spaces or data. The table goes to `summary.md` in the work folder.
 """
 
 import argparse
 import io
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from random import Random
 
@@ -38,9 +47,14 @@ from applications.files import write_atomic
 from applications.searching.studies import search
 from tuning.budget import Budget, Cost, Skeleton
 
-BUDGET = Budget(params=60_000)
+RESULTS = Path(__file__).parent / "results" / "search_quality.csv"
+BUDGETS = {
+    "60K": Budget(params=60_000),
+    "300K": Budget(params=300_000),
+    "60K-2M": Budget(params=60_000, macs=2_100_000),
+}
 SIDE = 16  # pixels
-SETTINGS = ["data", "images", "epochs", "trials", "space", "seed"]
+SETTINGS = ["data", "images", "epochs", "trials", "budget", "space", "seed"]
 RECORDED = [
     *("trial", "status", "reason", "validation_accuracy", "test_accuracy"),
     *("params", "macs", "train_seconds"),
@@ -52,11 +66,17 @@ def main():
     shared = Path(__file__).parents[2] / "shared"
     for name, default, wanted in (
         ("--data", "cifar10,mnist", f"any of {','.join(DATA)}"),
-        ("--spaces", "principled,unprincipled,resnet20", f"any of {','.join(SPACES)}"),
+        ("--budgets", ",".join(BUDGETS), "any of the default"),
+        ("--spaces", "principled,unprincipled,resnet20,mobilenet", f"any of {','.join(SPACES)}"),
         ("--seeds", "0,1,2", "comma-separated"),
     ):
         parser.add_argument(name, default=default, help=f"{wanted} (default: %(default)s)")
-    for name, default in (("--trials", 8), ("--epochs", 6), ("--images", 2000)):
+    for name, default in (
+        ("--trials", 8),
+        ("--epochs", 12),
+        ("--images", 10_000),
+        ("--threads", 1),
+    ):
         parser.add_argument(name, type=int, default=default, help="default: %(default)s")
     parser.add_argument(
         "--work",
@@ -68,7 +88,7 @@ def main():
         "--shared", type=Path, default=shared, help="holds data/ (default: %(default)s)"
     )
     options = parser.parse_args()
-    for name, known in (("data", DATA), ("spaces", SPACES)):
+    for name, known in (("data", DATA), ("budgets", BUDGETS), ("spaces", SPACES)):
         given = getattr(options, name).split(",")
         if unknown := [one for one in given if one not in known]:
             parser.error(f"`{name}` must be of {', '.join(known)}. Received: {unknown[0]}")
@@ -76,13 +96,12 @@ def main():
     options.seeds = [int(seed) for seed in options.seeds.split(",")]
 
     options.work.mkdir(parents=True, exist_ok=True)
-    for seed in options.seeds:
-        for data in options.data:
-            file = prepared(data, options)
-            for space in options.spaces:
-                searched(data, file, space, seed, options)
-                text = summary(results(options), options)
-                write_atomic(options.work / "summary.md", text)
+    for seed, budget, data, space in product(
+        options.seeds, options.budgets, options.data, options.spaces
+    ):
+        searched(data, prepared(data, options), budget, space, seed, options)
+    text = summary(results(options), options)
+    write_atomic(options.work / "summary.md", text)
     print(f"\n{text}")
 
 
@@ -147,6 +166,7 @@ SPACES = {  # what differs between their calls of `tuning.search`
     "principled": lambda seed: {"space": "simpnet"},
     "unprincipled": lambda seed: {"space": Unprincipled(seed)},
     "resnet20": lambda seed: {"space": "resnet20"},
+    "mobilenet": lambda seed: {"space": "mobilenet"},
     "no-principles": lambda seed: {"space": "simpnet", "principles": ()},
 }
 
@@ -210,76 +230,79 @@ def prepared(data: str, options: argparse.Namespace) -> Path:
 
 
 def results(options: argparse.Namespace) -> pd.DataFrame:
-    """The trials of all finished searches."""
-    path = options.work / "results.csv"
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=SETTINGS + RECORDED)
+    """The trials of all finished searches of these lengths."""
+    if not RESULTS.exists():
+        return pd.DataFrame(columns=SETTINGS + RECORDED)
+    return pd.read_csv(RESULTS).query(
+        "images == @options.images and epochs == @options.epochs and trials == @options.trials"
+    )
 
 
-def searched(data: str, file: Path, space: str, seed: int, options: argparse.Namespace):
+def searched(
+    data: str, file: Path, budget: str, space: str, seed: int, options: argparse.Namespace
+):
     """Search, or resume it, and add its trials to the results; nothing if they are there."""
-    found = results(options)
-    setting = data, options.images, options.epochs, options.trials, space, seed
-    if setting in set(found[SETTINGS].itertuples(index=False, name=None)):
+    setting = data, options.images, options.epochs, options.trials, budget, space, seed
+    if setting in set(results(options)[SETTINGS].itertuples(index=False, name=None)):
         return
-    print(f"\n{data}, {space}, seed {seed}", flush=True)
+    print(f"\n{data}, {budget}, {space}, seed {seed}", flush=True)
     result = search(
         data=str(file),
         **SPACES[space](seed),
         algorithm="random",
-        budget=BUDGET,
+        budget=BUDGETS[budget],
         trials=options.trials,
         epochs=options.epochs,
+        threads=options.threads,
         seed=seed,
-        run_dir=options.work / f"{file.stem}-epochs{options.epochs}" / f"{space}-s{seed}",
+        run_dir=options.work / f"{file.stem}-epochs{options.epochs}" / f"{budget}-{space}-s{seed}",
         resume=True,
     )
-    new = result.trials[RECORDED].assign(**dict(zip(SETTINGS, setting, strict=True)))
-    whole = pd.concat([found, new[SETTINGS + RECORDED]]) if len(found) else new[SETTINGS + RECORDED]
-    write_atomic(options.work / "results.csv", whole.to_csv(index=False, lineterminator="\n"))
+    rows = result.trials[RECORDED].assign(**dict(zip(SETTINGS, setting, strict=True)))
+    text = rows[SETTINGS + RECORDED].to_csv(
+        index=False, header=not RESULTS.exists(), lineterminator="\n"
+    )
+    with open(RESULTS, "a", encoding="utf-8") as table:
+        table.write(text)  # one call, so that several processes may add to the file
 
 
 def summary(found: pd.DataFrame, options: argparse.Namespace) -> str:
-    """Markdown: a row for each data set and space, and how far the first space is ahead."""
-    found = found.query(
-        "images == @options.images and epochs == @options.epochs and trials == @options.trials "
-        "and seed in @options.seeds"
-    )
+    """Markdown: for each budget and data set how good the winners are, how soon they are found, and
+    what is best at how many multiply-adds."""
     lines = [
-        f"Best of {options.trials} trials of {options.epochs} epochs on {options.images:,} images "
-        f"of {SIDE}x{SIDE}, at most {BUDGET.params:,} parameters; seeds "
-        f"{', '.join(map(str, options.seeds))}. Mean (min to max) in %.",
-        "",
-        "| data | space | searches | best, test accuracy | all trials, validation accuracy "
-        "| parameters, mean | MACs, mean | training, s a trial |",
-        "|---|---|---|---|---|---|---|---|",
+        f"Random searches of {options.trials} trials, {options.epochs} epochs on "
+        f"{options.images:,} images of {SIDE}x{SIDE}. Mean (min to max) in %; `n`: searches, one a "
+        "seed.",
     ]
-    verdicts = []
-    for data in options.data:
-        bests = {}
-        for space in options.spaces:
-            trials = found.query("data == @data and space == @space")
-            if trials.empty:
-                continue
-            bests[space] = trials.test_accuracy.dropna()
-            cells = (
-                *(data, space, len(bests[space]), spread(bests[space])),
-                *(spread(trials.validation_accuracy), f"{trials.params.mean():,.0f}"),
-                *(f"{trials.macs.mean():,.0f}", f"{trials.train_seconds.mean():.0f}"),
-            )
-            lines.append(f"| {' | '.join(map(str, cells))} |")
-        if bests and len(options.seeds) > 1:
-            verdicts += compared(data, bests)
-    if "cifar10" in options.data:
-        verdicts += [
+    for (budget, data), trials in found.groupby(["budget", "data"], sort=False):
+        spaces = [space for space in SPACES if space in set(trials.space)]
+        by_space = {space: trials.query("space == @space") for space in spaces}
+        lines += [
+            "",
+            f"## {data}, {budget}",
+            "",
+            "| space | n | winner, test accuracy | all trials, validation accuracy "
+            "| parameters, mean | MACs, mean |",
+            "|---|---|---|---|---|---|",
+        ]
+        bests = {space: own.test_accuracy.dropna() for space, own in by_space.items()}
+        for space, own in by_space.items():
+            cells = space, len(bests[space]), spread(bests[space]), spread(own.validation_accuracy)
+            means = f"{own.params.mean():,.0f}", f"{own.macs.mean():,.0f}"
+            lines.append(f"| {' | '.join(map(str, (*cells, *means)))} |")
+        lines += ["", *compared(bests), "", *soon(by_space, options.trials), ""]
+        lines += cheap(by_space)
+    if "cifar10" in set(found.data):
+        lines += [
             "",
             "These CIFAR-10 images were compressed as JPEG of quality 75 and made smaller: no "
             "figure here compares with a published one.",
         ]
-    return "\n".join([*lines, "", *verdicts, ""])
+    return "\n".join([*lines, ""])
 
 
-def compared(data: str, bests: dict[str, pd.Series]) -> list[str]:
-    """How the first space's best networks stand to those of each other one."""
+def compared(bests: dict[str, pd.Series]) -> list[str]:
+    """How the first space's winners stand to those of each other one."""
     (first, ours), *others = bests.items()
     lines = []
     for space, theirs in others:
@@ -287,9 +310,40 @@ def compared(data: str, bests: dict[str, pd.Series]) -> list[str]:
         widest = 100 * max(ours.max() - ours.min(), theirs.max() - theirs.min())
         verdict = "more" if lead > widest else "no more"
         lines.append(
-            f"- {data}: {first} minus {space} is {lead:+.1f} points, {verdict} than the wider of "
-            f"their two spreads over the seeds, {widest:.1f}"
+            f"- {first} minus {space} is {lead:+.1f} points, {verdict} than the wider of their two "
+            f"spreads over the seeds, {widest:.1f}"
         )
+    return lines
+
+
+def soon(by_space: dict[str, pd.DataFrame], trials: int) -> list[str]:
+    """The best validation accuracy of the first trials of a search, mean over the seeds."""
+    counts = [count for count in (1, 2, 4, 8, 16, 32) if count <= trials]
+    lines = [
+        f"| best validation accuracy of | {' | '.join(f'{n} trials' for n in counts)} |",
+        f"|---|{'---|' * len(counts)}",
+    ]
+    for space, own in by_space.items():
+        best = [
+            own.query("trial < @count").groupby("seed").validation_accuracy.max().mean()
+            for count in counts
+        ]
+        lines.append(f"| {space} | {' | '.join(f'{100 * value:.1f}' for value in best)} |")
+    return lines
+
+
+def cheap(by_space: dict[str, pd.DataFrame]) -> list[str]:
+    """The best validation accuracy of all trials up to so many multiply-adds."""
+    most = max(own.macs.max() for own in by_space.values())
+    limits = [most / 2**halvings for halvings in range(4, -1, -1)]
+    lines = [
+        f"| best trial up to | {' | '.join(f'{limit / 1e6:.1f} M MACs' for limit in limits)} |",
+        f"|---|{'---|' * len(limits)}",
+    ]
+    for space, own in by_space.items():
+        best = [own[own.macs <= limit].validation_accuracy.max() for limit in limits]
+        cells = ("-" if pd.isna(value) else f"{100 * value:.1f}" for value in best)
+        lines.append(f"| {space} | {' | '.join(cells)} |")
     return lines
 
 

@@ -34,6 +34,7 @@ from applications.recipes import recipe as recipe
 from applications.runs import Run as Run
 from applications.runs import load as load
 from applications.searching.studies import SearchResult
+from applications.shipping.projects import new as new
 
 __all__ = [
     "Run",
@@ -52,6 +53,7 @@ __all__ = [
     "grow",
     "shrink",
     "compress",
+    "new",
     "dashboard",
     "recipe",
     "list_recipes",

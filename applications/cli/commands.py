@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 import keras_archs
-from applications.cli import networks, runs, searches
+from applications.cli import networks, runs, searches, starting
 from applications.cli.process import app
 
-__all__ = ["app", "networks", "runs", "searches"]
+__all__ = ["app", "networks", "runs", "searches", "starting"]
 
 
 def _show_version(asked: bool):

@@ -35,6 +35,8 @@ def test_every_library_that_is_imported_is_declared(package):
         declared |= names(EXTRAS[extra])
     distributions = importlib.metadata.packages_distributions()
     for file in (ROOT / package).rglob("*.py"):
+        if "templates" in file.parts:  # which import what stands beside them, and pytest
+            continue
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
                 modules = [alias.name for alias in node.names]

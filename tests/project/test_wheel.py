@@ -25,7 +25,10 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel):
     assert len(info) == 1
     for package in ("keras_archs", "applications", "tuning"):
         assert {f"{package}/py.typed", f"{package}/__init__.pyi"} <= set(files)
-    assert not [name for name in files if "test" in name or name.endswith((".pyc", ".ipynb"))]
+    tests = {name for name in files if "test" in name}
+    assert tests == {name for name in files if name.endswith("/test_project.py")}  # of templates
+    assert {name.split("/")[2] for name in tests} == {"templates"}
+    assert not [name for name in files if name.endswith((".pyc", ".ipynb"))]
 
 
 def test_the_wheel_names_its_version_license_and_extras(wheel):

@@ -24,7 +24,7 @@ from applications.training.training import train
 
 COMMANDS = (
     *("list", "summary", "lint", "bench", "train", "evaluate", "predict", "compare"),
-    *("distill", "grow", "shrink", "compress", "dashboard", "search"),
+    *("distill", "grow", "shrink", "compress", "dashboard", "search", "new"),
 )
 
 

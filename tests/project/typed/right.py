@@ -3,6 +3,7 @@
 # pyright: strict, reportMissingTypeStubs=false
 
 import math
+from pathlib import Path
 from typing import Any, Literal, assert_type
 
 import keras
@@ -127,6 +128,7 @@ assert_type(applications.lint("mobilenet", alpha=0.5)[0].principle, str)
 assert_type(applications.summary("vgg16", stages=True).macs, int)
 assert_type(applications.summary("vgg16", compare="nin"), keras_archs.Comparison)
 applications.dashboard("runs", port=6006)
+assert_type(applications.new("classifier", "photos"), Path)
 
 recipe = applications.recipe("resnet50")
 assert_type(recipe.epochs_for(images=1000, batch_size=32), int)

@@ -108,5 +108,6 @@ applications.lint("vgg16")[0].principel  # principel
 applications.summary("vgg16", alfa=0.5)  # No overloads
 applications.summary("vgg16", compare="nin").macs  # macs
 applications.dashboard(prot=6006)  # prot
+applications.new("classifier")  # folder
 applications.recipe("resnet50").learning_rat  # learning_rat
 applications.list_recipes("resnet*")  # 0 positional

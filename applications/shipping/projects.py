@@ -14,7 +14,9 @@ TEMPLATES = {
     "classifier": "a folder of images becomes a network that says what it is not sure of",
     "compare": "architectures side by side, and which one to take for a limit on its cost",
     "distill": "a small network learns from a large one, beside the same one alone",
+    "edge": "a network that fits a microcontroller: found, trained and written as C",
     "search": "a search within a budget, on one machine or many, and its winner trained longer",
+    "serve": "a server for images with its client, and a container for both",
 }
 
 
@@ -22,7 +24,7 @@ def new(template: str, folder: str | os.PathLike[str]) -> Path:
     """Make a folder with a project to start from: a script, its options, a test and a README.
 
     Args:
-        template: one of "classifier", "compare", "distill" and "search".
+        template: one of "classifier", "compare", "distill", "edge", "search" and "serve".
         folder: to make; its name becomes the project's: letters, digits, "-" and "_", a letter
             first.
 

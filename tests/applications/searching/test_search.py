@@ -38,6 +38,8 @@ LEADING = (
         "validation_loss",
         "params",
         "macs",
+        "peak_activation_bytes",
+        "weight_bytes",
     ),
     *("latency_ms_p50", "latency_ms_p95", "epochs", "train_seconds", "test_accuracy"),
     *("macro_f1", "remarks", "run"),

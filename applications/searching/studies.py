@@ -32,12 +32,14 @@ from applications.options import SEARCHED, TUNED, Group, Options, Search, takes
 from applications.recipes import recipe
 from applications.recipes.schema import OPTIMIZERS
 from applications.searching.engines.local import (
+    PROMOTING,
     SCORE,
     Engine,
     Job,
     KerasTuner,
     Listed,
     LocalEngine,
+    rung_of,
 )
 from applications.searching.engines.optuna import StudyEngine
 from applications.searching.pool import Workers, shared_cores, trial_folder, visible_gpus
@@ -104,9 +106,9 @@ def search(asked: Search, shared: Mapping[str, Any]) -> SearchResult:
     counts them where it limits memory, else as the run's `profile`; `latency_ms_p50`,
     `latency_ms_p95` of one image; `epochs`; `train_seconds`; `test_accuracy` and `macro_f1`, the
     winner's alone; `remarks` on what makes these figures mean less than they seem to; `run`, its
-    folder; the options of `train` that differ between trials; `hp/NAME`, each hyperparameter.
-    Options of a training are the same for all
-    trials.
+    folder; the options of `train` that differ between trials; `hp/NAME`, each hyperparameter; with
+    ASHA `rung`, from 0, the highest that it was trained to. Options of a training are the same for
+    all trials.
 
     Args:
 
@@ -364,7 +366,7 @@ _FREE = (
 
 def _recorded(asked: Search, plan: _SearchPlan) -> dict[str, Any]:
     """The options that must not change when a search is resumed, as JSON has them."""
-    free = {*_FREE} if asked.algorithm == "hyperband" else {*_FREE, "trials"}
+    free = {*_FREE} if asked.algorithm in PROMOTING else {*_FREE, "trials"}
     kept = {
         each.name: getattr(asked, each.name)
         for each in dataclasses.fields(asked)
@@ -608,6 +610,7 @@ class _Search:
                     **{name: record[name] for name in ("trial", "status", "reason", "attempts")},
                     **{column: metrics.get(key) for column, key in _METRICS.items()},
                     **self._memory_of(record),
+                    **self._rung_of(record),
                     "remarks": "; ".join(runs.remarks(metrics, self._plan.classes)),
                     "run": str(folder),
                     **{name: record["config"].get(name) for name in _OPTIONS},
@@ -622,6 +625,13 @@ class _Search:
         table = pd.DataFrame(rows, columns=None if rows else leading)
         write_atomic(self._folder / TABLE, table.to_csv(index=False, lineterminator="\n"))
         return table
+
+    def _rung_of(self, record: Mapping[str, Any]) -> dict[str, int | None]:
+        """Of ASHA; {} where trials have none."""
+        if self._asked.algorithm != "asha":
+            return {}
+        trained = record["metrics"].get("epochs")
+        return {"rung": trained and rung_of(self._plan.epochs, trained)}
 
     def _memory_of(self, record: Mapping[str, Any]) -> dict[str, int]:
         """As the budget counts it; {} where it does not."""

@@ -30,6 +30,7 @@ keras_archs.build(keras_archs.LeNet5)  # name
 keras_archs.info("vgg16").published["params"].sauce  # sauce
 keras_archs.ArchInfo(nome="x")  # nome
 keras_archs.profile("vgg16").macz  # macz
+keras_archs.deployment("vgg16", "int4")  # int4
 keras_archs.profile("vgg16").rows[0].mac  # mac
 keras_archs.profile("vgg16").stages[0].flop  # flop
 keras_archs.profile("vgg16").macs.shape  # shape
@@ -72,6 +73,7 @@ tuning.lint("vgg16")  # vgg16
 tuning.principles.PRINCIPELS  # PRINCIPELS
 tuning.HyperSimpNet((28, 28, 1), clases=10)  # clases
 tuning.HyperArch(5)  # arch
+tuning.Budget(weight_bytes=9, dtype="int4")  # int4
 tuning.search(trails=3)  # trails
 tuning.search(budget=300_000)  # budget
 tuning.search().bset  # bset

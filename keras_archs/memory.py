@@ -11,7 +11,7 @@ import bisect
 import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # What LiteRT stores: bytes of a value, and of each channel that a layer with a kernel writes: a
 # bias, which is never int8, and in int8, for kernel and bias, a scale of 4 bytes and a zero point
@@ -38,7 +38,7 @@ class Step(NamedTuple):
 
 
 def live_bytes(
-    sizes: Mapping[Hashable, int],
+    sizes: Mapping[Any, int],
     inputs: Sequence[Hashable],
     steps: Sequence[Step],
     outputs: Sequence[Hashable],
@@ -67,7 +67,7 @@ def live_bytes(
 
 
 def arena_bytes(
-    sizes: Mapping[Hashable, int],
+    sizes: Mapping[Any, int],
     inputs: Sequence[Hashable],
     steps: Sequence[Step],
     outputs: Sequence[Hashable],

@@ -7,10 +7,10 @@ LiteRT runs on a microcontroller, as `keras_archs.cost.deployment` counts it.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from keras_archs.checks import choice, count, is_count
 from keras_archs.memory import CHANNEL_BYTES, VALUE_BYTES, Step, arena_bytes, live_bytes
@@ -101,13 +101,14 @@ class Budget:
 
     def used(self, whole: Cost) -> float:
         """The share of the limit that binds, 1 at the limit."""
-        pairs = zip(self.limits, whole, strict=True)
+        pairs: Iterable[Any] = zip(self.limits, whole, strict=True)
         return max(cost / limit for limit, cost in pairs if limit is not None)
 
     def scaled(self, share: float) -> "Budget":
         """A budget of this share of all limits, rounded down, at least 1."""
-        limits = (limit and max(1, math.floor(limit * share)) for limit in self.limits)
-        return Budget(*limits, self.dtype)
+        pairs = zip(Cost._fields, self.limits, strict=True)
+        limits = {name: max(1, math.floor(limit * share)) for name, limit in pairs if limit}
+        return replace(self, **limits)
 
     def too_small(self, smallest: Cost) -> ValueError:
         """The error that names the smallest network there is."""

@@ -127,7 +127,7 @@ class _Fused:
     def weight_bytes(self, dtype: str) -> int:
         item, total, seen = VALUE_BYTES[dtype], 0, set()
         for run in self._traced.runs:
-            operation = run.operation
+            operation: Any = run.operation
             if id(operation) in self._folded or id(operation) in seen:
                 continue
             seen.add(id(operation))

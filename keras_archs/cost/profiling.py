@@ -248,10 +248,13 @@ def profile(
     """
     batch_size = count_of("batch_size", batch_size)
     with without_values():
-        return _profile(*network_of(model, kwargs), batch_size)
+        network, input_shape = network_of(model, kwargs)
+        return _profile(network, input_shape, batch_size)
 
 
-def network_of(model: "keras.Model | str | Callable[..., keras.Model]", kwargs: dict) -> tuple:
+def network_of(
+    model: "keras.Model | str | Callable[..., keras.Model]", kwargs: dict
+) -> tuple[keras.Model, Any]:
     """The model, or that of a builder, and the input shape that it is to be counted at.
 
     Args:

@@ -595,16 +595,16 @@ def _asha(trials: int) -> type:
                 ranked = in_rungs[rung]
                 for trial in ranked[: len(ranked) // self.factor]:
                     if trial.trial_id not in promoted:
-                        return self._into(rung + 1, trial)
+                        return self._into(rung + 1, trial.hyperparameters.values, trial.trial_id)
             begun = sum(values["tuner/rung"] == 0 for values in known)
             if begun < trials and (drawn := self._random_values()):
-                return self._into(0, values=drawn)
+                return self._into(0, drawn)
             if self.ongoing_trials:
                 return {"status": "IDLE"}
             for rung in () if in_rungs[-1] else reversed(range(len(in_rungs) - 1)):
                 for trial in in_rungs[rung]:
                     if trial.trial_id not in promoted:
-                        return self._into(rung + 1, trial)
+                        return self._into(rung + 1, trial.hyperparameters.values, trial.trial_id)
             return {"status": "STOPPED"}
 
         def _ranked(self) -> list[list]:
@@ -615,11 +615,15 @@ def _asha(trials: int) -> type:
                     found[trial.hyperparameters.values["tuner/rung"]].append(trial)
             return [sorted(rung, key=lambda trial: -trial.score) for rung in found]
 
-        def _into(self, rung, trial=None, values=None) -> dict[str, Any]:
-            if trial is not None:
-                values = {**trial.hyperparameters.values, "tuner/trial_id": trial.trial_id}
-            steps = {"tuner/rung": rung, "tuner/epochs": rungs(self.max_epochs)[rung]}
-            return {"status": "RUNNING", "values": {**values, **steps}}
+        def _into(self, rung: int, values: dict[str, Any], promoted: str | None = None) -> dict:
+            """`promoted`: the trial of the rung below that has these values."""
+            added: dict[str, Any] = {
+                "tuner/rung": rung,
+                "tuner/epochs": rungs(self.max_epochs)[rung],
+            }
+            if promoted is not None:
+                added["tuner/trial_id"] = promoted
+            return {"status": "RUNNING", "values": {**values, **added}}
 
         def _compute_values_hash(self, values):
             plain = {name: v for name, v in values.items() if not name.startswith("tuner/")}

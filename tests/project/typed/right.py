@@ -43,7 +43,8 @@ assert_type(keras_archs.MobileNet.info.min_size, int)
 cost = keras_archs.profile(keras_archs.VGG16, batch_size=2, input_shape=(64, 64, 3))
 assert_type(cost, keras_archs.Profile)
 assert_type(keras_archs.profile(model).macs, int)
-assert_type(keras_archs.deployment("lenet5", "float32", alpha=0.5).weight_bytes, int)
+deployed: keras_archs.Deployment = keras_archs.deployment("lenet5", "float32", alpha=0.5)
+assert_type(deployed.weight_bytes, int)
 layer: keras_archs.LayerCost = cost.rows[0]
 stage: keras_archs.StageCost = cost.stages[-1]
 assert_type(layer.macs + stage.params, int)

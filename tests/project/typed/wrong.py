@@ -37,6 +37,7 @@ keras_archs.profile("vgg16").macs.shape  # shape
 keras_archs.profile("vgg16", batch_size="all")  # all
 keras_archs.Profile().compare()  # missing
 keras_archs.LayerCost(nome="x")  # nome
+keras_archs.Deployment(dtipe="int8")  # dtipe
 keras_archs.StageCost(nome="x")  # nome
 keras_archs.Comparison("vgg16", "vgg19")  # vgg16
 keras_archs.LocalResponseNormalization(size="five")  # five

@@ -431,7 +431,7 @@ def search(
     *,
     trials: int = 20,
     budget: tuning.Budget | None = None,
-    algorithm: Literal["random", "bayesian", "hyperband", "grid"] = "bayesian",
+    algorithm: Literal["random", "bayesian", "hyperband", "asha", "grid"] = "bayesian",
     principles: str | Sequence[str] = "all",
     isolate: str | None = None,
     seeds: Sequence[int] = (0, 1, 2),
@@ -484,11 +484,13 @@ def search(
     `report.html`, a page that shows the trials, and, for isolation, `isolation.csv`. Columns of
     `trials.csv`: `trial`, its number; `status`, "waiting", "running", "completed" or "failed", with
     the `reason`; `attempts`; `validation_accuracy` and `validation_macro_f1` in 0..1;
-    `validation_loss`; `params`; `macs`; `latency_ms_p50`, `latency_ms_p95` of one image; `epochs`;
-    `train_seconds`; `test_accuracy` and `macro_f1`, the winner's alone; `remarks` on what makes
-    these figures mean less than they seem to; `run`, its folder; the options of `train` that differ
-    between trials; `hp/NAME`, each hyperparameter. Options of a training are the same for all
-    trials.
+    `validation_loss`; `params`; `macs`; `peak_activation_bytes` and `weight_bytes`, as the budget
+    counts them where it limits memory, else as the run's `profile`; `latency_ms_p50`,
+    `latency_ms_p95` of one image; `epochs`; `train_seconds`; `test_accuracy` and `macro_f1`, the
+    winner's alone; `remarks` on what makes these figures mean less than they seem to; `run`, its
+    folder; the options of `train` that differ between trials; `hp/NAME`, each hyperparameter; with
+    ASHA `rung`, from 0, the highest that it was trained to. Options of a training are the same for
+    all trials.
 
     Args:
         space: "simpnet", which stands for `tuning.space`; another architecture, whose `arch_space`
@@ -498,10 +500,11 @@ def search(
             `applications.data.open_source` has it; or arrays: (images, labels), or a dict of such
             pairs by split, which are kept in `runs/data-HASH.npz`.
         trials: configurations to train, 1..1,000,000. A search that is resumed may be given more,
-            but for algorithm "hyperband" and engine "optuna".
+            but for the algorithms "hyperband" and "asha" and the engine "optuna".
         budget: what a network may cost; None sets no limit.
-        algorithm: "random", "bayesian", "hyperband" or "grid"; the first proposal is the space's
-            default. With the engine "optuna": "random" or "bayesian".
+        algorithm: "random", "bayesian", "hyperband", "asha" (asynchronous successive halving: the
+            best third of what was trained so far is trained three times as long) or "grid"; the
+            first proposal is the space's default. With the engine "optuna": "random" or "bayesian".
         principles: "all", or those of SimpNet's principles that bind the space.
         isolate: a principle of `tuning.space`: its settings are compared, all others hold, and
             nothing else varies.

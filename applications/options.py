@@ -924,7 +924,7 @@ class Search(_Checked):
         20,
         help="Networks to train.",
         doc="configurations to train, 1..1,000,000. A search that is resumed may be given more, "
-        'but for algorithm "hyperband" and engine "optuna".',
+        'but for the algorithms "hyperband" and "asha" and the engine "optuna".',
         check=lambda name, value: count(name, value, most=1_000_000),
         least=1,
         most=1_000_000,
@@ -932,12 +932,13 @@ class Search(_Checked):
     budget: Budget | None = option(
         None, help="", doc="what a network may cost; None sets no limit.", python_only=True
     )
-    algorithm: Literal["random", "bayesian", "hyperband", "grid"] = option(
+    algorithm: Literal["random", "bayesian", "hyperband", "asha", "grid"] = option(
         "bayesian",
         help="Search algorithm.",
-        doc='"random", "bayesian", "hyperband" or "grid"; the first proposal is the space\'s '
-        'default. With the engine "optuna": "random" or "bayesian".',
-        check=_one_of("random", "bayesian", "hyperband", "grid"),
+        doc='"random", "bayesian", "hyperband", "asha" (asynchronous successive halving: the best '
+        'third of what was trained so far is trained three times as long) or "grid"; the first '
+        'proposal is the space\'s default. With the engine "optuna": "random" or "bayesian".',
+        check=_one_of("random", "bayesian", "hyperband", "asha", "grid"),
     )
     principles: str | Sequence[str] = option(
         "all",

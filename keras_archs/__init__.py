@@ -53,8 +53,8 @@ MODULES = {
     "fitnet": ("FitNet19",),
 }
 _SUBMODULES = (
-    *("checks", "registry", "graph", "kinds", "normalization", "cost", "surgery", "runtimes"),
-    *("weights", "architecture", "heads", "families"),
+    *("checks", "memory", "registry", "graph", "kinds", "normalization", "cost", "surgery"),
+    *("runtimes", "weights", "architecture", "heads", "families"),
 )
 _EXPORTS = {
     "build": "registry",
@@ -65,6 +65,8 @@ _EXPORTS = {
     "LayerCost": "cost",
     "StageCost": "cost",
     "Comparison": "cost",
+    "deployment": "cost",
+    "Deployment": "cost",
     "LocalResponseNormalization": "normalization",
     "runtime": "runtimes",
     "Predictor": "runtimes",

@@ -14,6 +14,7 @@ from keras_archs import graph as graph
 from keras_archs import heads as heads
 from keras_archs import kinds as kinds
 from keras_archs import lazy as lazy
+from keras_archs import memory as memory
 from keras_archs import normalization as normalization
 from keras_archs import registry as registry
 from keras_archs import runtimes as runtimes
@@ -21,9 +22,11 @@ from keras_archs import surgery as surgery
 from keras_archs import weights as weights
 from keras_archs.architecture import ArchInfo as ArchInfo
 from keras_archs.cost import Comparison as Comparison
+from keras_archs.cost import Deployment as Deployment
 from keras_archs.cost import LayerCost as LayerCost
 from keras_archs.cost import Profile as Profile
 from keras_archs.cost import StageCost as StageCost
+from keras_archs.cost import deployment as deployment
 from keras_archs.cost import profile as profile
 from keras_archs.normalization import LocalResponseNormalization as LocalResponseNormalization
 from keras_archs.registry import build as build
@@ -57,6 +60,8 @@ __all__ = [
     "LayerCost",
     "StageCost",
     "Comparison",
+    "deployment",
+    "Deployment",
     "LocalResponseNormalization",
     "runtime",
     "Predictor",

@@ -2,16 +2,18 @@
 
 The counts are those of `keras_archs.profile`: biases, four scalars for each channel of a
 BatchNormalization and the classifier are parameters; multiply-adds of convolutions and of the
-classifier are MACs.
+classifier are MACs. Memory in float32 is the profile's, too; in int8 it is that of the network that
+LiteRT runs on a microcontroller, as `keras_archs.cost.deployment` counts it.
 """
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from keras_archs.checks import count, is_count
+from keras_archs.checks import choice, count, is_count
+from keras_archs.memory import CHANNEL_BYTES, VALUE_BYTES, Step, arena_bytes, live_bytes
 from tuning.principles import Balance
 
 LARGEST = 10**18  # of a limit
@@ -22,13 +24,24 @@ _ANY = Balance()
 
 
 class Cost(NamedTuple):
-    """Parameters, and multiply-adds for one image."""
+    """Parameters, multiply-adds for one image, and memory in bytes; None where it is not counted.
+
+    `peak_activation_bytes` are for one image.
+    """
 
     params: int
     macs: int
+    peak_activation_bytes: int | None = None
+    weight_bytes: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.params:,} parameters and {self.macs:,} MACs"
+        text = f"{self.params:,} parameters and {self.macs:,} MACs"
+        if self.weight_bytes is None:
+            return text
+        return (
+            f"{text}, {self.peak_activation_bytes:,} bytes of activations at once and "
+            f"{self.weight_bytes:,} bytes of weights"
+        )
 
 
 @dataclass(frozen=True)
@@ -38,16 +51,26 @@ class Budget:
     Attributes:
         params: limit on all scalars in its weights, statistics included; None for no limit.
         macs: limit on the multiply-adds for one image; None for no limit.
+        peak_activation_bytes: limit on the memory of the activations of one image: the SRAM of a
+            microcontroller, less what its program needs. None for no limit.
+        weight_bytes: limit on the memory of the weights: its flash, less the program and the names
+            and operators in the network's file. None for no limit.
+        dtype: in which memory is counted: "float32", as `keras_archs.profile` does, or "int8", as
+            `keras_archs.cost.deployment` does.
 
     Raises:
-        ValueError: neither limit is given, or one is no integer in [1, 10**18].
+        ValueError: no limit is given, one is no integer in [1, 10**18], or `dtype` is neither.
     """
 
     params: int | None = None
     macs: int | None = None
+    peak_activation_bytes: int | None = None
+    weight_bytes: int | None = None
+    dtype: Literal["float32", "int8"] = "float32"
 
     def __post_init__(self) -> None:
-        for name, limit in (("params", self.params), ("macs", self.macs)):
+        for name in Cost._fields:
+            limit = getattr(self, name)
             if limit is None:
                 continue
             if not is_count(limit):
@@ -55,22 +78,37 @@ class Budget:
                     f"`{name}` must be None or an integer >= 1. Received: {name}={limit!r}"
                 )
             count(name, limit, most=LARGEST)
-        if self.params is None and self.macs is None:
-            raise ValueError("`Budget` must have `params`, `macs` or both. Received: neither")
+        choice("dtype", self.dtype, VALUE_BYTES)
+        if not any(self.limits):
+            *others, last = (f"`{name}`" for name in Cost._fields)
+            raise ValueError(
+                f"`Budget` must have one or more of {', '.join(others)} and {last}. Received: none"
+            )
+
+    @property
+    def limits(self) -> tuple[int | None, ...]:
+        """In the order of `Cost`; None where there is none."""
+        return tuple(getattr(self, name) for name in Cost._fields)
+
+    @property
+    def memory(self) -> str | None:
+        """The dtype in which memory is to be counted; None where it has no limit."""
+        return self.dtype if self.peak_activation_bytes or self.weight_bytes else None
 
     def allows(self, cost: Cost) -> bool:
-        """Whether neither limit is exceeded."""
+        """Whether no limit is exceeded."""
         return self.used(cost) <= 1
 
     def used(self, whole: Cost) -> float:
         """The share of the limit that binds, 1 at the limit."""
-        pairs = (self.params, whole.params), (self.macs, whole.macs)
+        pairs: Iterable[Any] = zip(self.limits, whole, strict=True)
         return max(cost / limit for limit, cost in pairs if limit is not None)
 
     def scaled(self, share: float) -> "Budget":
-        """A budget of this share of both limits, rounded down, at least 1."""
-        limits = (self.params, self.macs)
-        return Budget(*(limit and max(1, math.floor(limit * share)) for limit in limits))
+        """A budget of this share of all limits, rounded down, at least 1."""
+        pairs = zip(Cost._fields, self.limits, strict=True)
+        limits = {name: max(1, math.floor(limit * share)) for name, limit in pairs if limit}
+        return replace(self, **limits)
 
     def too_small(self, smallest: Cost) -> ValueError:
         """The error that names the smallest network there is."""
@@ -78,6 +116,24 @@ class Budget:
             f"`budget` must allow at least {smallest}, the smallest possible network. "
             f"Received: budget={self!r}"
         )
+
+
+class Maps(NamedTuple):
+    """What of a chain takes memory but no weights.
+
+    Attributes:
+        dtype: "float32" or "int8", as of `Budget`.
+        pixels: of the input.
+        pooled: pixels behind the poolings, by the layer, from 0, behind which they stand.
+        poolings: how many stand there; the maps of two are added, but where `Skeleton.doubled`.
+        padded: pixels of the map that is made for a layer by zeros around the one before it.
+    """
+
+    dtype: str
+    pixels: int
+    pooled: Mapping[int, int]
+    poolings: int
+    padded: Mapping[int, int]
 
 
 class Skeleton(NamedTuple):
@@ -93,6 +149,7 @@ class Skeleton(NamedTuple):
             to the other have one width.
         doubled: layers, from 0, behind which two poolings stand side by side, so that what follows
             reads twice as many channels.
+        maps: of which memory is counted; None: it is not.
     """
 
     kernels: Sequence[int]
@@ -101,6 +158,7 @@ class Skeleton(NamedTuple):
     classes: int
     shortcuts: Sequence[int] = ()
     doubled: Collection[int] = ()
+    maps: Maps | None = None
 
     def cost(self, widths: Sequence[int]) -> Cost:
         """What the chain costs with these numbers of filters in its layers."""
@@ -112,7 +170,49 @@ class Skeleton(NamedTuple):
             params += weights + 5 * width
             macs += weights * area
             read = 2 * width if layer in self.doubled else width
-        return Cost(params + (read + 1) * self.classes, macs + read * self.classes)
+        params, macs = params + (read + 1) * self.classes, macs + read * self.classes
+        if self.maps is None:
+            return Cost(params, macs)
+        weight_bytes = VALUE_BYTES["float32"] * params
+        if self.maps.dtype == "int8":  # without normalisations
+            channels = sum(widths) + self.classes
+            kernels = params - 5 * sum(widths) - self.classes
+            weight_bytes = kernels + CHANNEL_BYTES["int8"] * channels
+        return Cost(params, macs, self._peak(widths, self.maps), weight_bytes)
+
+    def _peak(self, widths: Sequence[int], maps: Maps) -> int:
+        """Bytes of activations at once, of the layers of Keras or of the operations of LiteRT."""
+        plain = maps.dtype == "float32"
+        item, sizes, steps = VALUE_BYTES[maps.dtype], [], []
+
+        def step(elements: int, *reads: int, in_place: bool = False) -> int:
+            sizes.append(item * elements)
+            if reads:
+                steps.append(Step(reads, [len(sizes) - 1], in_place))
+            return len(sizes) - 1
+
+        read, written = self.channels, []
+        image = x = step(maps.pixels * read)
+        for layer, (area, width) in enumerate(zip(self.areas, widths, strict=True)):
+            if layer in maps.padded:
+                x = step(maps.padded[layer] * read, x)
+            x = step(area * width, x)
+            if plain:
+                x = step(area * width, x)  # normalised
+            if back := self.shortcuts[layer] if self.shortcuts else 0:
+                x = step(area * width, x, written[layer - back], in_place=True)
+            if plain:
+                x = step(area * width, x)  # ReLU
+            read = 2 * width if layer in self.doubled else width
+            if layer in maps.pooled:
+                pools = [step(maps.pooled[layer] * width, x) for _ in range(maps.poolings)]
+                together = {"in_place": True} if layer not in self.doubled else {}
+                x = step(maps.pooled[layer] * read, *pools, **together) if pools[1:] else pools[0]
+            written.append(x)
+        for elements in (read, self.classes, self.classes):  # pooled, logits, probabilities
+            x = step(elements, x)
+        count_bytes = live_bytes if plain else arena_bytes
+        return count_bytes(dict(enumerate(sizes)), [image], steps, [x])
 
     @property
     def smallest(self) -> Cost:

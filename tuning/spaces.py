@@ -20,7 +20,7 @@ from typing import Any
 import keras_archs
 from keras_archs.checks import choice, count, is_count, number
 from keras_archs.registry import check_arch
-from tuning.budget import Budget, Cost, Skeleton, fitted, scaled
+from tuning.budget import Budget, Cost, Maps, Skeleton, fitted, scaled
 from tuning.principles import LARGE, PRINCIPLES, Balance, chosen
 
 # The paper's SimpNets by their parameters: filters of their groups, the mean where a group has
@@ -146,7 +146,8 @@ class _Structure:
             free = layer if fits else free
         return found
 
-    def skeleton(self, input_shape, classes) -> Skeleton:
+    def skeleton(self, input_shape, classes, budget=None) -> Skeleton:
+        """Its costs are those that the budget limits."""
         height, width, channels = input_shape
         areas = []
         for layer in range(1, len(self.kernels) + 1):
@@ -154,7 +155,26 @@ class _Structure:
             areas.append(math.ceil(height / factor) * math.ceil(width / factor))
         side_by_side = self.kind == "max_beside_average"
         doubled = [layer - 1 for layer in self.reductions] if side_by_side else []
-        return Skeleton(self.kernels, areas, channels, classes, self.added(), doubled)
+        maps = None if budget is None else self._maps(budget.memory, height, width)
+        return Skeleton(self.kernels, areas, channels, classes, self.added(), doubled, maps)
+
+    def _maps(self, dtype, height, width) -> Maps | None:
+        """What takes memory beside the layers; None where it is not counted in any `dtype`."""
+        if dtype is None:
+            return None
+        pooled, padded = {}, {}
+        for times, layer in enumerate(self.reductions):
+            sides = [math.ceil(side / 2**times) for side in (height, width)]
+            if self.kind != "stride":
+                pooled[layer - 1] = math.prod(math.ceil(side / 2) for side in sides)
+                continue
+            kernel = self.kernels[layer - 1]
+            # LiteRT's convolution adds as many zeros on both sides by itself where sides are odd.
+            by_itself = dtype == "int8" and all(side % 2 for side in sides)
+            if kernel > 1 and not by_itself:
+                padded[layer - 1] = math.prod(side + 2 * (kernel // 2) for side in sides)
+        poolings = 2 if self.kind in ("max_plus_average", "max_beside_average") else 1
+        return Maps(dtype, height * width, pooled, poolings, padded)
 
     def rows(self, widths, placement, rate) -> list[str]:
         """The chain in the language of `SimpNet(rows=...)`."""
@@ -328,11 +348,11 @@ def _usual_params(budget, input_shape, classes) -> float:
     """About how many parameters the networks of a budget have; without one those of the paper's."""
     if budget is None:
         return _MAIN
-    if budget.macs is None:
+    if budget.params is not None and not any(budget.limits[1:]):
         return budget.params
     side = min(input_shape[:2])
     structure = _sampled_structure(_Defaults(), _bounds("all"), side, _MAIN, "none")
-    skeleton = structure.skeleton(input_shape, classes)
+    skeleton = structure.skeleton(input_shape, classes, budget)
     if not budget.allows(skeleton.smallest):
         return skeleton.smallest.params
     return skeleton.cost(fitted(skeleton, structure.profile, budget)).params
@@ -382,14 +402,15 @@ def space(
     and hold those layers at one width.
 
     A sample never exceeds a limit; it uses at least 97 % of the one that binds, but where a limit
-    on MACs leaves layers fewer than 4 filters. Where one filter a layer is too much for the depth,
+    on MACs leaves layers fewer than 4 filters, and where the memory of activations binds, which a
+    filter more in one early layer may exceed. Where one filter a layer is too much for the depth,
     kernels and poolings that were sampled, the cheapest ones take their place.
 
     Args:
         hp: a `keras_tuner.HyperParameters`, or anything with its Choice, Int, Float and Fixed.
         input_shape: `(height, width, channels)` of the images in pixels.
         classes: number of classes, at least 1.
-        budget: limits on parameters and MACs; None leaves the widths the paper's.
+        budget: limits on parameters, MACs and memory; None leaves the widths the paper's.
         principles: "all", or the names of those of `tuning.principles` that bind; each that does
             not widens the space.
 
@@ -408,10 +429,10 @@ def space(
     structure = _sampled_structure(hp, bounds, side, params, shortcuts)
     placement, rate = _dropout(hp, bounds, params)
     share = _float(hp, "share", bounds["share"], 0.05, 1.0)
-    skeleton = structure.skeleton(shape, classes)
+    skeleton = structure.skeleton(shape, classes, budget)
     if budget is not None and not budget.scaled(share).allows(skeleton.smallest):
         structure, share = _cheapest_structure(bounds, side, params), 1.0
-        skeleton = structure.skeleton(shape, classes)
+        skeleton = structure.skeleton(shape, classes, budget)
         if not budget.allows(skeleton.smallest):
             raise budget.too_small(skeleton.smallest)
     widths = _widths(structure.profile, skeleton, budget, share, bounds)
@@ -558,7 +579,7 @@ class ArchSpace:
             hp: a `keras_tuner.HyperParameters`, or anything with its Choice, Float and Fixed.
             input_shape: `(height, width, channels)` in pixels; None for the paper's.
             classes: number of classes; None for the paper's.
-            budget: limits on parameters and MACs, None for no limits.
+            budget: limits on parameters, MACs and memory, None for no limits.
 
         Raises:
             ValueError: the image or the budget is too small for any network; the message names the
@@ -599,24 +620,41 @@ class ArchSpace:
                 self._found["scales"] = False
         return self._found["scales"]
 
-    def _cost(self, alpha, rho, shape, classes) -> Cost:
-        key = alpha, rho, shape, classes
+    def _cost(self, alpha, rho, shape, classes, dtype) -> Cost:
+        """With the memory in this dtype; without where it is None."""
+        key = alpha, rho, shape, classes, dtype
         if key not in self._found:
             arguments = {"input_shape": shape, "classes": classes, **self.own}
-            profile = keras_archs.profile(self.arch, alpha=alpha, rho=rho, **arguments)
-            self._found[key] = Cost(profile.params, profile.macs)
+            arguments |= {"alpha": alpha, "rho": rho}
+            profile = keras_archs.profile(self.arch, **arguments)
+            counted = profile
+            if dtype == "int8":
+                counted = keras_archs.deployment(self.arch, dtype, **arguments)
+            memory = counted.peak_activation_bytes, counted.weight_bytes
+            self._found[key] = Cost(profile.params, profile.macs, *(memory if dtype else ()))
         return self._found[key]
 
     def _capped(self, alpha, rho, rhos, case, scales) -> tuple[float, float]:
         shape, classes, budget = case
+        rest = shape, classes, budget.memory
         for smaller in reversed([other for other in rhos if other <= rho]):
             if scales:
                 if largest := self._largest(smaller, case):
-                    return min(alpha, largest), smaller
-            elif budget.allows(self._cost(alpha, smaller, shape, classes)):
+                    return self._fitting(min(alpha, largest), smaller, case), smaller
+            elif budget.allows(self._cost(alpha, smaller, *rest)):
                 return alpha, smaller
         least = 1 / _ALPHA_STEPS if scales else alpha
-        raise budget.too_small(self._cost(least, rhos[0], shape, classes))
+        raise budget.too_small(self._cost(least, rhos[0], *rest))
+
+    def _fitting(self, alpha, rho, case) -> float:
+        """This alpha, or the next smaller one that fits: LiteRT may find a denser arrangement of
+        larger maps."""
+        shape, classes, budget = case
+        while alpha > 1 / _ALPHA_STEPS and budget.memory == "int8":
+            if budget.allows(self._cost(alpha, rho, shape, classes, budget.memory)):
+                break
+            alpha = round(alpha - 1 / _ALPHA_STEPS, 3)
+        return alpha
 
     def _largest(self, rho, case) -> float | None:
         """The largest alpha of the space that fits, None where none does. Wider costs more."""
@@ -626,7 +664,8 @@ class ArchSpace:
             low, high = 0, math.ceil(_ALPHAS[1] * _ALPHA_STEPS) + 1
             while high - low > 1:
                 middle = (low + high) // 2
-                if budget.allows(self._cost(middle / _ALPHA_STEPS, rho, shape, classes)):
+                alpha = middle / _ALPHA_STEPS
+                if budget.allows(self._cost(alpha, rho, shape, classes, budget.memory)):
                     low = middle
                 else:
                     high = middle

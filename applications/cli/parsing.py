@@ -1,5 +1,6 @@
 """Text and YAML to values: config files and `--set`."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import typer
 
 from applications.files import plain_yaml
 from keras_archs.checks import nearest
+
+_BYTES = {"": 1, "k": 2**10, "M": 2**20}
 
 
 def _from_yaml(text: str, where: str) -> Any:
@@ -71,6 +74,20 @@ def parse_set(ctx: typer.Context, settings: list[str] | None) -> dict[str, Any]:
             raise ValueError(f"`set` must be NAME=VALUE. Received: set={setting!r}")
         args[name] = _from_yaml(value, f"`set` {name}")
     return _check_args(ctx, args)
+
+
+def parse_bytes(param: typer.CallbackParam, text: str | None) -> int | None:
+    """A number of bytes, such as 262144, 256k or 1M: k are 1,024 bytes, M are 1,024 k."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,12})([kM]?)", text.strip(), re.ASCII)
+    size = int(found[1]) * _BYTES[found[2]] if found else 0
+    if not size:
+        raise ValueError(
+            f"`{param.name}` must be a number of bytes >= 1, such as 262144, 256k or 1M. "
+            f"Received: {param.name}={text!r}"
+        )
+    return size
 
 
 def arguments_of(ctx: typer.Context) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import applications
+import keras_archs
 from applications import runs
 from applications.comparison.reporting import REPORT, write_report
 from applications.console import plain_console
@@ -31,12 +32,14 @@ from applications.options import SEARCHED, TUNED, Group, Options, Search, takes
 from applications.recipes import recipe
 from applications.recipes.schema import OPTIMIZERS
 from applications.searching.engines.local import (
+    PROMOTING,
     SCORE,
     Engine,
     Job,
     KerasTuner,
     Listed,
     LocalEngine,
+    rung_of,
 )
 from applications.searching.engines.optuna import StudyEngine
 from applications.searching.pool import Workers, shared_cores, trial_folder, visible_gpus
@@ -60,6 +63,8 @@ _METRICS = {  # column of the table -> key of metrics.json
     "validation_loss": "validation_loss",
     "params": "params",
     "macs": "macs",
+    "peak_activation_bytes": "peak_activation_bytes",
+    "weight_bytes": "weight_bytes",
     "latency_ms_p50": "latency_ms_p50",
     "latency_ms_p95": "latency_ms_p95",
     "epochs": "epochs",
@@ -97,11 +102,13 @@ def search(asked: Search, shared: Mapping[str, Any]) -> SearchResult:
     `report.html`, a page that shows the trials, and, for isolation, `isolation.csv`. Columns of
     `trials.csv`: `trial`, its number; `status`, "waiting", "running", "completed" or "failed", with
     the `reason`; `attempts`; `validation_accuracy` and `validation_macro_f1` in 0..1;
-    `validation_loss`; `params`; `macs`; `latency_ms_p50`, `latency_ms_p95` of one image; `epochs`;
-    `train_seconds`; `test_accuracy` and `macro_f1`, the winner's alone; `remarks` on what makes
-    these figures mean less than they seem to; `run`, its folder; the options of `train` that differ
-    between trials; `hp/NAME`, each hyperparameter. Options of a training are the same for all
-    trials.
+    `validation_loss`; `params`; `macs`; `peak_activation_bytes` and `weight_bytes`, as the budget
+    counts them where it limits memory, else as the run's `profile`; `latency_ms_p50`,
+    `latency_ms_p95` of one image; `epochs`; `train_seconds`; `test_accuracy` and `macro_f1`, the
+    winner's alone; `remarks` on what makes these figures mean less than they seem to; `run`, its
+    folder; the options of `train` that differ between trials; `hp/NAME`, each hyperparameter; with
+    ASHA `rung`, from 0, the highest that it was trained to. Options of a training are the same for
+    all trials.
 
     Args:
 
@@ -253,6 +260,19 @@ class _SearchPlan:
             found["shift"] = hp.Float("shift", 0.0, most, step=most / 8, default=shift)
         return found
 
+    def memory(self, config: Mapping[str, Any]) -> dict[str, int]:
+        """Of the network of a configuration, as the budget counts it; {} where it does not."""
+        budget = self._asked.budget
+        if budget is None or budget.memory is None:
+            return {}
+        shape = {"input_shape": self.shape, "classes": self.classes}
+        scale = {name: config[name] for name in ("alpha", "rho") if config[name] is not None}
+        arguments = {**shape, **scale, **config["args"]}
+        of = keras_archs.deployment if budget.memory == "int8" else keras_archs.profile
+        found = of(self.arch, **arguments)
+        names = ("peak_activation_bytes", "weight_bytes")
+        return {name: getattr(found, name) for name in names}
+
     def of(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The options for these values of hyperparameters; what is missing has its default."""
         from keras_tuner import HyperParameters
@@ -346,7 +366,7 @@ _FREE = (
 
 def _recorded(asked: Search, plan: _SearchPlan) -> dict[str, Any]:
     """The options that must not change when a search is resumed, as JSON has them."""
-    free = {*_FREE} if asked.algorithm == "hyperband" else {*_FREE, "trials"}
+    free = {*_FREE} if asked.algorithm in PROMOTING else {*_FREE, "trials"}
     kept = {
         each.name: getattr(asked, each.name)
         for each in dataclasses.fields(asked)
@@ -358,7 +378,13 @@ def _recorded(asked: Search, plan: _SearchPlan) -> dict[str, Any]:
     if not isinstance(asked.principles, str):
         kept["principles"] = sorted(asked.principles)
     budget = asked.budget
-    limits = {"budget_params": budget and budget.params, "budget_macs": budget and budget.macs}
+    limits = {
+        "budget_params": budget and budget.params,
+        "budget_macs": budget and budget.macs,
+        "budget_sram": budget and budget.peak_activation_bytes,
+        "budget_flash": budget and budget.weight_bytes,
+        "budget_dtype": budget and budget.memory,
+    }
     base = {
         name: value
         for name, value in plan.base.as_dict().items()
@@ -420,6 +446,7 @@ class _Search:
         self._console = plain_console(stderr=True, quiet=not asked.verbose)
         self._began = time.monotonic()
         self._done_here = 0
+        self._memory: dict[int, dict[str, int]] = {}  # of each trial, once it was counted
 
     def run(self) -> SearchResult:
         with self._workers() as workers, self._console.status("starting") as status:
@@ -582,6 +609,8 @@ class _Search:
                 {
                     **{name: record[name] for name in ("trial", "status", "reason", "attempts")},
                     **{column: metrics.get(key) for column, key in _METRICS.items()},
+                    **self._memory_of(record),
+                    **self._rung_of(record),
                     "remarks": "; ".join(runs.remarks(metrics, self._plan.classes)),
                     "run": str(folder),
                     **{name: record["config"].get(name) for name in _OPTIONS},
@@ -596,6 +625,20 @@ class _Search:
         table = pd.DataFrame(rows, columns=None if rows else leading)
         write_atomic(self._folder / TABLE, table.to_csv(index=False, lineterminator="\n"))
         return table
+
+    def _rung_of(self, record: Mapping[str, Any]) -> dict[str, int | None]:
+        """Of ASHA; {} where trials have none."""
+        if self._asked.algorithm != "asha":
+            return {}
+        trained = record["metrics"].get("epochs")
+        return {"rung": trained and rung_of(self._plan.epochs, trained)}
+
+    def _memory_of(self, record: Mapping[str, Any]) -> dict[str, int]:
+        """As the budget counts it; {} where it does not."""
+        number = record["trial"]
+        if number not in self._memory and record["config"]:
+            self._memory[number] = self._plan.memory(record["config"])
+        return self._memory.get(number, {})
 
     def _write_report(self, ranked: list[dict[str, Any]]) -> None:
         """A page that shows all trials that were completed, the best first."""

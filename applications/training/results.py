@@ -68,6 +68,7 @@ def write_results(
         "trainable_params": profile.trainable_params,
         "macs": profile.macs,
         "peak_activation_bytes": profile.peak_activation_bytes,
+        "weight_bytes": profile.weight_bytes,
         "input_shape": list(dataset.image_shape),
         "latency_ms_p50": p50,
         "latency_ms_p95": p95,

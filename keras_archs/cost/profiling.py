@@ -26,8 +26,9 @@ from keras_archs.checks import count as count_of
 from keras_archs.checks import is_count
 from keras_archs.cost import tables
 from keras_archs.cost.rules import Shape, count, register
-from keras_archs.graph import Call, Graph, calls, graph_of, last_uses, without_values
+from keras_archs.graph import Call, Graph, calls, graph_of, without_values
 from keras_archs.kinds import GLOBAL_POOLS, PADDINGS, TRANSPOSED, UPSAMPLINGS
+from keras_archs.memory import Step, live_bytes
 from keras_archs.registry import builder as registered_builder
 
 if TYPE_CHECKING:
@@ -247,14 +248,26 @@ def profile(
     """
     batch_size = count_of("batch_size", batch_size)
     with without_values():
-        if isinstance(model, keras.Model):
-            if unknown := set(kwargs) - {"input_shape"}:
-                raise TypeError(
-                    "profile() of a model takes `batch_size` and `input_shape`. "
-                    f"Received: {', '.join(sorted(unknown))}"
-                )
-            return _profile(model, batch_size, kwargs.get("input_shape"))
-        return _profile(_built(model, kwargs), batch_size, None)
+        network, input_shape = network_of(model, kwargs)
+        return _profile(network, input_shape, batch_size)
+
+
+def network_of(
+    model: "keras.Model | str | Callable[..., keras.Model]", kwargs: dict
+) -> tuple[keras.Model, Any]:
+    """The model, or that of a builder, and the input shape that it is to be counted at.
+
+    Args:
+        model, kwargs: as of `profile`, whose errors it raises.
+    """
+    if not isinstance(model, keras.Model):
+        return _built(model, kwargs), None
+    if unknown := set(kwargs) - {"input_shape"}:
+        raise TypeError(
+            "the cost of a model takes no keyword of a builder but `input_shape`. "
+            f"Received: {', '.join(sorted(unknown))}"
+        )
+    return model, kwargs.get("input_shape")
 
 
 def _built(builder, kwargs) -> keras.Model:
@@ -306,7 +319,24 @@ class _Run(NamedTuple):
         return tensor.shape[len(self.lead) :]
 
 
-def _profile(model: keras.Model, batch_size: int, input_shape) -> Profile:
+class Trace(NamedTuple):
+    """The calls of a network in the order in which Keras runs them, those of nested models in
+    place, and what goes in and comes out."""
+
+    inputs: list[_Tensor]
+    runs: list[_Run]
+    outputs: list[_Tensor]
+
+
+def trace(model: keras.Model, input_shape) -> Trace:
+    """What a model runs for one sample.
+
+    Args:
+        input_shape: as `profile` takes it.
+
+    Raises:
+        ValueError: the model is not functional, or `input_shape` does not fit it.
+    """
     graph = graph_of(model)
     if graph is None:
         raise ValueError(
@@ -314,7 +344,11 @@ def _profile(model: keras.Model, batch_size: int, input_shape) -> Profile:
             f"Received: {type(model).__name__} {model.name!r}"
         )
     inputs = _inputs(graph, input_shape)
-    runs, outputs = _runs(graph, inputs)
+    return Trace(inputs, *_runs(graph, inputs))
+
+
+def _profile(model: keras.Model, input_shape, batch_size: int) -> Profile:
+    inputs, runs, outputs = trace(model, input_shape)
     counted: set[int] = set()
     rows = tuple(
         _row(run, stage, batch_size, counted)
@@ -329,7 +363,7 @@ def _profile(model: keras.Model, batch_size: int, input_shape) -> Profile:
         trainable_params=_size(model.trainable_weights),
         macs=sum(row.macs for row in rows),
         activation_bytes=sum(row.activation_bytes for row in rows),
-        peak_activation_bytes=batch_size * _peak(runs, inputs, outputs),
+        peak_activation_bytes=batch_size * _peak(inputs, runs, outputs),
         weight_bytes=sum(_size([w]) * _item_bytes(w.dtype) for w in weights),
     )
 
@@ -484,20 +518,13 @@ def _row(run: _Run, stage: str, batch_size: int, counted: set[int]) -> LayerCost
     )
 
 
-def _peak(runs: list[_Run], inputs: list[_Tensor], outputs: list[_Tensor]) -> int:
+def _peak(inputs: list[_Tensor], runs: list[_Run], outputs: list[_Tensor]) -> int:
     """Bytes of the largest set of activations that live at once, for one sample."""
-    until = last_uses(runs) | {id(tensor): len(runs) for tensor in outputs}
-    live = set(inputs)
-    size = peak = sum(tensor.bytes for tensor in live)
-    for at, run in enumerate(runs):
-        born = set(run.outputs) - live
-        live |= born
-        size += sum(tensor.bytes for tensor in born)
-        peak = max(peak, size)
-        dead = {t for t in (*run.inputs, *run.outputs) if until.get(id(t), at) <= at}
-        live -= dead
-        size -= sum(tensor.bytes for tensor in dead)
-    return peak
+    tensors = (*inputs, *(tensor for run in runs for tensor in run.outputs))
+    sizes = {id(tensor): tensor.bytes for tensor in tensors}
+    names = [[id(tensor) for tensor in ends] for ends in (inputs, outputs)]
+    steps = [Step([id(t) for t in run.inputs], [id(t) for t in run.outputs]) for run in runs]
+    return live_bytes(sizes, names[0], steps, names[1])
 
 
 def _size(weights) -> int:

@@ -1,6 +1,6 @@
 """Networks compiled for this machine, in the runtime that is fastest."""
 
-from keras_archs.runtimes.conversion import Converted, compiled, processors
+from keras_archs.runtimes.conversion import Converted, compiled, planned_arena, processors
 from keras_archs.runtimes.predictors import (
     INT8,
     PRECISIONS,
@@ -24,6 +24,7 @@ __all__ = [
     "check_runtime",
     "compiled",
     "interleaved",
+    "planned_arena",
     "processors",
     "runtime",
 ]

@@ -101,18 +101,21 @@ class Converted:
     @cached_property
     def _convertible(self) -> Any:
         """The same without calls: Keras has XLA compile grouped convolutions, in functions."""
-        import tensorflow as tf
-
         if all("PartitionedCall" not in node.type for node in self.frozen.graph.get_operations()):
             return self.frozen
+        return self._frozen_in_place()
+
+    def _frozen_in_place(self, batch: int | None = None) -> Any:
+        import tensorflow as tf
+
         before = tf.config.functions_run_eagerly()
         tf.config.run_functions_eagerly(True)  # what is called while tracing is traced in place
         try:
-            return self._frozen()
+            return self._frozen(batch)
         finally:
             tf.config.run_functions_eagerly(before)
 
-    def _frozen(self) -> Any:
+    def _frozen(self, batch: int | None = None) -> Any:
         import tensorflow as tf
         from tensorflow.python.framework.convert_to_constants import (
             convert_variables_to_constants_v2,
@@ -120,7 +123,7 @@ class Converted:
 
         network = self.network
         forward = tf.function(lambda images: network(images, training=False))
-        images = tf.TensorSpec((None, *self.shape), tf.float32)
+        images = tf.TensorSpec((batch, *self.shape), tf.float32)
         return convert_variables_to_constants_v2(forward.get_concrete_function(images))
 
     @cached_property
@@ -131,12 +134,26 @@ class Converted:
     def litert_int8(self) -> bytes:
         return self._litert(self._images)
 
-    def _litert(self, images: Callable[[], Iterator[np.ndarray]] | None = None) -> bytes:
+    @cached_property
+    def litert_microcontroller(self) -> bytes:
+        """In int8 from input to output, for one image: nothing is left for a run to find out."""
+        return self._litert(self._images, self._frozen_in_place(batch=1), whole=True)
+
+    def _litert(
+        self,
+        images: Callable[[], Iterator[np.ndarray]] | None = None,
+        function: Any = None,
+        whole: bool = False,
+    ) -> bytes:
+        """`whole`: input and output are int8, too."""
         import tensorflow as tf
 
         with _quiet():
             # The function must be a frozen one: another converts and then fails to run.
-            converter = tf.lite.TFLiteConverter.from_concrete_functions([self._convertible])
+            functions = [self._convertible if function is None else function]
+            converter = tf.lite.TFLiteConverter.from_concrete_functions(functions)
+            if whole:
+                converter.inference_input_type = converter.inference_output_type = tf.int8
             operations = tf.lite.OpsSet.TFLITE_BUILTINS
             if images is not None:
                 operations = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
@@ -271,6 +288,25 @@ def _tensorflow(converted: Converted, *_) -> Pass:
 def _jax(converted: Converted, *_) -> Pass:
     forward = compiled(converted.network)
     return lambda images: [np.asarray(output) for output in forward(images)]
+
+
+def planned_arena(network: bytes) -> int:
+    """Bytes of the block in which LiteRT's interpreter lays out a network's activations.
+
+    Args:
+        network: a LiteRT file's content, with all sides known.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    # The reference kernels need no memory beside the tensors, as those of a delegate do.
+    kernels = OpResolverType.BUILTIN_REF
+    interpreter = Interpreter(model_content=network, experimental_op_resolver_type=kernels)
+    interpreter.allocate_tensors()
+    written = {int(tensor) for step in interpreter._get_ops_details() for tensor in step["outputs"]}
+    written |= {tensor["index"] for tensor in interpreter.get_input_details()}
+    arrays = [interpreter.tensor(tensor)() for tensor in written]
+    places = [(array.__array_interface__["data"][0], array.nbytes) for array in arrays]
+    return max(at + size for at, size in places) - min(at for at, _ in places)
 
 
 PASSES: dict[str, Callable[..., Pass]] = {

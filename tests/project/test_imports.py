@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("keras_archs", "tuning", "applications")  # an earlier one imports no later one
 ROOMS = {  # of each package, first to last
     "keras_archs": (
-        *("lazy", "checks", "registry", "graph", "kinds", "normalization", "cost", "surgery"),
-        *("runtimes", "weights", "architecture", "heads", "families"),
+        *("lazy", "checks", "memory", "registry", "graph", "kinds", "normalization", "cost"),
+        *("surgery", "runtimes", "weights", "architecture", "heads", "families"),
     ),
     "tuning": ("principles", "linting", "budget", "spaces", "hypermodels"),
     "applications": (

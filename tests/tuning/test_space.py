@@ -25,7 +25,7 @@ from keras_archs.families.simpnet import (
 )
 from keras_archs.graph import without_values
 from tuning import Budget, arch_space, space
-from tuning.budget import WIDEST, Skeleton, fitted
+from tuning.budget import WIDEST, Cost, Skeleton, fitted
 from tuning.linting import CHECKS, _Chain, _Layer, _read, _Reduction
 from tuning.principles import PRINCIPLES, Balance
 from tuning.spaces import DEPTHS, PAPER
@@ -37,6 +37,7 @@ CASES = [  # input shape, classes, budget
     ((96, 96, 3), 10, Budget(params=1_000_000, macs=100_000_000)),
     ((96, 96, 3), 100, Budget(params=5_000_000, macs=2_000_000_000)),
 ]
+LIMITS = ("params", "macs", "peak_activation_bytes", "weight_bytes")
 CIFAR = {"input_shape": (32, 32, 3), "classes": 10}
 
 
@@ -228,8 +229,8 @@ def test_a_skeleton_counts_what_profile_counts():
     ]
     skeleton = Skeleton([3, 3, 1, 5, 3, 3], [96, 96, 24, 6, 6, 6], 3, 10, doubled=[1, 5])
     profile = keras_archs.profile("simpnet", input_shape=(12, 8, 3), classes=10, rows=rows)
-    assert skeleton.cost([4, 4, 6, 6, 6, 7]) == (profile.params, profile.macs)
-    assert skeleton.cost([4, 4, 6, 6, 6, 7]) == counted(rows, (12, 8, 3), 10)
+    assert skeleton.cost([4, 4, 6, 6, 6, 7])[:2] == (profile.params, profile.macs)
+    assert skeleton.cost([4, 4, 6, 6, 6, 7])[:2] == counted(rows, (12, 8, 3), 10)
 
 
 def test_layers_between_what_is_added_have_one_width():
@@ -244,21 +245,91 @@ def test_layers_between_what_is_added_have_one_width():
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1.0, True, "60k"])
-@pytest.mark.parametrize("name", ["params", "macs"])
+@pytest.mark.parametrize("name", LIMITS)
 def test_a_budget_is_of_whole_numbers(name, bad):
     with pytest.raises(ValueError, match=rf"^`{name}` must be None or an integer >= 1. Received"):
         Budget(**{name: bad})
 
 
-@pytest.mark.parametrize("name", ["params", "macs"])
+@pytest.mark.parametrize("name", LIMITS)
 def test_a_budget_is_no_more_than_any_network_costs(name):
     with pytest.raises(ValueError, match=rf"`{name}` must be an integer in \[1, 1000"):
         Budget(**{name: 10**400})
 
 
 def test_a_budget_has_a_limit():
-    with pytest.raises(ValueError, match="^`Budget` must have `params`, `macs` or both"):
-        Budget()
+    wanted = "^`Budget` must have one or more of `params`, `macs`, `peak_activation_bytes` and `w"
+    for none in ({}, {"dtype": "int8"}):
+        with pytest.raises(ValueError, match=wanted):
+            Budget(**none)
+
+
+def test_memory_is_counted_in_a_dtype():
+    with pytest.raises(ValueError, match="`dtype` must be one of 'float32', 'int8'"):
+        Budget(weight_bytes=9, dtype="int4")
+    assert Budget(params=9, dtype="int8").memory is None
+    assert Budget(params=9, weight_bytes=9).memory == "float32"
+
+
+# ------------------------------------------------------------------------------- microcontrollers
+
+MICROCONTROLLERS = [  # input shape, classes, budget
+    ((32, 32, 3), 10, Budget(peak_activation_bytes=48_000, weight_bytes=150_000, dtype="int8")),
+    ((49, 40, 1), 12, Budget(params=60_000, peak_activation_bytes=32_000, dtype="int8")),
+    ((32, 32, 3), 10, Budget(peak_activation_bytes=200_000, weight_bytes=400_000)),
+]
+
+
+def memory_of(arch, budget, **arguments):
+    """All costs of a network, as the cost model counts them."""
+    with without_values():
+        model = keras_archs.build(arch, **arguments)
+    profile = keras_archs.profile(model)
+    counted = keras_archs.deployment(model) if budget.dtype == "int8" else profile
+    memory = counted.peak_activation_bytes, counted.weight_bytes
+    return Cost(profile.params, profile.macs, *memory)
+
+
+@pytest.mark.parametrize("case", MICROCONTROLLERS)
+@pytest.mark.parametrize("principles", ["all", ()])
+def test_no_sample_exceeds_any_limit_of_a_microcontroller(case, principles):
+    shape, classes, budget = case
+    given = {"input_shape": shape, "classes": classes}
+    full = 0.0
+    for seed in range(2):
+        rows = space(Draw(seed), **given, budget=budget, principles=principles)
+        cost = memory_of("simpnet", budget, **given, **rows)
+        assert budget.allows(cost), (seed, cost)
+        full = max(full, budget.used(cost))
+    assert principles or full > 0.3
+    assert principles != "all" or full > 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", MICROCONTROLLERS)
+def test_a_chain_s_memory_is_what_the_cost_model_counts(case, monkeypatch):
+    """The last cost that is asked for is that of the widths that are taken, or is refused."""
+    shape, classes, budget = case
+    given = {"input_shape": shape, "classes": classes}
+    asked, cost_of = [], Skeleton.cost
+    monkeypatch.setattr(
+        Skeleton, "cost", lambda self, widths: asked.append(cost_of(self, widths)) or asked[-1]
+    )
+    for seed in range(12):
+        asked.clear()
+        rows = space(Draw(seed), **given, budget=budget, principles=("dropout",))
+        assert memory_of("simpnet", budget, **given, **rows) in asked, rows
+
+
+@pytest.mark.slow
+def test_rho_gives_way_where_no_width_fits_the_memory():
+    tight = Budget(peak_activation_bytes=1_500, dtype="int8")
+    kwargs = arch_space("lenet5", rho=True)(Values(), input_shape=(40, 40, 1), budget=tight)
+    cost = memory_of("lenet5", tight, input_shape=(40, 40, 1), **kwargs)
+    assert kwargs["rho"] < 1 and cost.peak_activation_bytes <= 1_500
+    wanted = "bytes of activations at once and .* bytes of weights, the smallest"
+    with pytest.raises(ValueError, match=wanted):
+        arch_space("lenet5")(Values(), input_shape=(40, 40, 1), budget=tight)
 
 
 # ---------------------------------------------------------------------------------------- the space

@@ -24,9 +24,10 @@ from keras_archs.checks import choice, count
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
-ALGORITHMS = ("random", "bayesian", "hyperband", "grid")
+ALGORITHMS = ("random", "bayesian", "hyperband", "asha", "grid")
+PROMOTING = ("hyperband", "asha")  # those that train the best trials further
 SCORE = "validation_accuracy"
-_HYPERBAND_FACTOR = 3
+_FACTOR = 3  # between the epochs of a rung, or a round of Hyperband, and those of the next
 _GUIDED_COLLISIONS = 5  # known proposals in a row after which a Bayesian oracle draws at random
 _COLLISIONS = 2000  # known proposals in a row after which a space counts as exhausted
 
@@ -409,7 +410,7 @@ class KerasTuner:
         algorithm: one of `ALGORITHMS`.
         space: the hyperparameters.
         trials: most configurations; Hyperband's brackets are cut to it.
-        epochs: of a full training, which Hyperband gives to the best alone.
+        epochs: of a full training, which Hyperband and ASHA give to the best alone.
         seed: of all that is drawn, >= 0.
     """
 
@@ -418,7 +419,7 @@ class KerasTuner:
     ):
         import keras_tuner
 
-        self.promotes = algorithm == "hyperband"
+        self.promotes = algorithm in PROMOTING
         self._models = algorithm == "bayesian"
         options: dict[str, Any] = {
             "objective": keras_tuner.Objective(SCORE, "max"),
@@ -427,10 +428,11 @@ class KerasTuner:
             "max_consecutive_failed_trials": float("inf"),
         }
         oracles = keras_tuner.oracles
-        if algorithm == "hyperband":
-            self._oracle: Any = _hyperband(trials)(
+        if self.promotes:
+            promoting = _hyperband if algorithm == "hyperband" else _asha
+            self._oracle: Any = promoting(trials)(
                 max_epochs=epochs,
-                factor=_HYPERBAND_FACTOR,
+                factor=_FACTOR,
                 hyperband_iterations=None,
                 **options,
             )
@@ -559,3 +561,72 @@ def _hyperband(trials: int) -> type:
             return super()._random_trial(trial_id, bracket)
 
     return Hyperband
+
+
+def rungs(epochs: int) -> list[int]:
+    """Epochs of ASHA's rungs, the last of which are all: each has about 3 times those before it."""
+    found = [epochs]
+    while epochs >= _FACTOR ** len(found):
+        found.append(-(-epochs // _FACTOR ** len(found)))
+    return found[::-1]
+
+
+def rung_of(epochs: int, trained: int) -> int:
+    """The highest rung, from 0, that a trial which was trained for so many epochs has reached."""
+    return max(0, sum(trained >= least for least in rungs(epochs)) - 1)
+
+
+def _asha(trials: int) -> type:
+    """Asynchronous successive halving: Algorithm 2 of Li et al. 2018, arXiv:1810.05934.
+
+    Whoever is free is given a trial that is among the best third of its rung, from the highest rung
+    down, and was not promoted; where there is none, a new one in rung 0. Nobody waits for a rung to
+    be full. Departures: configurations end at `trials` (the paper's never do), and if none has then
+    reached the last rung, which takes 3 trials a rung, the best of the highest goes on to it.
+    """
+    import keras_tuner
+
+    class Asha(keras_tuner.oracles.HyperbandOracle):
+        def populate_space(self, trial_id):
+            in_rungs = self._ranked()
+            known = [trial.hyperparameters.values for trial in self.trials.values()]
+            promoted = {values.get("tuner/trial_id") for values in known}
+            for rung in reversed(range(len(in_rungs) - 1)):
+                ranked = in_rungs[rung]
+                for trial in ranked[: len(ranked) // self.factor]:
+                    if trial.trial_id not in promoted:
+                        return self._into(rung + 1, trial.hyperparameters.values, trial.trial_id)
+            begun = sum(values["tuner/rung"] == 0 for values in known)
+            if begun < trials and (drawn := self._random_values()):
+                return self._into(0, drawn)
+            if self.ongoing_trials:
+                return {"status": "IDLE"}
+            for rung in () if in_rungs[-1] else reversed(range(len(in_rungs) - 1)):
+                for trial in in_rungs[rung]:
+                    if trial.trial_id not in promoted:
+                        return self._into(rung + 1, trial.hyperparameters.values, trial.trial_id)
+            return {"status": "STOPPED"}
+
+        def _ranked(self) -> list[list]:
+            """The completed trials of each rung, the best first."""
+            found: list[list] = [[] for _ in rungs(self.max_epochs)]
+            for trial in self.trials.values():
+                if trial.status == "COMPLETED":
+                    found[trial.hyperparameters.values["tuner/rung"]].append(trial)
+            return [sorted(rung, key=lambda trial: -trial.score) for rung in found]
+
+        def _into(self, rung: int, values: dict[str, Any], promoted: str | None = None) -> dict:
+            """`promoted`: the trial of the rung below that has these values."""
+            added: dict[str, Any] = {
+                "tuner/rung": rung,
+                "tuner/epochs": rungs(self.max_epochs)[rung],
+            }
+            if promoted is not None:
+                added["tuner/trial_id"] = promoted
+            return {"status": "RUNNING", "values": {**values, **added}}
+
+        def _compute_values_hash(self, values):
+            plain = {name: v for name, v in values.items() if not name.startswith("tuner/")}
+            return super()._compute_values_hash(plain)
+
+    return Asha

@@ -76,7 +76,8 @@ class StudyEngine:
             in PGPASSFILE or PGPASSWORD, or `sqlite:///FILE` for workers on one machine.
         study: name under which the workers find each other; the first one creates it.
         trials: how many are completed, or fail for good, in all; at least 1.
-        algorithm: "random" or "bayesian" (TPE; NSGA-II where there are several objectives).
+        algorithm: "random" or "bayesian" (TPE; NSGA-II where there are several objectives). Not
+            "asha": Optuna's pruner ends a trial for good, and none can be promoted later.
         objectives: names of `OBJECTIVES`, each once.
         seed: of the proposals. "random" proposes the same trials for any number of workers.
         retries: how many times a trial that failed is tried again.

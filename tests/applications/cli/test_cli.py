@@ -227,6 +227,16 @@ def test_limits_of_a_search_make_a_budget_and_lists_are_split(passed):
     assert only == tuning.Budget(macs=5) and passed("search")["budget"] is None
 
 
+def test_a_search_for_a_microcontroller_is_limited_in_kibibytes_of_int8(passed):
+    sizes = ("--budget-sram", "256k", "--budget-flash", "1M")
+    limits = {"peak_activation_bytes": 256 * 1024, "weight_bytes": 1024**2}
+    assert passed("search", *sizes)["budget"] == tuning.Budget(**limits, dtype="int8")
+    floats = passed("search", *sizes, "--budget-dtype", "float32")["budget"]
+    assert floats == tuning.Budget(**limits)
+    assert passed("search", "--budget-flash", "900")["budget"].weight_bytes == 900
+    assert passed("search", "--budget-params", "9")["budget"] == tuning.Budget(params=9)
+
+
 def test_lint_names_the_principles_that_a_network_breaks(monkeypatch):
     shown = invoke("lint", "vgg11", "--alpha", "0.25")
     findings = applications.lint("vgg11", alpha=0.25)

@@ -120,6 +120,13 @@ WITHOUT_KERAS = {
     "unknown architecture to search": ("search --arch lenet", "Did you mean 'lenet5'"),
     "no trials": ("search --trials 0", "'--trials'"),
     "budget of 0": ("search --budget-params 0", "'--budget-params'"),
+    "memory that is no size": (
+        "search --budget-sram 256kb",
+        "`budget_sram` must be a number of bytes >= 1, such as 262144, 256k or 1M. Received: "
+        "budget_sram='256kb'",
+    ),
+    "no memory": ("search --budget-flash 0k", "`budget_flash` must be a number of bytes >= 1"),
+    "memory in another type": ("search --budget-sram 9k --budget-dtype int4", "'float32'"),
     "unknown algorithm": ("search --algorithm genetic", "'bayesian'"),
     "unknown engine": ("search --engine ray", "'optuna'"),
     "no workers": ("search --workers 0", "'--workers'"),

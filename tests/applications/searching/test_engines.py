@@ -14,7 +14,15 @@ from keras_tuner.src.tuners import bayesian
 
 from applications import runs
 from applications.searching.engines import local as engines
-from applications.searching.engines.local import ALGORITHMS, SCORE, KerasTuner, Listed, LocalEngine
+from applications.searching.engines.local import (
+    ALGORITHMS,
+    SCORE,
+    KerasTuner,
+    Listed,
+    LocalEngine,
+    rung_of,
+    rungs,
+)
 
 EPOCHS = 9
 OPTIONS = {"arch": "lenet5", "algorithm": "random", "seed": 0, "size": [16, 16]}
@@ -258,6 +266,70 @@ def test_hyperband_promotes_the_best_of_a_round(open_engine):
     best = sorted(scores, key=scores.__getitem__, reverse=True)
     assert set(first_promoted) == set(best[: len(first_promoted)])
     assert len(first_promoted) < len(rivals)
+
+
+# ------------------------------------------------------------------------------------------ asha
+
+
+def test_rungs_have_three_times_the_epochs_of_the_one_below():
+    assert [rungs(epochs) for epochs in (1, 2, 3, 9, 10, 30)] == [
+        *([1], [2], [1, 3], [1, 3, 9], [2, 4, 10], [2, 4, 10, 30]),
+    ]
+    assert [rung_of(9, trained) for trained in (1, 2, 3, 8, 9)] == [0, 0, 1, 1, 2]
+
+
+def asha_jobs(engine, scores, workers=1):
+    """What is handed out, as (trial, epochs), where a trial always has the score of its number."""
+    handed, running = [], []
+    while True:
+        while len(running) < workers and (job := engine.ask()):
+            handed.append((job.number, job.epochs))
+            running.append(job)
+        if not running:
+            return handed
+        job = running.pop(0)
+        engine.tell(job, {SCORE: scores[job.number], "epochs": job.epochs})
+
+
+def test_asha_promotes_as_algorithm_2_of_its_paper(open_engine):
+    """By hand, rungs of 1, 3 and 9 epochs, of which a third goes on, rounded down."""
+    scores = [0.1, 0.5, 0.3, 0.2, 0.4, 0.9, 0.6, 0.7, 0.8]
+    assert asha_jobs(open_engine("asha", trials=9), scores) == [
+        *((0, 1), (1, 1), (2, 1), (1, 3)),  # the best of three
+        *((3, 1), (4, 1), (5, 1), (5, 3)),  # the best two of six are 5 and 1
+        *((6, 1), (6, 3)),  # of seven 5 and 6
+        (5, 9),  # the best of three in rung 1, before any in rung 0
+        *((7, 1), (7, 3)),  # the best two of eight are 5 and 7
+        *((8, 1), (8, 3)),  # the best three of nine 5, 8 and 7
+    ]
+
+
+def test_asha_waits_for_nobody(open_engine):
+    """Of three workers one is slow: the others go on with new trials."""
+    engine = open_engine("asha", trials=9)
+    slow, *quick = (engine.ask() for _ in range(3))
+    for job in quick:
+        tell(engine, job)
+    others = [engine.ask() for _ in range(2)]
+    assert [job.number for job in others] == [3, 4] and {job.epochs for job in others} == {1}
+    tell(engine, others[0])
+    assert engine.ask().epochs == 3, "the best of three that are done"
+    assert slow.number == 0
+
+
+def test_a_short_asha_trains_its_best_to_the_end(open_engine):
+    assert asha_jobs(open_engine("asha", trials=2), [0.2, 0.7]) == [(0, 1), (1, 1), (1, 3), (1, 9)]
+
+
+def test_a_promotion_that_fails_is_not_tried_again_and_another_takes_its_place(open_engine):
+    engine = open_engine("asha", trials=3, retries=0)
+    for _ in range(3):
+        tell(engine, engine.ask())
+    first = engine.ask()
+    assert first.epochs == 3 and not engine.fail(first, "out of memory")
+    rest = run(engine)
+    assert {job.number for job in rest}.isdisjoint([first.number])
+    assert [job.epochs for job in rest] == [3, 9]
 
 
 # -------------------------------------------------------------------------------------- failures

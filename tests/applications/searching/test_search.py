@@ -38,6 +38,8 @@ LEADING = (
         "validation_loss",
         "params",
         "macs",
+        "peak_activation_bytes",
+        "weight_bytes",
     ),
     *("latency_ms_p50", "latency_ms_p95", "epochs", "train_seconds", "test_accuracy"),
     *("macro_f1", "remarks", "run"),
@@ -448,6 +450,43 @@ def test_hyperband_promotes_within_one_run_folder(here, digits):
     for run, epochs in zip(done["run"], done["epochs"], strict=True):
         assert list(applications.load(run).history["epoch"]) == list(range(1, epochs + 1))
         assert not Path(run, "checkpoint").exists()
+
+
+@pytest.mark.slow
+def test_asha_for_a_microcontroller_goes_on_from_its_checkpoints_after_a_kill(
+    here, digits, monkeypatch
+):
+    budget = tuning.Budget(peak_activation_bytes=1_500, weight_bytes=12_000, dtype="int8")
+    options = {"algorithm": "asha", "budget": budget, "trials": 3, "epochs": 3, "size": 16}
+    options |= {"data": digits, "run_dir": "s", "verbose": 0}
+    completed = searching._Search._completed
+
+    def dies_at_the_third(self, job, metrics):
+        if job.number == 2:
+            raise KeyboardInterrupt
+        completed(self, job, metrics)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(searching._Search, "_completed", dies_at_the_third)
+        searching.search("lenet5", **options)
+    result = searching.search("lenet5", **options, resume=True)
+    done = result.trials
+    assert sorted(zip(done["rung"], done["epochs"], strict=True)) == [(0, 1), (0, 1), (1, 3)]
+    assert set(done["status"]) == {"completed"}
+    assert list(result.best.history["epoch"]) == [1, 2, 3] and result.best.metrics["epochs"] == 3
+    for row in done.to_dict("records"):
+        config = applications.load(row["run"]).config
+        found = keras_archs.deployment(
+            "lenet5", input_shape=(16, 16, 1), alpha=config["alpha"], rho=config["rho"]
+        )
+        assert row["peak_activation_bytes"] == found.peak_activation_bytes <= 1_500
+        assert row["weight_bytes"] == found.weight_bytes <= 12_000
+    recorded = json.loads(Path("s", "search.json").read_text())["options"]
+    assert (recorded["budget_sram"], recorded["budget_flash"]) == (1_500, 12_000)
+    assert recorded["budget_dtype"] == "int8"
+    options["budget"] = tuning.Budget(weight_bytes=12_000, dtype="int8")
+    with pytest.raises(ValueError, match="`budget_sram` must be as in the search"):
+        searching.search("lenet5", **options, resume=True)
 
 
 def test_what_is_tuned_begins_at_the_recipe_and_has_rates_for_each_optimizer(digits):

@@ -44,6 +44,8 @@ assert_type(keras_archs.MobileNet.info.min_size, int)
 cost = keras_archs.profile(keras_archs.VGG16, batch_size=2, input_shape=(64, 64, 3))
 assert_type(cost, keras_archs.Profile)
 assert_type(keras_archs.profile(model).macs, int)
+deployed: keras_archs.Deployment = keras_archs.deployment("lenet5", "float32", alpha=0.5)
+assert_type(deployed.weight_bytes, int)
 layer: keras_archs.LayerCost = cost.rows[0]
 stage: keras_archs.StageCost = cost.stages[-1]
 assert_type(layer.macs + stage.params, int)
@@ -85,6 +87,7 @@ keras_archs.weights.save_safetensors(model, "model.safetensors")
 
 budget = tuning.Budget(params=300_000)
 assert_type(budget, tuning.Budget)
+assert_type(tuning.Budget(weight_bytes=10**6, dtype="int8").macs, int | None)
 arguments = tuning.space(hp, input_shape=(32, 32, 3), classes=10, budget=budget)
 assert_type(arguments, dict[str, Any])
 assert_type(keras_archs.SimpNet(**arguments), keras.Model)

@@ -30,12 +30,14 @@ keras_archs.build(keras_archs.LeNet5)  # name
 keras_archs.info("vgg16").published["params"].sauce  # sauce
 keras_archs.ArchInfo(nome="x")  # nome
 keras_archs.profile("vgg16").macz  # macz
+keras_archs.deployment("vgg16", "int4")  # int4
 keras_archs.profile("vgg16").rows[0].mac  # mac
 keras_archs.profile("vgg16").stages[0].flop  # flop
 keras_archs.profile("vgg16").macs.shape  # shape
 keras_archs.profile("vgg16", batch_size="all")  # all
 keras_archs.Profile().compare()  # missing
 keras_archs.LayerCost(nome="x")  # nome
+keras_archs.Deployment(dtipe="int8")  # dtipe
 keras_archs.StageCost(nome="x")  # nome
 keras_archs.Comparison("vgg16", "vgg19")  # vgg16
 keras_archs.LocalResponseNormalization(size="five")  # five
@@ -72,6 +74,7 @@ tuning.lint("vgg16")  # vgg16
 tuning.principles.PRINCIPELS  # PRINCIPELS
 tuning.HyperSimpNet((28, 28, 1), clases=10)  # clases
 tuning.HyperArch(5)  # arch
+tuning.Budget(weight_bytes=9, dtype="int4")  # int4
 tuning.search(trails=3)  # trails
 tuning.search(budget=300_000)  # budget
 tuning.search().bset  # bset

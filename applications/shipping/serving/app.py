@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
+from PIL import Image
 
 import keras_archs
 from applications.options import Serving
@@ -117,6 +118,7 @@ def application(networks: Sequence[Served], options: Serving, token: str | None 
         options: the limits.
         token: that requests must bring. None: none.
     """
+    Image.init()  # else with the first file that is no picture, which takes a second
     figures = Figures()
     models: dict[str, _Model] = {}
     decoders = ThreadPoolExecutor(processors(), "decoding")
@@ -183,27 +185,27 @@ def application(networks: Sequence[Served], options: Serving, token: str | None 
         return await answered(request, name)
 
     @app.get("/v2", summary="The server")
-    def server():
+    async def server():
         extensions = ["binary_tensor_data"]
         return {"name": app.title, "version": app.version, "extensions": extensions}
 
     @app.get("/v2/health/live", summary="Whether the server runs")
-    def live():
+    async def live():
         return {"live": True}
 
     @app.get("/v2/health/ready", summary="Whether every model can answer")
-    def ready():
+    async def ready():
         return {"ready": True}
 
     @app.get("/v2/models/{name}", summary="A model's tensors")
     @app.get("/v2/models/{name}/versions/{version}", include_in_schema=False)
-    def metadata(request: Request, name: str, version: str = VERSION):
+    async def metadata(request: Request, name: str, version: str = VERSION):
         model = find(request, name, version).served
         return protocol.metadata(name, model.runtime, model.shape, len(model.labels))
 
     @app.get("/v2/models/{name}/ready", summary="Whether a model can answer")
     @app.get("/v2/models/{name}/versions/{version}/ready", include_in_schema=False)
-    def model_ready(request: Request, name: str, version: str = VERSION):
+    async def model_ready(request: Request, name: str, version: str = VERSION):
         find(request, name, version)
         return {"name": name, "ready": True}
 
@@ -237,6 +239,7 @@ def _add_errors(app: FastAPI) -> None:
         return JSONResponse({"error": str(error)}, 400)
 
     @app.exception_handler(HTTPException)
+    @app.exception_handler(400)  # of a form that is none
     @app.exception_handler(404)
     @app.exception_handler(405)
     async def known(_: Request, error: Any):
@@ -255,11 +258,11 @@ def _add_pages(
 
     @app.get("/", include_in_schema=False)
     @app.get("/docs", include_in_schema=False)
-    def shown():
+    async def shown():
         return HTMLResponse(page, headers=headers)
 
     @app.get("/models", summary="What is served, and within which limits")
-    def served():
+    async def served():
         return {
             "models": [
                 {
@@ -276,7 +279,7 @@ def _add_pages(
         }
 
     @app.get("/metrics", summary="Figures for Prometheus")
-    def metrics():
+    async def metrics():
         return Response(figures.text(), media_type=FORMAT)
 
 

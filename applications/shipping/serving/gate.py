@@ -21,7 +21,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-OPEN = ("/", "/docs", "/v2/health/live", "/v2/health/ready")  # without a token
+OPEN = ("/", "/docs", "/openapi.json", "/v2/health/live", "/v2/health/ready")  # without a token
 _BODIES = 8  # largest bodies that are in memory at a time, of all requests together
 _LINGER = 2.0  # seconds that what a refused client still sends is thrown away
 
@@ -145,8 +145,7 @@ class Gate:
             "ms": round(1000 * seconds, 2),
             "bytes": scope.get("body", 0),
         }
-        if model:
-            fields |= {"model": model, "images": scope.get("images", 0)}
+        fields |= {name: scope[name] for name in ("model", "images") if name in scope}
         LOGGER.info("request", extra={"fields": fields})
 
 

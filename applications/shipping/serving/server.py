@@ -21,16 +21,14 @@ _IDLE = 5  # seconds that a connection is kept for the next request
 _CONNECTIONS = 1024  # beside those whose requests are in progress
 
 
-def run(gate: Gate, options: Serving, listener: socket.socket, ready: str) -> None:
-    """Answer until SIGINT or SIGTERM; then finish what was taken.
+def server(gate: Gate, options: Serving, ready: str) -> uvicorn.Server:
+    """A server of the application.
 
     Args:
         gate: the application.
         options: the limits.
-        listener: the socket, bound.
         ready: printed when requests are answered.
     """
-    _log()
     config = uvicorn.Config(
         gate,
         http=_protocol(options.timeout),
@@ -45,7 +43,12 @@ def run(gate: Gate, options: Serving, listener: socket.socket, ready: str) -> No
         timeout_keep_alive=_IDLE,
         timeout_graceful_shutdown=math.ceil(2 * options.timeout) + 1,
     )
-    server = _Server(config, ready)
+    return _Server(config, ready)
+
+
+def run(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Answer on this socket until SIGINT or SIGTERM; then finish what was taken."""
+    log()
     # uvicorn passes the signal on when all is done; then it is only said that it came.
     before = signal.getsignal(signal.SIGTERM)
     in_main = threading.current_thread() is threading.main_thread()
@@ -111,7 +114,7 @@ def _protocol(seconds: float) -> Any:
     return Protocol
 
 
-def _log() -> None:
+def log() -> None:
     """Lines of JSON on stderr, uvicorn's warnings and errors too."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())

@@ -49,7 +49,7 @@ def serve(options: Serving) -> None:
         host = f"[{options.host}]" if ":" in options.host else options.host
         names = ", ".join(f"{shown(each.name)} ({each.runtime})" for each in networks)
         ready = f"{names} at http://{host}:{port} (Ctrl-C ends it)"
-        serving.server.run(gate, options, listener, ready)
+        serving.server.run(serving.server.server(gate, options, ready), listener)
 
 
 def _check_installed() -> None:

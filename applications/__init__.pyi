@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import pandas
+from applications.shipping.projects import new as new
 
 import tuning
 from applications import children as children
@@ -52,6 +53,7 @@ __all__ = [
     "grow",
     "shrink",
     "compress",
+    "new",
     "dashboard",
     "recipe",
     "list_recipes",

@@ -191,7 +191,7 @@ def lit_api(library: Any) -> Any:
     return Network
 
 
-# ----------------------------------------------------------------------------------- the measurement
+# ---------------------------------------------------------------------------------- the measurement
 
 
 def ask(connection: http.client.HTTPConnection, body: bytes) -> None:
@@ -216,27 +216,29 @@ def wait_for(port: int, body: bytes) -> None:
 
 
 def measure(port: int, body: bytes, clients: int, seconds: float) -> Measured:
-    """`clients` connections ask for so many seconds, after a tenth of them that does not count."""
-    begin = time.perf_counter() + seconds / 10
-    end = begin + seconds
+    """`clients` connections ask for so many seconds, each once before that, and finish."""
     times: list[float] = []
+    together = threading.Barrier(clients + 1)
 
     def work():
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        ask(connection, body)
+        together.wait()
+        end = time.perf_counter() + seconds
         while (asked := time.perf_counter()) < end:
             ask(connection, body)
-            answered = time.perf_counter()
-            if asked >= begin and answered <= end:
-                times.append(1000 * (answered - asked))
+            times.append(1000 * (time.perf_counter() - asked))
         connection.close()
 
     threads = [threading.Thread(target=work) for _ in range(clients)]
     for thread in threads:
         thread.start()
+    together.wait()
+    begin = time.perf_counter()
     for thread in threads:
         thread.join()
-    p50, p99 = np.percentile(times, (50, 99)) if times else (float("nan"),) * 2
-    return Measured(len(times) / seconds, float(p50), float(p99))
+    p50, p99 = np.percentile(times, (50, 99))
+    return Measured(len(times) / (time.perf_counter() - begin), float(p50), float(p99))
 
 
 def spread(values: list[float], digits: int = 1) -> str:
@@ -252,8 +254,8 @@ def report(
     lines = [
         "# Serving: `python benchmarks/serving.py`",
         "",
-        f"{datetime.date.today()}. {arch}, {processors} processors, which servers and clients share;"
-        f" load averages at the end {', '.join(f'{each:.1f}' for each in load)}. Python "
+        f"{datetime.date.today()}. {arch}, {processors} processors, which servers and clients "
+        f"share; load averages at the end {', '.join(f'{each:.1f}' for each in load)}. Python "
         f"{platform.python_version()}. {len(measured[CLIENTS[0]])} rounds; median (lowest to "
         "highest).",
         "",
@@ -268,7 +270,7 @@ def report(
     reached = True
     for clients, rounds in measured.items():
         for side in sides[1:]:
-            ratios = [each["keras-archs"].rate / max(each[side].rate, 1e-9) for each in rounds]
+            ratios = [each["keras-archs"].rate / each[side].rate for each in rounds]
             goal = GOALS[side] if clients == GOAL_CLIENTS else None
             reached &= goal is None or statistics.median(ratios) >= goal
             aim = "" if goal is None else f"{goal:g}"

@@ -3,8 +3,10 @@
 import ipaddress
 import os
 import socket
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import applications
 from applications.console import shown
@@ -13,7 +15,7 @@ from applications.shipping import serving
 
 TOKEN = "KERAS_ARCHS_TOKEN"  # noqa: S105  the variable's name
 _SHORTEST = 16  # characters of a token
-_LIBRARIES = {
+_LIBRARIES: Mapping[str, str] = {
     "fastapi": "fastapi",
     "uvicorn": "uvicorn",
     "python_multipart": "python-multipart",
@@ -41,7 +43,7 @@ def serve(options: Serving) -> None:
     """
     _check_installed()
     token = _token(options)
-    runs = [(name, _checked(run)) for name, run in options.runs]
+    runs = _opened(options.runs)
     with _listener(options.host, options.port) as listener:
         port = listener.getsockname()[1]
         networks = [serving.networks.Served(name, run, options) for name, run in runs]
@@ -61,15 +63,19 @@ def _check_installed() -> None:
         )
 
 
-def _checked(run):
-    """A run folder is opened at once, so that nothing is loaded where one of several is none."""
-    if not isinstance(run, str | os.PathLike):
-        return run
-    if Path(run).suffix in (".keras", ".kac"):
-        if not Path(run).is_file():
-            raise FileNotFoundError(f"`runs` must be existing runs or files. Received: {run}")
-        return run
-    return applications.load(run)
+def _opened(runs: Any) -> Sequence[tuple[str, Any]]:
+    """Run folders are opened at once, so that nothing is loaded where one of several is none."""
+    opened = []
+    for name, run in runs:
+        if isinstance(run, str | os.PathLike):
+            is_file = Path(run).suffix in (".keras", ".kac")
+            if is_file and not Path(run).is_file():
+                raise FileNotFoundError(
+                    f"`runs` must be existing runs or files. Received: {os.fspath(run)}"
+                )
+            run = run if is_file else applications.load(run)
+        opened.append((name, run))
+    return opened
 
 
 def _token(options: Serving) -> str | None:

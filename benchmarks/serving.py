@@ -1,6 +1,6 @@
 """How many requests `keras-archs serve` answers, beside what one would write oneself.
 
-    pip install litserve     # of this benchmark alone; without it that side is left out
+    pip install litserve     # for this benchmark alone; without it that side is left out
     python benchmarks/serving.py [--rounds 5] [--seconds 5] [--output benchmarks/results/serving.md]
 
 The same network answers the same requests, a PNG in base64 in JSON, in three servers:
@@ -27,19 +27,25 @@ import io
 import json
 import os
 import platform
+import signal
 import socket
 import statistics
 import subprocess
 import sys
 import threading
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
+
+try:
+    import litserve as _library
+except ModuleNotFoundError:
+    _library = None
+library: Any = _library
 
 CLIENTS = (1, 8, 32)
 SIDES = ("keras-archs", "plain", "litserve")
@@ -70,7 +76,7 @@ def main():
     if options.side is not None:
         {"plain": plain, "litserve": litserve}[options.side](options.model, options.port)
         return
-    sides = [side for side in SIDES if side != "litserve" or find_spec("litserve")]
+    sides = [side for side in SIDES if side != "litserve" or library]
     with TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         model, body = made(options.arch, Path(folder))
         ports = {side: stack.enter_context(started(side, model)) for side in sides}
@@ -114,14 +120,16 @@ def started(side: str, model: str):
     other = [__file__, "--side", side, "--model", model]
     command = [sys.executable, *(own if side == "keras-archs" else other), "--port", str(port)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, **quiet)
+    process = subprocess.Popen(command, start_new_session=True, **quiet)
     try:
         yield port
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):  # workers may outlive their parent
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def decoded(body: dict[str, Any], shape: tuple[int, ...]) -> np.ndarray:
@@ -147,48 +155,42 @@ def plain(file: str, port: int) -> None:
     uvicorn.run(app, port=port, log_level="error")
 
 
+class Network(library.LitAPI if library else object):
+    """The network in LitServe, whose workers are processes that import this file."""
+
+    file: str
+
+    def setup(self, device):
+        import keras
+
+        from keras_archs.runtimes import compiled
+
+        model = keras.saving.load_model(self.file, compile=False)
+        self.shape, self.kind = model.input_shape[1:], model.inputs[0].dtype
+        self.forward = compiled(model)
+        self.forward(np.zeros((1, *self.shape), self.kind))
+
+    def decode_request(self, request):
+        return decoded(request, self.shape)
+
+    def batch(self, inputs):
+        return np.stack(inputs).astype(self.kind)
+
+    def predict(self, images):
+        return self.forward(images)[0]
+
+    def unbatch(self, outputs):
+        return list(outputs)
+
+    def encode_response(self, output):
+        return {"probabilities": output.tolist()}
+
+
 def litserve(file: str, port: int) -> None:
-    import litserve
-
-    api = lit_api(litserve)(max_batch_size=_BATCH, batch_timeout=_WAIT)
+    api = Network(max_batch_size=_BATCH, batch_timeout=_WAIT)
     api.file = file
-    server = litserve.LitServer(api, accelerator="cpu", track_requests=False)
+    server = library.LitServer(api, accelerator="cpu")
     server.run(host="127.0.0.1", port=port, generate_client_file=False, log_level="error")
-
-
-def lit_api(library: Any) -> Any:
-    """The class of a server, at the top of the module: its workers are other processes."""
-
-    class Network(library.LitAPI):
-        file: str
-
-        def setup(self, device):
-            import keras
-
-            from keras_archs.runtimes import compiled
-
-            model = keras.saving.load_model(self.file, compile=False)
-            self.shape, self.forward = model.input_shape[1:], compiled(model)
-            self.forward(np.zeros((1, *self.shape), model.inputs[0].dtype))
-
-        def decode_request(self, request):
-            return decoded(request, self.shape)
-
-        def batch(self, inputs):
-            return np.stack(inputs).astype(np.float32)
-
-        def predict(self, images):
-            return self.forward(images)[0]
-
-        def unbatch(self, outputs):
-            return list(outputs)
-
-        def encode_response(self, output):
-            return {"probabilities": output.tolist()}
-
-    Network.__qualname__ = "Network"
-    globals()["Network"] = Network
-    return Network
 
 
 # ---------------------------------------------------------------------------------- the measurement

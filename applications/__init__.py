@@ -34,6 +34,7 @@ _EXPORTS = {
     "shrink": "learning.growing",
     "compress": "shipping.compressing.compressing",
     "new": "shipping.projects",
+    "serve": "shipping.serving.serving",
     "dashboard": "logs.dashboards",
     "recipe": "recipes.catalog",
     "list_recipes": "recipes.catalog",

@@ -54,6 +54,7 @@ __all__ = [
     "shrink",
     "compress",
     "new",
+    "serve",
     "dashboard",
     "recipe",
     "list_recipes",
@@ -919,4 +920,55 @@ def compress(
             extra `compress` is not installed.
         FileExistsError: `run_dir` exists, and `resume` was not asked for.
         OSError: a file cannot be read or written.
+    """
+
+def serve(
+    runs: Run | str | os.PathLike[str] | Sequence[Any] | Mapping[str, Any],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token_file: str | os.PathLike[str] | None = None,
+    runtime: Literal["auto", "litert", "onnxruntime", "openvino", "tensorflow", "jax"] = "auto",
+    threads: int | None = None,
+    max_batch: int = 32,
+    max_wait_ms: float = 2.0,
+    max_queue: int = 256,
+    max_bytes: int = 16777216,
+    max_pixels: int = 25000000,
+    timeout: float = 10.0,
+) -> None:
+    """Answer requests over HTTP with the networks of finished runs, until SIGINT or SIGTERM.
+
+    `POST /predict` takes images and names classes, `/v2` speaks the Open Inference Protocol with
+    tensors `image` and `probabilities`, `/` is a page to drop pictures on, `/metrics` has figures
+    for Prometheus, `/openapi.json` describes all of it. Requests that come within milliseconds are
+    computed together. Answers are those of `Run.predict`. A line of JSON for each request goes to
+    stderr, without what it held. What was taken when the signal comes is finished.
+
+    Args:
+        runs: runs, their folders, `.keras` or `.kac` files: one, several, or a mapping of names to
+            them. A text may be `"NAME=PATH"`; without a name it is the folder's or the file's.
+        host: address to listen at. Any but this machine's own (127.0.0.1, ::1, localhost) needs a
+            token.
+        port: port, 0..65535; 0 is any free one.
+        token_file: file with the token that requests must bring as `Authorization: Bearer TOKEN`.
+            None: that of the environment variable KERAS_ARCHS_TOKEN, if it is set.
+        runtime: a runtime of `keras_archs.runtime`, or "auto": the one that is measured fastest at
+            start-up, and the backend itself where none has the network's layers.
+        threads: CPU threads of the runtime, 1..1,024. None: one for each processor.
+        max_batch: images that are computed at a time and that one request may bring, 1..1,024.
+        max_wait_ms: milliseconds, 0..1,000, that a request waits for others to be computed with,
+            where there are others on their way.
+        max_queue: requests in progress, 1..100,000; a further one is told to come again (429).
+        max_bytes: bytes of a request's body, 1..2^31; a larger one is refused before it is read
+            (413).
+        max_pixels: pixels of an image, 1..10^9; a larger one is refused before it is decoded (400).
+        timeout: seconds, in (0, 3600], that a request's upload may take (408), and its answer
+            (503).
+
+    Raises:
+        FileNotFoundError: there is no such run or file.
+        ValueError: an argument is wrong, a run is not finished or damaged, the port is taken, an
+            address that others reach comes without a token, no runtime has a network's layers, or
+            the extra `serve` is not installed.
     """

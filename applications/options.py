@@ -1510,6 +1510,161 @@ class Shrinking(_Checked):
         return {each.name: getattr(self, each.name) for each in fields(self)[1:]}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Serving(_Checked):
+    """What is served, where, and within which limits.
+
+    `runs` becomes pairs of a name and a run, a folder or a file.
+    """
+
+    runs: "applications.Run | str | os.PathLike[str] | Sequence[Any] | Mapping[str, Any]" = option(
+        help="",
+        doc="runs, their folders, `.keras` or `.kac` files: one, several, or a mapping of names to "
+        "them. A text may be `\"NAME=PATH\"`; without a name it is the folder's or the file's.",
+        check=lambda name, value: named_runs(value),
+        positional=True,
+        python_only=True,
+    )
+    host: str = option(
+        "127.0.0.1",
+        help="Address to listen at; one that others reach needs a token.",
+        doc="address to listen at. Any but this machine's own (127.0.0.1, ::1, localhost) needs a "
+        "token.",
+        check=_text,
+        panel="Server",
+    )
+    port: int = option(
+        8000,
+        help="Port; 0 is any free one.",
+        doc="port, 0..65535; 0 is any free one.",
+        check=lambda name, value: count(name, value, least=0, most=65535),
+        least=0,
+        most=65535,
+        panel="Server",
+    )
+    token_file: str | os.PathLike[str] | None = option(
+        None,
+        help="File with the token that requests must bring; else KERAS_ARCHS_TOKEN may hold it.",
+        doc="file with the token that requests must bring as `Authorization: Bearer TOKEN`. None: "
+        "that of the environment variable KERAS_ARCHS_TOKEN, if it is set.",
+        check=_optional(_text),
+        metavar="FILE",
+        panel="Server",
+    )
+    runtime: Literal["auto", "litert", "onnxruntime", "openvino", "tensorflow", "jax"] = option(
+        "auto",
+        help="What computes; auto measures which is fastest.",
+        doc='a runtime of `keras_archs.runtime`, or "auto": the one that is measured fastest at '
+        "start-up, and the backend itself where none has the network's layers.",
+        check=_one_of("auto", "litert", "onnxruntime", "openvino", "tensorflow", "jax"),
+        panel="Computation",
+    )
+    threads: int | None = option(
+        None,
+        help="CPU threads of the runtime.",
+        doc="CPU threads of the runtime, 1..1,024. None: one for each processor.",
+        check=_optional(count, most=1024),
+        shown="all",
+        least=1,
+        most=1024,
+        panel="Computation",
+    )
+    max_batch: int = option(
+        32,
+        help="Images that are computed at a time, and most of one request.",
+        doc="images that are computed at a time and that one request may bring, 1..1,024.",
+        check=lambda name, value: count(name, value, most=1024),
+        least=1,
+        most=1024,
+        panel="Computation",
+    )
+    max_wait_ms: float = option(
+        2.0,
+        help="Milliseconds that a request waits for others to be computed with.",
+        doc="milliseconds, 0..1,000, that a request waits for others to be computed with, where "
+        "there are others on their way.",
+        check=lambda name, value: number(name, value, least=0, most=1000),
+        least=0,
+        most=1000,
+        panel="Computation",
+    )
+    max_queue: int = option(
+        256,
+        help="Requests in progress; a further one is told to come again (429).",
+        doc="requests in progress, 1..100,000; a further one is told to come again (429).",
+        check=lambda name, value: count(name, value, most=100_000),
+        least=1,
+        most=100_000,
+        panel="Limits",
+    )
+    max_bytes: int = option(
+        16 * 2**20,
+        help="Bytes of a request (413).",
+        doc="bytes of a request's body, 1..2^31; a larger one is refused before it is read (413).",
+        check=lambda name, value: count(name, value, most=2**31),
+        least=1,
+        most=2**31,
+        panel="Limits",
+    )
+    max_pixels: int = option(
+        25_000_000,
+        help="Pixels of an image (400).",
+        doc="pixels of an image, 1..10^9; a larger one is refused before it is decoded (400).",
+        check=lambda name, value: count(name, value, most=10**9),
+        least=1,
+        most=10**9,
+        panel="Limits",
+    )
+    timeout: float = option(
+        10.0,
+        help="Seconds that a request's upload may take (408), and its answer (503).",
+        doc="seconds, in (0, 3600], that a request's upload may take (408), and its answer (503).",
+        check=lambda name, value: number(name, value, above=0, most=3600),
+        metavar="SECONDS",
+        panel="Limits",
+    )
+
+
+def named_runs(runs: Any) -> tuple[tuple[str, Any], ...]:
+    """Pairs of a name and a run, each name once.
+
+    Raises:
+        ValueError: there is none, two have one name, or a name cannot stand in an address.
+    """
+    if isinstance(runs, Mapping):
+        pairs = list(runs.items())
+    else:
+        several = isinstance(runs, Sequence) and not isinstance(runs, str)
+        pairs = [_named(run) for run in (runs if several else (runs,))]
+    if not pairs:
+        raise ValueError("`runs` must name at least one run folder. Received: runs=()")
+    names = [str(name) for name, _ in pairs]
+    for index, name in enumerate(names):
+        if not 1 <= len(name) <= 200 or name in (".", "..") or not name.isprintable():
+            raise ValueError(
+                "`runs` must have printable names of 1 to 200 characters. NAME=RUN gives one. "
+                f"Received: {name!r}"
+            )
+        if "/" in name:
+            raise ValueError(f"`runs` must have names without a slash. Received: {name!r}")
+        if name in names[:index]:
+            raise ValueError(
+                f"`runs` must have different names. NAME=RUN gives one. Received: {name!r} twice"
+            )
+    return tuple((name, run) for name, (_, run) in zip(names, pairs, strict=True))
+
+
+def _named(run: Any) -> tuple[str, Any]:
+    if not isinstance(run, str | os.PathLike):
+        return os.path.basename(os.path.realpath(run.path)), run
+    text = _text("runs", run)
+    name, equals, path = text.partition("=")
+    if equals and not os.path.exists(text):
+        return name, path
+    base, suffix = os.path.splitext(os.path.basename(os.path.realpath(text)))
+    return base if suffix in (".keras", ".kac") else base + suffix, text
+
+
 def check_recorded(name: str, value: Any) -> None:
     """Raise ValueError or TypeError where a recorded value of a training's option is none.
 

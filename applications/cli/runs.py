@@ -1,4 +1,4 @@
-"""Commands about runs: train, evaluate, predict, compare, compress, dashboard."""
+"""Commands about runs: train, evaluate, predict, compare, compress, serve, dashboard."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -22,6 +22,7 @@ from applications.options import (
     Growing,
     Options,
     Running,
+    Serving,
     Shrinking,
     retrained,
     without,
@@ -153,6 +154,22 @@ def compress(ctx: typer.Context, run: RunFolder):
     if arguments["run_dir"] is not None and not arguments["resume"]:
         check_new(arguments["run_dir"])
     applications.compress(**arguments)
+
+
+@app.command()
+@with_options(Group(Serving))
+def serve(
+    ctx: typer.Context,
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]RUN",
+            help="Run folders, .keras or .kac files, with names where theirs will not do.",
+        ),
+    ],
+):
+    """Answer requests over HTTP: images, tensors of the Open Inference Protocol, a page."""
+    applications.serve(**arguments_of(ctx))
 
 
 @app.command()

@@ -6,10 +6,12 @@ bilinear filter (which averages when it reduces).
 """
 
 import difflib
+import io
 import math
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,12 +19,14 @@ from contextlib import contextmanager
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from applications.console import stderr_closed
+from applications.console import one_line, stderr_closed
 from applications.files import naming_file
 
 RESIZES = ("stretch", "crop", "pad")
 WANTED = "Image files must be ones that Pillow decodes"
 NAMED = 10  # files that an error names
+# Of pictures that strangers send: what cameras, phones and browsers make.
+SENT = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _LIBTIFF = threading.Lock()  # file descriptor 2 belongs to all threads
 
 
@@ -45,6 +49,42 @@ def read_images(
     """
     shape = checked_shape(shape, resize)
     return load_images(text_array([os.fspath(path) for path in paths]), shape, resize)
+
+
+def read_image(
+    content: bytes, shape: tuple[int, int, int], resize: str = "stretch", *, most_pixels: int
+) -> np.ndarray:
+    """Decode one image that a stranger sent, exactly as `read_images` decodes a file of it.
+
+    Args:
+        content: what the file would hold: JPEG, PNG, WebP, GIF or BMP.
+        shape: (H, W, C) of the result, C being 1 or 3.
+        resize: as for `Source.at`.
+        most_pixels: that the image may have: a larger one is not decoded.
+
+    Returns:
+        uint8 0..255, (H, W, C).
+
+    Raises:
+        ValueError: it cannot be decoded, or has more pixels.
+    """
+    shape = checked_shape(shape, resize)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the limit is ours
+            with Image.open(io.BytesIO(content), formats=SENT) as image:
+                pixels = image.width * image.height
+                if pixels > most_pixels:
+                    raise ValueError(
+                        f"{image.width} x {image.height} pixels, of {most_pixels:,} that it may "
+                        "have"
+                    )
+                image.load()
+                return _pixels(image, shape, resize)
+    except UnidentifiedImageError:
+        raise ValueError(f"none of the formats {', '.join(SENT)}") from None
+    except Exception as error:  # damaged images make Pillow raise a dozen types
+        raise ValueError(one_line(error) or type(error).__name__) from None
 
 
 def resize_images(

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
 from PIL import Image
 
 from applications.data.images import read_images, resize_images
@@ -47,13 +48,17 @@ class Network:
         Args:
             images: (N, H, W, C) as the model takes them, uint8 of any size, or paths.
         """
-        pixels = self.pixels(images)
-        model = keras.Model(self.model.input, output_of(self.model))
         verbose: Any = 0
-        outputs = np.asarray(model.predict(pixels, _BATCH, verbose=verbose), np.float32)
+        outputs = self.classifier.predict(self.pixels(images), _BATCH, verbose=verbose)
+        return np.asarray(outputs, np.float32)
+
+    @cached_property
+    def classifier(self) -> keras.Model:
+        """The model with class probabilities as its only output."""
+        output = output_of(self.model)
         if self._ends_in_logits:
-            outputs = np.asarray(ops.convert_to_numpy(ops.softmax(outputs)))
-        return outputs
+            output = layers.Softmax(dtype="float32", name="probabilities")(output)
+        return keras.Model(self.model.input, output, name=self.model.name)
 
     def pixels(self, images: np.ndarray | Sequence[str | os.PathLike[str]]) -> np.ndarray:
         """The images as the model takes them: arrays of other types than uint8 as they are."""

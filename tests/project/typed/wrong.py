@@ -103,6 +103,9 @@ applications.grow("runs/a", depth=1)  # depth
 applications.shrink("runs/a")  # alpha
 applications.compress()  # run
 applications.compress("runs/a", per="channel")  # channel
+applications.serve()  # runs
+applications.serve("runs/a", ports=8000)  # ports
+applications.serve("runs/a", runtime="onnx")  # onnx
 applications.search(trails=3)  # trails
 applications.search(algorithm="bayes")  # bayes
 applications.bench("lenet5", second=1)  # second

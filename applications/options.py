@@ -1407,6 +1407,7 @@ class Retrieval(_Checked):
         check=lambda name, value: (
             (value,) if isinstance(value, str | os.PathLike) else tuple(value or ())
         ),
+        positional=True,
         python_only=True,
     )
     top: int = option(

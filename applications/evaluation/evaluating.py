@@ -205,7 +205,7 @@ def _tested(run: Run, data: str | os.PathLike[str] | None, *, keep: bool) -> tup
     """
     if data is None:
         run.check_tested()
-    if data is None or _is_same(data, run.config["data"]):
+    if data is None or is_same_data(data, run.config["data"]):
         source = _own_source(run)
     else:
         source = open_test(data, run.labels, seed=run.config["seed"])
@@ -246,7 +246,7 @@ def _others_probabilities(
     Of its own data there is its record alone, which says what it was not trained on.
     """
     data = options.data
-    if data is not None and not _is_same(data, other.config["data"]):
+    if data is not None and not is_same_data(data, other.config["data"]):
         shape = other.model.input_shape[3]
         subset = source.test_at(_size(other), shape, other.config["resize"])
         network = fastest(other.model, other.metrics["macs"] * len(subset))
@@ -393,9 +393,11 @@ def _write(options: Evaluation, run: Run, result: dict[str, Any]) -> None:
         write_json(options.out, result)
 
 
-def _is_same(data: str | os.PathLike[str], own: str) -> bool:
+def is_same_data(data: str | os.PathLike[str], own: str) -> bool:
     """Whether both are the same folder, file or name."""
-    return data == own or os.path.realpath(expanduser(data)) == os.path.realpath(expanduser(own))
+    return os.fspath(data) == own or os.path.realpath(expanduser(data)) == os.path.realpath(
+        expanduser(own)
+    )
 
 
 def fastest(model: "keras.Model", macs: int) -> "keras.Model | Predictor":

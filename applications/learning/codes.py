@@ -8,7 +8,6 @@ on each side and without pretraining.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -28,7 +27,7 @@ _ROWS_BYTES = 2**26  # of vectors that are searched, or encoded, at a time
 _WIDER = 4  # times the code: the hidden layers
 
 
-def library() -> Any:
+def load_faiss() -> Any:
     """faiss.
 
     Raises:
@@ -113,7 +112,7 @@ def make_codes(index: Index, kind: str, bits: int, seed: int) -> None:
     An autoencoder that the index has is kept until there are twice as many images as it was
     trained on.
     """
-    faiss, told = library(), index.codes.get(kind, {})
+    faiss, told = load_faiss(), index.codes.get(kind, {})
     same = (told.get("bits"), told.get("seed")) == (bits, seed)
     if same and told.get("token") == index.token:
         return
@@ -148,9 +147,7 @@ def _encoder(index: Index, kind: str) -> keras.Model:
 # --------------------------------------------------------------------------------------- searching
 
 
-def searcher(
-    index: Index, kind: str
-) -> Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]:
+def searcher(index: Index, kind: str) -> Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]:
     """The search among an index's images for the nearest.
 
     Returns:
@@ -160,7 +157,7 @@ def searcher(
     """
     if kind == "raw":
         return lambda queries, k: nearest(queries, index.vectors, k)
-    faiss, told = library(), index.codes[kind]
+    faiss, told = load_faiss(), index.codes[kind]
     path, encoder = index.path / told["file"], _encoder(index, kind)
     with naming_file(path, "An index must be whole (without its folder it is made anew)"):
         if kind == "binary":
@@ -178,9 +175,7 @@ def searcher(
     return search
 
 
-def nearest(
-    queries: np.ndarray, vectors: np.ndarray, k: int
-) -> tuple[np.ndarray, np.ndarray]:
+def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The nearest vectors by Euclidean distance, read from memory or disk a block at a time.
 
     However many there are, no more than 64 MiB of them are looked at at a time, by faiss' exact
@@ -201,7 +196,7 @@ def nearest(
 
 def nearest_of(queries: np.ndarray, blocks: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
     """As `nearest`, of blocks `(row of the first, vectors)`."""
-    faiss = library()
+    faiss = load_faiss()
     queries = np.ascontiguousarray(queries, np.float32)
     best = np.empty((len(queries), 0))
     rows = np.empty((len(queries), 0), np.int64)

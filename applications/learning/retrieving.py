@@ -23,7 +23,7 @@ import applications
 from applications.data.images import read_images
 from applications.data.libraries import NO_CLASS, Library, open_library
 from applications.data.sources import MEMORY_LIMIT
-from applications.evaluation.evaluating import fastest, score
+from applications.evaluation.evaluating import fastest, is_same_data, score
 from applications.evaluation.networks import hidden_network
 from applications.files import write_atomic
 from applications.learning import codes, showing, vectors
@@ -99,7 +99,7 @@ def retrieve(retrieval: Retrieval) -> Retrieved:
         FileExistsError: `run_dir` is something else than an index.
         OSError: a file cannot be read or written.
     """
-    codes.library()
+    codes.load_faiss()
     run = retrieval.run
     run = run if isinstance(run, applications.Run) else applications.load(run)
     library = open_library(retrieval.data, seed=run.config["seed"])
@@ -188,7 +188,7 @@ def _drawn(among: np.ndarray, most: int, seed: int) -> np.ndarray:
 
 def _held_out(run: applications.Run, library: Library, data: str | os.PathLike[str]) -> np.ndarray:
     """Which images the network was not trained on, as far as that is known; else all, bool (N,)."""
-    own = os.path.realpath(data) == os.path.realpath(run.config["data"])
+    own = is_same_data(data, run.config["data"])
     if own and (run.path / "predictions.npz").exists():
         tested = set(run.predictions["ids"].tolist())
         found = np.array([name in tested for name in library.ids])

@@ -1,5 +1,6 @@
 """What `retrieve` found, on the console and as a page that opens without a network."""
 
+import sys
 from collections.abc import Sequence
 from html import escape
 from importlib import resources
@@ -141,11 +142,8 @@ def tell(result: "Retrieved", index: Index, images: Any, asked: Retrieval) -> No
     console = plain_console()
     library = images.library
     if library.not_read:
-        more = ", ..." if len(library.not_read) > 1 else ""
-        console.print(
-            f"{len(library.not_read)} entries are not read: {one_line(library.not_read[0])}{more}",
-            soft_wrap=True,
-        )
+        more = f" and {len(library.not_read) - 1} more" if len(library.not_read) > 1 else ""
+        print(f"not read: {one_line(library.not_read[0])}{more}", file=sys.stderr)
     console.print(
         f"{len(library):,} images: {result.embedded:,} embedded, {result.kept:,} kept, "
         f"{result.gone:,} gone",

@@ -123,9 +123,9 @@ def opened(path: Path) -> Index | None:
     with naming_file(path / INDEX, _WHOLE):
         _check(told)
     for name, facts in told["files"].items():
+        if not (path / name).exists():
+            raise ValueError(f"{_WHOLE}. Received: {path / name} (it is missing)")
         with naming_file(path / name, _WHOLE):
-            if not (path / name).exists():
-                raise ValueError("it is missing")
             if _facts(path / name, facts["bytes"]) != facts:
                 raise ValueError("its checksum is another")
     token = told["token"]
@@ -177,7 +177,7 @@ def _facts(path: Path, size: int | None = None) -> dict[str, Any]:
         return {"bytes": found, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-# ------------------------------------------------------------------------------------------ updating
+# ----------------------------------------------------------------------------------------- updating
 
 
 def updated(

@@ -1399,7 +1399,7 @@ class Retrieval(_Checked):
         positional=True,
         python_only=True,
     )
-    query: "Sequence[str | os.PathLike[str]] | str | os.PathLike[str] | None" = option(
+    query: Sequence[str | os.PathLike[str]] | str | os.PathLike[str] | None = option(
         None,
         help="",
         doc="image files, to each of which the nearest are found. None: the page shows those of "

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import keras_archs
+from applications.comparison.lineage import lineage
 from applications.data.sources import open_source
 from applications.evaluation.metrics import worst_mistakes
 from applications.evaluation.pictures import data_uri
@@ -173,6 +174,7 @@ def _content(runs: Sequence[Run], score: str) -> dict[str, Any]:
     return {
         "score": score,
         "runs": rows,
+        "lineage": lineage([row["name"] for row in rows], runs),
         "labels": label_lists.values,
         "profiles": profiles.values,
         "images": images.values,

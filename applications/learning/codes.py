@@ -15,7 +15,7 @@ import numpy as np
 from keras import layers, ops
 
 from applications.files import naming_file
-from applications.learning.vectors import Index
+from applications.learning.vectors import WHOLE, Index
 from applications.runs import load_network
 
 CODES = ("raw", "compressed", "binary")
@@ -134,13 +134,12 @@ def make_codes(index: Index, kind: str, bits: int, seed: int) -> None:
 
 def _encoder(index: Index, kind: str) -> keras.Model:
     told = index.codes[kind]
-    network = load_network(index.path / told["encoder"])
-    wanted = (None, index.vectors.shape[1]), (None, told["bits"])
-    if (network.input_shape, network.output_shape) != wanted:
-        raise ValueError(
-            f"An encoder must map {wanted[0]} to {wanted[1]}. Received: {told['encoder']}, which "
-            f"maps {network.input_shape} to {network.output_shape}"
-        )
+    path = index.path / told["encoder"]
+    network = load_network(path)
+    shapes = network.input_shape, network.output_shape
+    with naming_file(path, WHOLE):
+        if shapes != ((None, index.vectors.shape[1]), (None, told["bits"])):
+            raise ValueError(f"it maps {shapes[0]} to {shapes[1]}")
     return network
 
 
@@ -159,7 +158,7 @@ def searcher(index: Index, kind: str) -> Callable[[np.ndarray, int], tuple[np.nd
         return lambda queries, k: nearest(queries, index.vectors, k)
     faiss, told = load_faiss(), index.codes[kind]
     path, encoder = index.path / told["file"], _encoder(index, kind)
-    with naming_file(path, "An index must be whole (without its folder it is made anew)"):
+    with naming_file(path, WHOLE):
         if kind == "binary":
             read = faiss.read_index_binary(str(path))
         else:

@@ -32,7 +32,7 @@ BLOCK = 1024  # images that are embedded between two files: what a kill costs at
 _FORMAT = 1
 _NAME = re.compile(r"(vectors|images|encoder|codes)-[0-9a-z-]+\.(npy|npz|keras|faiss)")
 _BYTES_AT_ONCE = 2**26  # of vectors
-_WHOLE = "An index must be whole (without its folder it is made anew)"
+WHOLE = "An index must be whole (without its folder it is made anew)"
 
 
 @dataclass
@@ -120,19 +120,19 @@ def opened(path: Path) -> Index | None:
     if not (path / INDEX).exists():
         return None
     told = read_json(path / INDEX, dict)
-    with naming_file(path / INDEX, _WHOLE):
+    with naming_file(path / INDEX, WHOLE):
         _check(told)
     for name, facts in told["files"].items():
         if not (path / name).exists():
-            raise ValueError(f"{_WHOLE}. Received: {path / name} (it is missing)")
-        with naming_file(path / name, _WHOLE):
+            raise ValueError(f"{WHOLE}. Received: {path / name} (it is missing)")
+        with naming_file(path / name, WHOLE):
             if _facts(path / name, facts["bytes"]) != facts:
                 raise ValueError("its checksum is another")
     token = told["token"]
     rows = read_arrays(path / f"images-{token}.npz", "ids", "marks")
     index = Index(path, told["network"], rows["ids"].tolist(), rows["marks"], told["files"])
     index.codes, index.precision = told["codes"], told["precision"]
-    with naming_file(path / INDEX, _WHOLE):
+    with naming_file(path / INDEX, WHOLE):
         vectors = index.vectors if index.token == token else None
         if vectors is None or len(index) != told["images"] != 0:
             raise ValueError("it is of other images than its files")

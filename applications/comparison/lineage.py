@@ -65,7 +65,7 @@ def _way(run: Run) -> str:
         told = run.config.get(key)
         if key != "parent" and told is not None:
             others = len(told.get("ensemble") or ())
-            return _MADE.get(key, key) + (f" with {others} more teachers" if others else "")
+            return _MADE.get(key, key) + (f", {others + 1} teachers" if others else "")
     return ""
 
 

@@ -193,7 +193,7 @@ def test_the_lineage_goes_from_each_network_to_those_made_of_it(tmp_path, monkey
         ("grown", "grown", 1, 0, True),
         ("pressed", "compressed", 2, 1, True),
         ("gone", "", 0, None, False),
-        ("taught", "distilled with 2 more teachers", 1, 3, True),
+        ("taught", "distilled, 3 teachers", 1, 3, True),
     ]
     assert [step["bytes"] for step in steps[:3]] == [4 * 61_706 * 2, 4 * 61_706 * 7, 999]
     assert [step["accuracy"] for step in steps[:2]] == [

@@ -47,9 +47,7 @@ def run(tmp_path_factory):
 def digits_index(run, tmp_path_factory):
     """An index of all digits, with autoencoders that have learned."""
     path = tmp_path_factory.mktemp("index") / "digits"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(codes, "STEPS", 200)
-        return retrieve(run, "digits", run_dir=path, verbose=0)
+    return retrieve(run, "digits", run_dir=path, verbose=0)
 
 
 @pytest.fixture(scope="module")

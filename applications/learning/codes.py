@@ -66,7 +66,7 @@ def encoder_of(vectors: np.ndarray, bits: int, kind: str, seed: int) -> keras.Mo
     scale = float(1 / max(np.sqrt(((sample - mean) ** 2).mean()), 1e-6))
 
     def dense(units: int, at: int, activation: str | None = None, name: str | None = None) -> Any:
-        drawn = keras.initializers.GlorotUniform(seed=seed + at)
+        drawn: Any = keras.initializers.GlorotUniform(seed=seed + at)
         return layers.Dense(units, activation, kernel_initializer=drawn, name=name)
 
     inputs = keras.Input((width,))
@@ -78,8 +78,8 @@ def encoder_of(vectors: np.ndarray, bits: int, kind: str, seed: int) -> keras.Mo
         code = code + ops.stop_gradient(ops.round(code) - code)
     x = dense(_WIDER * bits, 2, "relu")(code)
     trained = keras.Model(inputs, ops.subtract(dense(width, 3)(x), scaled))
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_RATE, STEPS))
-    trained.compile(optimizer, loss=_mean_square)
+    rate: Any = keras.optimizers.schedules.CosineDecay(_RATE, STEPS)
+    trained.compile(keras.optimizers.Adam(rate), loss=_mean_square)
     nothing = np.zeros((_BATCH, 1), np.float32)
     quiet: Any = 0
 

@@ -172,8 +172,9 @@ class _Queries(NamedTuple):
 
 
 def _queries(images: _Images, asked: Retrieval, held_out: np.ndarray) -> _Queries:
-    if asked.query:
-        paths = [os.fspath(path) for path in asked.query]
+    files: Any = asked.query
+    if files:
+        paths = [os.fspath(path) for path in files]
         return _Queries(paths, read_images(paths, images.shape, images.resize), None)
     rows = _drawn(held_out, _SHOWN, asked.seed).tolist()
     return _Queries([images.library.ids[row] for row in rows], images.pixels(rows), rows)

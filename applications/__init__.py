@@ -32,6 +32,7 @@ _EXPORTS = {
     "distill": "learning.distilling",
     "grow": "learning.growing",
     "shrink": "learning.growing",
+    "retrieve": "learning.retrieving",
     "compress": "shipping.compressing.compressing",
     "new": "shipping.projects",
     "serve": "shipping.serving.serving",

@@ -28,6 +28,7 @@ from applications.comparison.inspecting import lint as lint
 from applications.comparison.inspecting import summary as summary
 from applications.evaluation.evaluating import predict as predict
 from applications.evaluation.explaining import explain as explain
+from applications.learning.retrieving import Retrieved
 from applications.logs.dashboards import dashboard as dashboard
 from applications.recipes import list_recipes as list_recipes
 from applications.recipes import recipe as recipe
@@ -52,6 +53,7 @@ __all__ = [
     "distill",
     "grow",
     "shrink",
+    "retrieve",
     "compress",
     "new",
     "serve",
@@ -856,6 +858,54 @@ def shrink(
 
     Raises:
         As `grow`.
+    """
+
+def retrieve(
+    run: Run | str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    query: Sequence[str | os.PathLike[str]] | str | os.PathLike[str] | None = None,
+    *,
+    top: int = 6,
+    code: Literal["raw", "compressed", "binary"] = "raw",
+    bits: int = 64,
+    run_dir: str | os.PathLike[str] | None = None,
+    batch_size: int = 256,
+    seed: int = 0,
+    verbose: int = 1,
+) -> Retrieved:
+    """Find the images that a finished run's network takes for the nearest to others.
+
+    The last hidden layer, what enters the classifier, is computed of every image of the data and
+    kept in a folder; when it is called again, of what is new or has changed, and what is gone is
+    left out. Where the images have classes, the precision of pixels, vectors and codes is measured,
+    over at most 1,000 test images (the run's where the data are its own; all images where the data
+    have none), each compared with all others. A page shows what was found.
+
+    Args:
+        run: folder of the finished run whose network compares images, or the run.
+        data: the images to search: a folder of images, of classes or of splits, or what `train`
+            takes as `data`; of data with splits all of them.
+        query: image files, to each of which the nearest are found. None: the page shows those of
+            five images of the data themselves.
+        top: images to find for each, at most as many as there are.
+        code: what is compared: "raw", the last hidden layer; "compressed", the real numbers that an
+            autoencoder makes of it; "binary", its bits.
+        bits: numbers or bits in a code, a multiple of 8 up to 1024.
+        run_dir: folder of the index, which may be there: only images that are new or have changed
+            are embedded. None: `runs/index-RUN-DATA`.
+        batch_size: images a step, >= 1.
+        seed: of the autoencoders and of the images that are drawn, 0..2**32 - 1.
+        verbose: 0 prints nothing.
+
+    Returns:
+        What was found.
+
+    Raises:
+        ValueError, TypeError: an argument is wrong, the run is not finished or damaged, a query is
+            no image, there are fewer images than are to be found, the index is damaged, or faiss is
+            not installed.
+        FileExistsError: `run_dir` is something else than an index.
+        OSError: a file cannot be read or written.
     """
 
 def compress(

@@ -29,7 +29,7 @@ from applications import recipes
 from applications.files import check_file
 from applications.recipes import catalog
 from applications.recipes.schema import OPTIMIZERS
-from keras_archs.checks import check_alpha, check_rho, choice, count, nearest, number
+from keras_archs.checks import check_alpha, check_rho, choice, count, is_count, nearest, number
 from keras_archs.registry import check_arch
 from tuning.budget import Budget
 
@@ -1374,6 +1374,90 @@ class Compression(_Checked):
     def recorded(self) -> dict[str, Any]:
         """The options by name, but for the run."""
         return {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+
+
+def _bits(name: str, value: Any) -> int:
+    if not is_count(value) or value % 8 or value > 1024:
+        raise ValueError(f"`{name}` must be 8, 16, 24, ... 1024. Received: {name}={value!r}")
+    return int(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrieval(_Checked):
+    """What a run's network searches, for what, and where the index goes."""
+
+    run: "applications.Run | str | os.PathLike[str]" = option(
+        help="",
+        doc="folder of the finished run whose network compares images, or the run.",
+        positional=True,
+        python_only=True,
+    )
+    data: str | os.PathLike[str] = option(
+        help="",
+        doc="the images to search: a folder of images, of classes or of splits, or what `train` "
+        "takes as `data`; of data with splits all of them.",
+        check=lambda name, value: _data(name, _text(name, value)),
+        positional=True,
+        python_only=True,
+    )
+    query: Sequence[str | os.PathLike[str]] | str | os.PathLike[str] | None = option(
+        None,
+        help="",
+        doc="image files, to each of which the nearest are found. None: the page shows those of "
+        "five images of the data themselves.",
+        check=lambda name, value: (
+            (value,) if isinstance(value, str | os.PathLike) else tuple(value or ())
+        ),
+        positional=True,
+        python_only=True,
+    )
+    top: int = option(
+        6,
+        help="Images to find for each.",
+        doc="images to find for each, at most as many as there are.",
+        check=count,
+        least=1,
+    )
+    code: Literal["raw", "compressed", "binary"] = option(
+        "raw",
+        help="What is compared: the last hidden layer, or the numbers or bits that an autoencoder "
+        "makes of it.",
+        doc='what is compared: "raw", the last hidden layer; "compressed", the real numbers that '
+        'an autoencoder makes of it; "binary", its bits.',
+        check=_one_of("raw", "compressed", "binary"),
+    )
+    bits: int = option(
+        64,
+        help="Numbers or bits in a code, a multiple of 8 up to 1024.",
+        doc="numbers or bits in a code, a multiple of 8 up to 1024.",
+        check=_bits,
+    )
+    run_dir: str | os.PathLike[str] | None = option(
+        None,
+        help="The index, new or made before: of what it has, only what is new or changed is "
+        "embedded.",
+        doc="folder of the index, which may be there: only images that are new or have changed are "
+        "embedded. None: `runs/index-RUN-DATA`.",
+        check=_optional(_text),
+        metavar="FOLDER",
+        shown="runs/index-RUN-DATA",
+    )
+    batch_size: int = option(
+        256,
+        help="Images in a step.",
+        doc="images a step, >= 1.",
+        check=count,
+        least=1,
+    )
+    seed: int = option(
+        0,
+        help="Of the autoencoders and of what is drawn.",
+        doc="of the autoencoders and of the images that are drawn, 0..2**32 - 1.",
+        check=lambda name, value: count(name, value, least=0, most=2**32 - 1),
+        least=0,
+        most=2**32 - 1,
+    )
+    verbose: int = option(1, help="", doc="0 prints nothing.", python_only=True)
 
 
 @dataclass(frozen=True, kw_only=True)

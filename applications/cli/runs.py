@@ -1,4 +1,4 @@
-"""Commands about runs: train, evaluate, predict, compare, compress, serve, dashboard."""
+"""Commands about runs: train, evaluate, predict, compare, retrieve, compress, serve, dashboard."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -21,6 +21,7 @@ from applications.options import (
     Group,
     Growing,
     Options,
+    Retrieval,
     Running,
     Serving,
     Shrinking,
@@ -142,6 +143,30 @@ def shrink(ctx: typer.Context, run: RunFolder):
     if arguments["run_dir"] is not None and not arguments["resume"]:
         check_new(arguments["run_dir"])
     applications.shrink(**arguments)
+
+
+@app.command(context_settings={"allow_extra_args": True})
+@with_options(Group(Retrieval))
+def retrieve(
+    ctx: typer.Context,
+    run: RunFolder,
+    data: Annotated[
+        str,
+        typer.Argument(metavar="FOLDER", help="Images to search, in a folder or as --data has it."),
+    ],
+    query: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="IMAGE...", help="Image files to find the nearest of."),
+    ] = None,
+):
+    """Find the images of a folder that a finished run's network takes for the nearest."""
+    arguments = arguments_of(ctx)
+    if ctx.args and query is None:
+        ctx.fail(f"Got unexpected extra argument ({ctx.args[0]})")
+    arguments["query"] = [*(query or ()), *ctx.args]  # --query *.png: the shell makes many of it
+    Retrieval(**arguments)
+    applications.load(run)
+    applications.retrieve(**arguments)
 
 
 @app.command()

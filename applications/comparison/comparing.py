@@ -25,7 +25,7 @@ _FIGURES = (  # of metrics.json
     *("params", "macs", "test_accuracy", "macro_f1", "latency_ms_p50", "latency_ms_p95"),
     "train_seconds",
 )
-COLUMNS = ("run", "arch", "alpha", "rho", "input", *_FIGURES, "remarks")
+COLUMNS = ("run", "arch", "alpha", "rho", "input", *_FIGURES, "remarks", "parent")
 TABLE = "comparison.csv"
 
 
@@ -175,6 +175,7 @@ def _row(run: Run) -> dict[str, Any]:
         "rho": config["rho"],
         "input": "x".join(map(str, metrics["input_shape"])),
         "remarks": "; ".join(run.remarks),
+        "parent": config.get("parent", ""),
     }
 
 

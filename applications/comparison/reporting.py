@@ -5,8 +5,6 @@ plotly.js is put inside. The page may not ask anybody for anything: its content 
 forbids every request.
 """
 
-import base64
-import io
 import json
 import math
 import os
@@ -18,17 +16,17 @@ from string import Template
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 import keras_archs
+from applications.comparison.lineage import lineage
 from applications.data.sources import open_source
 from applications.evaluation.metrics import worst_mistakes
+from applications.evaluation.pictures import data_uri
 from applications.files import naming_file, write_atomic
 from applications.runs import Run
 
 REPORT = "report.html"
 MISTAKES = 12  # of each run
-_THUMBNAIL = 64  # longest side in pixels
 _MATRIX = 50  # classes of a confusion matrix; of more, those with the most mistakes
 _METRICS = (
     *("test_accuracy", "macro_f1", "test_loss", "validation_accuracy", "validation_macro_f1"),
@@ -176,6 +174,7 @@ def _content(runs: Sequence[Run], score: str) -> dict[str, Any]:
     return {
         "score": score,
         "runs": rows,
+        "lineage": lineage([row["name"] for row in rows], runs),
         "labels": label_lists.values,
         "profiles": profiles.values,
         "images": images.values,
@@ -275,7 +274,7 @@ def _mistakes(
     note, pictures = None, [None] * len(rows)
     try:
         pictures = [
-            images.index(_data_uri(image)) for image in tests.of(run, predictions["ids"], rows)
+            images.index(data_uri(image)) for image in tests.of(run, predictions["ids"], rows)
         ]
     except (ValueError, OSError) as error:
         note = " ".join(str(error).split())
@@ -318,17 +317,6 @@ class _TestImages:
         if list(test.ids) != ids.tolist():
             raise ValueError(f"the data have changed since the run was tested: {key[0]}")
         return test.batch(rows)
-
-
-def _data_uri(image: np.ndarray) -> str:
-    """A small picture as text: PNG where pixels are few, else JPEG."""
-    picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
-    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    few = max(image.shape[:2]) <= 32 and image.shape[-1] == 1
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG" if few else "JPEG", quality=85, optimize=True)
-    kind = "png" if few else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 # ---------------------------------------------------------------------------- what papers published

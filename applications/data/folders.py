@@ -190,6 +190,21 @@ def list_images(root: Path, name: str, labels: Iterable[str] | None = None) -> L
     return Listing(ids, classes, not_read)
 
 
+def flat_images(folder: Path) -> Listing:
+    """The image files that lie in the folder itself; they have no class.
+
+    Raises:
+        ValueError: there is none.
+    """
+    files, left = _images_of(folder)
+    if not files:
+        raise ValueError(
+            f"`data` must hold images ({' '.join(EXTENSIONS)}) or a folder of them for each class. "
+            f"Received: none in {folder}"
+        )
+    return Listing(files, [""] * len(files), left)
+
+
 def _images_of(folder: Path) -> tuple[list[str], list[str]]:
     """Names of a class folder's images, and `"NAME: REASON"` of what else is in it."""
     files, left = [], []

@@ -273,6 +273,22 @@ class Source:
         in_memory = keep and len(every) * math.prod(shape) <= MEMORY_LIMIT
         return Subset(images, labels, part.id_list(every), shape, resize, in_memory)
 
+    def pooled(self) -> tuple[np.ndarray, np.ndarray, list[str], np.ndarray]:
+        """All images as they are stored, whatever their split.
+
+        Returns:
+            The images, uint8 (N, h, w, c), or paths of files, objects (N,); class indices (N,);
+            N ids; and whether each belongs to the test split, bool (N,).
+        """
+        images, labels, ids, tested = [], [], [], []
+        for split, (part, rows) in self._splits.items():
+            every = np.arange(len(part)) if rows is None else rows
+            images.append(part.images[every])
+            labels.append(part.labels[every])
+            ids += part.id_list(every)
+            tested.append(np.full(len(every), split == "test"))
+        return np.concatenate(images), np.concatenate(labels), ids, np.concatenate(tested)
+
     def _shape(
         self, size: int | tuple[int, int], channels: int | None, resize: str
     ) -> tuple[int, int, int]:
@@ -359,6 +375,12 @@ def open_test(data: str | os.PathLike[str], labels: Sequence[str], *, seed: int 
     index = np.array([list(labels).index(label) for label in source.labels], np.int64)
     mapped = replace(part, labels=index[part.labels])
     return replace(source, _splits={"test": (mapped, rows)})
+
+
+def short_name(path: str | os.PathLike[str]) -> str:
+    """What a file or folder is called, fit for a folder's name."""
+    base = os.path.basename(os.path.abspath(path))
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", base).strip("-.") or "data"
 
 
 def listed(labels: Sequence[str], limit: int = 10) -> str:
@@ -502,10 +524,8 @@ def _source(
     if missing:
         cut = _cut(parts["train"].labels, labels, missing, seed)
         splits |= {split: (parts["train"], rows) for split, rows in cut.items()}
-    base = os.path.basename(os.path.abspath(path))
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", base).strip("-.")
     return Source(
-        name=name or "data",
+        name=short_name(path),
         labels=labels,
         side=side,
         channels=channels,

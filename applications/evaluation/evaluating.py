@@ -154,7 +154,7 @@ def evaluate(options: Evaluation) -> dict[str, Any]:
 
     seen = 1 + sum(step.views.count for step in passes if not step.dense)
     seen += len(_CORRUPTED) if options.corrupts else 0
-    network = _fastest(run.model, run.metrics["macs"] * len(test) * seen)
+    network = fastest(run.model, run.metrics["macs"] * len(test) * seen)
     batch_size = min(options.batch_size, len(test))
     probabilities = score(network, test, batch_size)
     result = {
@@ -205,7 +205,7 @@ def _tested(run: Run, data: str | os.PathLike[str] | None, *, keep: bool) -> tup
     """
     if data is None:
         run.check_tested()
-    if data is None or _is_same(data, run.config["data"]):
+    if data is None or is_same_data(data, run.config["data"]):
         source = _own_source(run)
     else:
         source = open_test(data, run.labels, seed=run.config["seed"])
@@ -246,10 +246,10 @@ def _others_probabilities(
     Of its own data there is its record alone, which says what it was not trained on.
     """
     data = options.data
-    if data is not None and not _is_same(data, other.config["data"]):
+    if data is not None and not is_same_data(data, other.config["data"]):
         shape = other.model.input_shape[3]
         subset = source.test_at(_size(other), shape, other.config["resize"])
-        network = _fastest(other.model, other.metrics["macs"] * len(subset))
+        network = fastest(other.model, other.metrics["macs"] * len(subset))
         return score(network, subset, min(options.batch_size, len(subset)))
     other.check_tested()
     recorded = other.predictions
@@ -297,7 +297,7 @@ def _validation(run: Run) -> Subset:
 def _temperature(run: Run, validation: Subset, test: Subset, batch_size: int) -> dict[str, Any]:
     """The temperature that suits the validation images, and what it does to both splits."""
     model = applications.evaluation.networks.logits_network(run.model)
-    network = _fastest(model, run.metrics["macs"] * (len(validation) + len(test)))
+    network = fastest(model, run.metrics["macs"] * (len(validation) + len(test)))
     logits = {
         name: score(network, subset, batch_size)
         for name, subset in (("validation", validation), ("test", test))
@@ -325,7 +325,7 @@ def _seen(
     subset = source.test_at(step.size, run.model.input_shape[3], run.config["resize"])
     if step.dense and not isinstance(network, runtimes.Predictor):
         macs = keras_archs.profile(network).macs * step.views.count
-        network = _fastest(network, macs * len(subset))
+        network = fastest(network, macs * len(subset))
     images = protocols.images_a_step(step, _size(run), options.batch_size)
     return score(network, subset, min(images, len(subset)), step.views)
 
@@ -393,12 +393,14 @@ def _write(options: Evaluation, run: Run, result: dict[str, Any]) -> None:
         write_json(options.out, result)
 
 
-def _is_same(data: str | os.PathLike[str], own: str) -> bool:
+def is_same_data(data: str | os.PathLike[str], own: str) -> bool:
     """Whether both are the same folder, file or name."""
-    return data == own or os.path.realpath(expanduser(data)) == os.path.realpath(expanduser(own))
+    return os.fspath(data) == own or os.path.realpath(expanduser(data)) == os.path.realpath(
+        expanduser(own)
+    )
 
 
-def _fastest(model: "keras.Model", macs: int) -> "keras.Model | Predictor":
+def fastest(model: "keras.Model", macs: int) -> "keras.Model | Predictor":
     """The model, or the fastest runtime where the multiply-adds repay its conversion."""
     if macs < _REPAID:
         return model

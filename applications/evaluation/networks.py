@@ -125,6 +125,30 @@ def logits_network(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, logits_of(model), name=model.name)
 
 
+def hidden_network(model: keras.Model) -> keras.Model:
+    """The classifier up to its last hidden layer: images -> vectors (B, D).
+
+    It ends in the tensor that enters the last dense layer or convolution; a map, which enters one
+    in networks whose classifier is a convolution, is averaged over its places.
+
+    Raises:
+        ValueError: the model does not end in such a layer.
+    """
+    model = flat(model)
+    producers = {id(output): call for call in calls(model) for output in call.outputs}
+    tensor = output_of(model)
+    while (call := producers.get(id(tensor))) is not None and len(call.inputs) == 1:
+        tensor = call.inputs[0]
+        if isinstance(call.operation, layers.Dense | layers.Conv2D):
+            if len(tensor.shape) == 4:
+                tensor = layers.GlobalAveragePooling2D(dtype="float32", name="hidden")(tensor)
+            return keras.Model(model.input, tensor, name=model.name)
+    raise ValueError(
+        "`model` must end in a dense layer or a convolution and what follows them. "
+        f"Received: {model.name!r}"
+    )
+
+
 def calibrated(model: keras.Model, temperature: float) -> keras.Model:
     """The classifier with its logits divided by a temperature, which is a layer of its own.
 

@@ -1,5 +1,7 @@
 """Pictures for logs, drawn with Pillow: uint8 (H, W, 3) in 0..255; and charts in files."""
 
+import base64
+import io
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +16,22 @@ _GAP = 6
 _WHITE, _INK, _GREY = (255, 255, 255), (27, 33, 41), (91, 102, 115)
 _LIGHT, _DARK = np.array([240, 244, 248]), np.array([11, 90, 148])  # the least and the most
 _NUMBERED = 30  # classes up to which a matrix has numbers
+_THUMBNAIL = 64  # longest side in pixels of a picture in a page
+
+
+def data_uri(image: np.ndarray) -> str:
+    """A small picture as the text of a page: PNG where pixels are few, else JPEG.
+
+    Args:
+        image: uint8 0..255, (H, W, 1 or 3).
+    """
+    picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
+    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    few = max(image.shape[:2]) <= 32 and image.shape[-1] == 1
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG" if few else "JPEG", quality=85, optimize=True)
+    kind = "png" if few else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def confusion_matrix(matrix: np.ndarray, names: Sequence[str]) -> np.ndarray:

@@ -423,6 +423,27 @@ function drawPapers() {
   $("papers").replaceChildren(element("thead", {}, element("tr", {}, ...head.map((text, index) => element("th", { scope: "col", className: index ? "text" : "first" }, text)))), element("tbody", {}, ...lines));
 }
 
+// Each step below what it was made of, further in; what a step changed stands beside its figures.
+function drawLineage() {
+  const steps = data.lineage;
+  const head = ["Network", "Made by", "Parameters", "Size", isSearch ? "Validation, %" : "Test accuracy, %"];
+  const change = (step, key, write) => {
+    const before = step.parent === null ? null : steps[step.parent][key];
+    if (!known(before) || !known(step[key]) || before === step[key]) return null;
+    return element("span", { className: "spread" }, write(step[key] - before, before));
+  };
+  const signed = (text) => (text.startsWith("-") ? `−${text.slice(1)}` : `+${text}`);
+  const times = (difference, before) => `×${((before + difference) / before).toFixed(2)}`;
+  const points = (difference) => signed((100 * difference).toFixed(2));
+  const cell = (step, key, write, by) => element("td", {}, known(step[key]) ? write(step[key]) : "–", change(step, key, by));
+  $("steps").replaceChildren(
+    element("thead", {}, element("tr", {}, ...head.map((text, index) => element("th", { scope: "col", className: index > 1 ? "" : index ? "text" : "first" }, text)))),
+    element("tbody", {}, ...steps.map((step) => element("tr", {},
+      element("th", { scope: "row", className: "first step", title: step.path }, element("i", {}, step.depth ? `${"   ".repeat(step.depth - 1)}└─ ` : ""), step.name),
+      element("td", { className: "text" }, [step.way, step.compared ? "" : "not compared"].filter(Boolean).join(", ")),
+      cell(step, "params", count, times), cell(step, "bytes", bytes, times), cell(step, "accuracy", percent, points)))));
+}
+
 function drawHighlights() {
   const list = networkRows, key = data.score;
   const by = (quantity, better) => list.filter((row) => known(row.values[quantity])).sort((a, b) => better * (a.values[quantity] - b.values[quantity]))[0];
@@ -463,6 +484,7 @@ options("tested", chosenRuns((run) => run.confusion));
 options("profiled", chosenRuns((run) => known(run.profile)));
 $("mistakes").hidden = !$("tested").options.length;
 $("layers").hidden = !$("profiled").options.length;
+$("lineage").hidden = !data.lineage.length;
 $("curves").hidden = !$("curve").options.length;
 for (const link of document.querySelectorAll("nav a")) link.hidden = $(link.hash.slice(1)).hidden;
 $("seedsbox").hidden = groups.length === runs.length;
@@ -484,6 +506,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawThemed
 
 tickFirst();
 drawHighlights();
+drawLineage();
 drawPapers();
 drawThemed();
 })();

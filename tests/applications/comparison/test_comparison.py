@@ -227,3 +227,13 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         compare([tmp_path])
     with pytest.raises(FileNotFoundError):
         compare([tmp_path / "none"])
+
+
+def test_the_csv_names_what_a_run_was_made_of(tmp_path):
+    write_run(tmp_path / "a", arch="lenet5")
+    write_run(tmp_path / "b", arch="mobilenet")
+    with open(tmp_path / "b" / "config.yaml", "a") as file:
+        file.write("parent: a\ngrow: {alpha: 1.0}\n")
+    compare([tmp_path / "a", tmp_path / "b"])
+    written = pd.read_csv(tmp_path / "comparison.csv", keep_default_na=False)
+    assert written["parent"].tolist() == ["", "a"]

@@ -27,8 +27,21 @@ BROWSER_FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
 HOSTILE = """<script>alert("1")</script> & "b" 'c' </script><img src=x onerror=alert(2)>"""
 
 
-def write_run(folder, *, arch="lenet5", seed=0, labels=None, data="digits", layers=5, **metrics):
-    """The files of a finished run on scikit-learn's digits; the figures follow from the seed."""
+def write_run(
+    folder,
+    *,
+    arch="lenet5",
+    seed=0,
+    labels=None,
+    data="digits",
+    layers=5,
+    made=None,
+    **metrics,
+):
+    """The files of a finished run on scikit-learn's digits; the figures follow from the seed.
+
+    `made`: what its config has of the run that it was made of.
+    """
     from applications.data.sources import open_source
 
     test = open_source("digits", seed=seed).at(16, 1, "stretch", keep=()).test
@@ -62,6 +75,7 @@ def write_run(folder, *, arch="lenet5", seed=0, labels=None, data="digits", laye
     folder.mkdir(parents=True)
     config = {"arch": arch, "alpha": 1.0, "rho": 1.0, "seed": seed, "data": data, "args": {}}
     config = {option: config.get(option) for option in OPTIONS} | {"resize": "stretch"}
+    config |= made or {}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "labels.json").write_text(json.dumps(labels))
     (folder / "metrics.json").write_text(json.dumps(found))
@@ -153,6 +167,57 @@ def test_worst_mistakes_are_at_most_as_many_as_there_are():
     assert worst_mistakes(np.array([0, 0, 0, 1]), probabilities, 2).tolist() == [2, 3]
     assert worst_mistakes(np.array([0, 0, 0, 1]), probabilities, 9).tolist() == [2, 3, 1]
     assert worst_mistakes(np.array([0, 1, 1, 0]), probabilities, 9).tolist() == []
+
+
+def test_the_lineage_goes_from_each_network_to_those_made_of_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = {"parent": "runs/small", "grow": {"alpha": 1.0}}
+    gone = {"parent": "runs/gone", "distill": {"ensemble": ["a", "b"]}}
+    kept = {"test_accuracy": 0.5, "params": 10}
+    runs = [
+        write_run(tmp_path / "runs" / "fresh", layers=6),
+        write_run(
+            tmp_path / "runs" / "pressed",
+            made={"parent": "runs/grown", "compress": {"bits": 5}},
+            compressed_bytes=999,
+        ),
+        write_run(tmp_path / "runs" / "grown", made=small, layers=7),
+        write_run(tmp_path / "runs" / "small", layers=2),
+        write_run(tmp_path / "runs" / "taught", made=gone, parent=kept),
+    ]
+    write_report(tmp_path / "report.html", runs)
+    steps = content(tmp_path / "report.html")["lineage"]
+    shown = [(s["name"], s["way"], s["depth"], s["parent"], s["compared"]) for s in steps]
+    assert shown == [
+        ("small", "", 0, None, True),
+        ("grown", "grown", 1, 0, True),
+        ("pressed", "compressed", 2, 1, True),
+        ("gone", "", 0, None, False),
+        ("taught", "distilled, 3 teachers", 1, 3, True),
+    ]
+    assert [step["bytes"] for step in steps[:3]] == [4 * 61_706 * 2, 4 * 61_706 * 7, 999]
+    assert [step["accuracy"] for step in steps[:2]] == [
+        runs[3].metrics["test_accuracy"],
+        runs[2].metrics["test_accuracy"],
+    ]
+    assert (steps[3]["params"], steps[3]["bytes"], steps[3]["accuracy"]) == (10, 40, 0.5)
+    curves = {row["name"]: row["history"] for row in content(tmp_path / "report.html")["runs"]}
+    assert len(curves["grown"]["val_accuracy"]) == len(curves["fresh"]["val_accuracy"]) == 3
+
+
+def test_a_run_that_is_its_own_ancestor_is_shown_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runs = [
+        write_run(tmp_path / "a", made={"parent": "b", "grow": {}}),
+        write_run(tmp_path / "b", made={"parent": "a", "grow": {}}),
+    ]
+    write_report(tmp_path / "report.html", runs)
+    steps = content(tmp_path / "report.html")["lineage"]
+    assert sorted(step["name"] for step in steps) == ["a", "b"]
+
+
+def test_without_runs_made_of_runs_there_is_no_lineage(page):
+    assert content(page)["lineage"] == []
 
 
 def test_pictures_of_images_that_are_gone_are_left_out_and_the_page_says_so(tmp_path):

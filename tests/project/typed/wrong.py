@@ -101,6 +101,9 @@ applications.distill("runs/a")  # arch
 applications.distill("runs/a", "lenet5", average="mean")  # mean
 applications.grow("runs/a", depth=1)  # depth
 applications.shrink("runs/a")  # alpha
+applications.retrieve("runs/a")  # data
+applications.retrieve("runs/a", "images", code="hash")  # hash
+applications.retrieve("runs/a", "images").anwers  # anwers
 applications.compress()  # run
 applications.compress("runs/a", per="channel")  # channel
 applications.serve()  # runs

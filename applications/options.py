@@ -232,6 +232,15 @@ def _seeds(name: str, seeds: Any) -> tuple[int, ...]:
     return found
 
 
+def _class_names(name: str, values: Any) -> list[str]:
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        raise ValueError(f"`{name}` must be a list of classes. Received: {name}={values!r}")
+    found = [str(value) for value in values]
+    if len(set(found)) < len(found):
+        raise ValueError(f"`{name}` must name each once. Received: {','.join(found)}")
+    return found
+
+
 def parse_names(text: str) -> tuple[str, ...]:
     """Names that are separated by commas."""
     return tuple(name for part in text.split(",") if (name := part.strip()))
@@ -1426,6 +1435,17 @@ class Distillation(_Checked):
         'epoch costs the student alone; "always": it sees what the student sees in each step, '
         "augmentation included.",
         check=_one_of("once", "always"),
+        panel="Distillation",
+    )
+    transfer_classes: Sequence[str] | None = option(
+        None,
+        help="Classes whose images the student sees, separated by commas; it predicts all.",
+        doc="names of the classes whose training and validation images the student sees; it "
+        "predicts all classes, and is tested on all. None: all.",
+        check=_optional(_class_names),
+        parse=parse_names,
+        metavar="CLASS,...",
+        shown="all",
         panel="Distillation",
     )
 

@@ -193,6 +193,33 @@ class Source:
         part, rows = self._splits[split]
         return len(part if rows is None else rows)
 
+    def of_classes(self, names: Collection[str]) -> "Source":
+        """The data without the training and validation images of all classes but these.
+
+        Labels and test images stay.
+
+        Raises:
+            ValueError: the data have no such class, or no images of these to train and to validate.
+        """
+        unknown = [name for name in names if name not in self.labels]
+        if unknown:
+            raise ValueError(
+                f"`transfer_classes` must be classes of the data: {listed(self.labels)}. "
+                f"Received: {listed(unknown)}"
+            )
+        wanted = [self.labels.index(name) for name in names]
+        splits = dict(self._splits)
+        for split in ("train", "validation"):
+            part, rows = splits[split]
+            every = np.arange(len(part)) if rows is None else rows
+            kept = every[np.isin(part.labels[every], wanted)]
+            if len(kept) == 0:
+                raise ValueError(
+                    f"`transfer_classes` must have {split} images. Received: {listed([*names])}"
+                )
+            splits[split] = part, kept
+        return replace(self, _splits=splits, _record={**self._record, "classes": list(names)})
+
     def held(self, shape: tuple[int, int, int], keep: Collection[str] = SPLITS) -> int:
         """Bytes of the decoded images of these splits."""
         return sum(map(self.count, keep)) * math.prod(shape)

@@ -166,6 +166,8 @@ def _train(
     set_threads(options.threads)
 
     source = open_source(str(options.data), seed=options.seed)
+    if derivation:
+        source = derivation.selected(source)
     plan = options.planned(source)
     check_memory(plan, source)
     options = plan.options

@@ -596,6 +596,7 @@ def distill(
     temperature: float = 4.0,
     hard_weight: float = 0.1,
     soft_targets: Literal["once", "always"] = "once",
+    transfer_classes: Sequence[str] | None = None,
     data: str | os.PathLike[str] | tuple[Any, Any] | Mapping[str, Any] | None = None,
     alpha: float = 1.0,
     rho: float = 1.0,
@@ -643,7 +644,8 @@ def distill(
     The loss is `hard_weight` times the cross-entropy with the labels and, with the rest of the
     weight and times the squared temperature, the divergence of the student's softened
     probabilities from the teacher's. Everything else is as in `train`. The new run's config.yaml
-    has the teacher's folder as `parent`, its card the figures of both.
+    has the teacher's folder as `parent`, its card the figures of both. With `transfer_classes` the
+    student knows of the other classes what the teacher's answers say of them: its section 3.
 
     Args:
         run: folder of the finished run whose network teaches, or the run.
@@ -657,6 +659,8 @@ def distill(
         soft_targets: "once": the teacher sees each training image once, as it is, at its own size,
             and an epoch costs the student alone; "always": it sees what the student sees in each
             step, augmentation included.
+        transfer_classes: names of the classes whose training and validation images the student
+            sees; it predicts all classes, and is tested on all. None: all.
         data: as for `train`; None: the teacher's. Its test images must be the teacher's: where they
             are cut with the seed, that must be the teacher's too.
         alpha: width multiplier, > 0.

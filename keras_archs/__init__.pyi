@@ -2099,10 +2099,9 @@ def MLP(
     weights: str | os.PathLike[str] | None = None,
     adapt: bool = False,
     name: str | None = None,
-    input_dropout: float = 0.2,
     hidden: Sequence[int] = (1200, 1200),
 ) -> keras.Model:
-    """Dense layers alone, two hidden ones of 1,200 units.
+    """Dense layers alone, two hidden ones of 1,200 units; `dropout` is the input's too.
 
     Hinton et al. 2015, arXiv:1503.02531, section 3. By default for images of 28x28x1 and 10
     classes; sides of at least 1 pixels.

@@ -58,6 +58,10 @@ WITHOUT_KERAS = {
         "`sparsity` must be None with `target_bytes`, which finds it.",
     ),
     "no temperature": ("distill . --arch lenet5 --temperature 0", "`temperature` must be > 0."),
+    "a transfer set of one class twice": (
+        "distill . --arch lenet5 --transfer-classes 7,7",
+        "`transfer_classes` must name each once. Received: 7,7",
+    ),
     "a student of no kind": ("distill . --arch lenet", "Did you mean 'lenet5'"),
     "nobody to learn from": (
         "distill nowhere --arch lenet5",

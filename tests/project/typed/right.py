@@ -117,6 +117,7 @@ assert_type(applications.compare(archs="lenet5,nin", data="digits", epochs=3), p
 assert_type(applications.search("mobilenet", trials=2).trials, pd.DataFrame)
 assert_type(applications.distill(run, "lenet5", temperature=2.0, alpha=0.5), applications.Run)
 assert_type(applications.distill("runs/a", "lenet5", ensemble=[run]), applications.Run)
+assert_type(applications.distill(run, "mlp", transfer_classes=["7", "8"]), applications.Run)
 assert_type(applications.grow(run, alpha=1.0, extra_depth=2, noise=0.1), applications.Run)
 assert_type(applications.shrink("runs/a", alpha=0.25, temperature=4.0), applications.Run)
 assert_type(applications.compress(run, sparsity=0.9, bits=5, per="layer"), applications.Run)

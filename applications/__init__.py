@@ -32,6 +32,7 @@ _EXPORTS = {
     "distill": "learning.distilling",
     "grow": "learning.growing",
     "shrink": "learning.growing",
+    "specialists": "learning.specialists",
     "compress": "shipping.compressing.compressing",
     "dashboard": "logs.dashboards",
     "recipe": "recipes.catalog",

@@ -1529,6 +1529,33 @@ class Shrinking(_Checked):
         return {each.name: getattr(self, each.name) for each in fields(self)[1:]}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Specialising(_Checked):
+    """How a run gets specialists; but for the run what config.yaml has as `specialists`."""
+
+    run: "applications.Run | str | os.PathLike[str]" = option(
+        help="",
+        doc="folder of the finished run whose network is the generalist, or the run.",
+        positional=True,
+        python_only=True,
+    )
+    sets: int = option(
+        3,
+        help="Sets of classes that are confused, 2 to half of the classes; each of two classes or "
+        "more gets a specialist.",
+        doc="sets that the classes fall into by what the network confuses, from 2 to half of their "
+        "number; each of two classes or more gets a specialist.",
+        check=lambda name, value: count(name, value, least=2),
+        least=2,
+        panel="Specialists",
+    )
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The options by name, but for the run."""
+        return {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+
+
 def check_recorded(name: str, value: Any) -> None:
     """Raise ValueError or TypeError where a recorded value of a training's option is none.
 
@@ -1661,6 +1688,12 @@ def retrained(way: str, rate: str = "the run's") -> tuple[Group, Group]:
             },
         ),
     )
+
+
+def specialised() -> tuple[Group, Group]:
+    """What is taken of the training of specialists: as `retrained`, and when it ends early."""
+    options, running = retrained("specialists", "a tenth of the run's")
+    return options._replace(names=(*(options.names or ()), "patience")), running
 
 
 def takes(*groups: Group) -> Callable[[Callable[..., _R]], Callable[..., _R]]:

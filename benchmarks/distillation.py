@@ -66,18 +66,18 @@ class Network(NamedTuple):
 SOFT = {**SMALL, "temperature": TEMPERATURE, "hard_weight": 0.0}
 NETWORKS = {
     "large": Network("2 x 1,200 units, dropout, jitter", 60, LARGE, paper=("67", "")),
-    "small": Network("2 x 800 units, alone", 40, SMALL, paper=("146", "")),
+    "small": Network("2 x 800 units, alone", 20, SMALL, paper=("146", "")),
     "distilled": Network(
-        "2 x 800 units, taught", 40, {**SOFT, "hard_weight": 0.1}, True, paper=("74", "")
+        "2 x 800 units, taught", 20, {**SOFT, "hard_weight": 0.1}, True, paper=("74", "")
     ),
     "without_3": Network(
         "2 x 800 units, taught, never saw a 3",
-        *(40, SOFT, True, tuple("012456789"), 3.5, ("3",)),
+        *(20, SOFT, True, tuple("012456789"), 3.5, ("3",)),
         paper=("206, of them 133 threes", "109, of them 14 threes"),
     ),
     "7_and_8": Network(
         "2 x 800 units, taught, saw 7s and 8s alone",
-        *(60, SOFT, True, ("7", "8"), -7.6, ("7", "8")),
+        *(40, SOFT, True, ("7", "8"), -7.6, ("7", "8")),
         paper=("4,730", "1,320"),
     ),
 }

@@ -23,7 +23,9 @@ from applications.options import (
     Options,
     Running,
     Shrinking,
+    Specialising,
     retrained,
+    specialised,
     without,
 )
 from applications.runs import check_new
@@ -141,6 +143,17 @@ def shrink(ctx: typer.Context, run: RunFolder):
     if arguments["run_dir"] is not None and not arguments["resume"]:
         check_new(arguments["run_dir"])
     applications.shrink(**arguments)
+
+
+@app.command()
+@with_options(Group(Specialising), *specialised())
+def specialists(ctx: typer.Context, run: RunFolder):
+    """Train specialists for the classes that a finished run's network confuses."""
+    arguments = arguments_of(ctx)
+    applications.load(run).check_tested()
+    if arguments["run_dir"] is not None and not arguments["resume"]:
+        check_new(arguments["run_dir"])
+    applications.specialists(**arguments)
 
 
 @app.command()

@@ -70,6 +70,11 @@ WITHOUT_KERAS = {
     "no depth to speak of": ("grow . --extra-depth -1", "'--extra-depth'"),
     "a width of 0": ("shrink . --alpha 0", "`alpha` must be > 0."),
     "nothing to grow": ("grow nowhere --alpha 2", "an existing run folder. Received: run=nowhere"),
+    "one set for all": ("specialists . --sets 1", "'--sets'"),
+    "no generalist": (
+        "specialists nowhere --sets 2",
+        "an existing run folder. Received: run=nowhere",
+    ),
     "nothing to compress": ("compress nowhere", "an existing run folder. Received: run=nowhere"),
     "no run to compress": ("compress .", "`run` must be a run folder. Received: run=."),
     "alpha of 0": ("train --arch lenet5 --alpha 0", "`alpha` must be > 0."),

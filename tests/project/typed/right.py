@@ -120,6 +120,7 @@ assert_type(applications.distill("runs/a", "lenet5", ensemble=[run]), applicatio
 assert_type(applications.distill(run, "mlp", transfer_classes=["7", "8"]), applications.Run)
 assert_type(applications.grow(run, alpha=1.0, extra_depth=2, noise=0.1), applications.Run)
 assert_type(applications.shrink("runs/a", alpha=0.25, temperature=4.0), applications.Run)
+assert_type(applications.specialists(run, sets=4, epochs=2, patience=1), applications.Run)
 assert_type(applications.compress(run, sparsity=0.9, bits=5, per="layer"), applications.Run)
 assert_type(applications.compress("runs/a", target_bytes=9_000, epochs=3), applications.Run)
 assert_type(applications.bench("lenet5", batch=(1, 8), seconds=0.1), pd.DataFrame)

@@ -98,6 +98,7 @@ applications.distill("runs/a")  # arch
 applications.distill("runs/a", "lenet5", average="mean")  # mean
 applications.grow("runs/a", depth=1)  # depth
 applications.shrink("runs/a")  # alpha
+applications.specialists("runs/a", set=4)  # set
 applications.compress()  # run
 applications.compress("runs/a", per="channel")  # channel
 applications.search(trails=3)  # trails

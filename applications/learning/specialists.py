@@ -273,8 +273,9 @@ def combined(
         said = spread + others * share
         asked = _weighed(top, inside.tolist(), 0.0, f"specialist_{index}_asked")
         answer = answer + ops.sum(asked, axis=-1, keepdims=True) * (said - general) * 0.5
-    answer = answer / ops.sum(answer, axis=-1, keepdims=True)
-    return keras.Model(images, answer, name="specialists")
+    logits = ops.log(ops.maximum(answer, _TINY))
+    predictions = layers.Activation("softmax", dtype="float32", name="settled")(logits)
+    return keras.Model(images, predictions, name="specialists")
 
 
 def _spread(own: Any, special: Sequence[int], classes: int, name: str) -> Any:

@@ -11,6 +11,7 @@ from scipy.special import log_softmax, softmax
 import keras_archs
 from applications import load, specialists, train
 from applications.data.sources import open_source
+from applications.evaluation.networks import logits_network
 from applications.learning.specialists import combined, confused, specialist_of
 from applications.training import checkpoints
 
@@ -136,6 +137,8 @@ def test_the_network_as_it_is_kept_has_a_cost_and_is_loaded(tmp_path, random):
     answers = model.predict(shown, verbose=0)
     np.testing.assert_array_equal(loaded.predict(shown, verbose=0), answers)
     np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-5)
+    logits = logits_network(model).predict(shown, verbose=0)  # as one that teaches is asked
+    np.testing.assert_allclose(softmax(logits, axis=1), answers, rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -68,16 +68,16 @@ NETWORKS = {
     "large": Network("2 x 1,200 units, dropout, jitter", 60, LARGE, paper=("67", "")),
     "small": Network("2 x 800 units, alone", 20, SMALL, paper=("146", "")),
     "distilled": Network(
-        "2 x 800 units, taught", 20, {**SOFT, "hard_weight": 0.1}, True, paper=("74", "")
+        "2 x 800 units, taught", 12, {**SOFT, "hard_weight": 0.1}, True, paper=("74", "")
     ),
     "without_3": Network(
         "2 x 800 units, taught, never saw a 3",
-        *(20, SOFT, True, tuple("012456789"), 3.5, ("3",)),
+        *(12, SOFT, True, tuple("012456789"), 3.5, ("3",)),
         paper=("206, of them 133 threes", "109, of them 14 threes"),
     ),
     "7_and_8": Network(
         "2 x 800 units, taught, saw 7s and 8s alone",
-        *(40, SOFT, True, ("7", "8"), -7.6, ("7", "8")),
+        *(24, SOFT, True, ("7", "8"), -7.6, ("7", "8")),
         paper=("4,730", "1,320"),
     ),
 }
@@ -223,55 +223,55 @@ def summary(rows: pd.DataFrame) -> str:
         "the paper's | bias of the training images | errors then |",
         "|" + "---|" * 11,
     ]
-    for row in rows.itertuples():
-        network = NETWORKS[str(row.network)]
-        cells = [network.told, row.epochs, row.seed, f"{row.params:,}"]
-        cells += [counted(network, row.errors, row.unseen_errors), network.paper[0]]
+    records: list[dict[str, Any]] = rows.to_dict("records")
+    for row in sorted(records, key=lambda row: (row["seed"], list(NETWORKS).index(row["network"]))):
+        network = NETWORKS[row["network"]]
+        cells = [network.told, row["epochs"], row["seed"], f"{row['params']:,}"]
+        cells += [counted(network, row, ""), network.paper[0]]
         if network.moved:
-            cells += [f"{row.test_bias:+g} (paper {network.bias:+g})"]
-            cells += [counted(network, row.test_bias_errors, row.test_bias_unseen_errors)]
-            cells += [network.paper[1], f"{row.train_bias:+g}"]
-            cells += [counted(network, row.train_bias_errors, row.train_bias_unseen_errors)]
+            cells += [f"{row['test_bias']:+g} (paper {network.bias:+g})"]
+            cells += [counted(network, row, "test_bias_"), network.paper[1]]
+            cells += [f"{row['train_bias']:+g}", counted(network, row, "train_bias_")]
         else:
             cells += [""] * 5
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join([*lines, "", *conclusions(rows)]) + "\n"
 
 
-def counted(network: Network, errors: Any, unseen: Any) -> str:
-    return f"{int(errors):,}" + ("" if network.classes == ALL else f" ({int(unseen):,})")
+def counted(network: Network, row: dict[str, Any], of: str) -> str:
+    unseen = f" ({int(row[f'{of}unseen_errors']):,})" if network.classes != ALL else ""
+    return f"{int(row[f'{of}errors']):,}{unseen}"
 
 
 def conclusions(rows: pd.DataFrame) -> list[str]:
     """What the figures say, for each seed that has them."""
     said = []
     for seed, of_seed in rows.groupby("seed"):
-        by = of_seed.drop_duplicates("network", keep="last").set_index("network")
-        if {"large", "small", "distilled"} <= set(by.index):
-            large, small, taught = (int(by.errors[n]) for n in ("large", "small", "distilled"))
+        by: dict[str, dict[str, Any]] = {r["network"]: r for r in of_seed.to_dict("records")}
+        if {"large", "small", "distilled"} <= by.keys():
+            large, small, taught = (by[n]["errors"] for n in ("large", "small", "distilled"))
             said.append(
                 f"- Seed {seed}: the taught network makes {small - taught} errors fewer than the "
                 f"one alone, of {small - large} that lie between that and its teacher (the paper: "
                 "72 of 79)."
             )
-        if "without_3" in by.index:
-            row = by.loc["without_3"]
+        if row := by.get("without_3"):
             right = [100 * (1 - row[f"{of}_bias_unseen_errors"] / 1010) for of in ("test", "train")]
             said.append(
                 f"- Seed {seed}: of the 1,010 test threes {right[0]:.1f} % are right for the one "
                 "that never saw any, with the bias of the test images, and "
                 f"{right[1]:.1f} % with that of the training images (the paper: 98.6 %)."
             )
-        if "7_and_8" in by.index:
-            row = by.loc["7_and_8"]
+        if row := by.get("7_and_8"):
             right = [100 - row[f"{of}_bias_errors"] / 100 for of in ("test", "train")]
             said.append(
                 f"- Seed {seed}: of all test images {right[0]:.1f} % are right for the one that "
                 "saw 7s and 8s alone, with the biases of the test images, and "
                 f"{right[1]:.1f} % with those of the training images (the paper: 86.8 %)."
             )
-    backends = sorted({f"Keras {row.keras} on {row.backend}" for row in rows.itertuples()})
-    return [*said, "", f"Batches of {BATCH}, {', '.join(backends)}, CPU."]
+    versions = rows[["keras", "backend"]].drop_duplicates().itertuples(index=False, name=None)
+    shown = ", ".join(f"Keras {keras} on {backend}" for keras, backend in versions)
+    return [*said, "", f"Batches of {BATCH}, {shown}, CPU."]
 
 
 if __name__ == "__main__":

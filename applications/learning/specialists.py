@@ -157,8 +157,9 @@ def confused(probabilities: np.ndarray, sets: int, seed: int) -> list[list[int]]
     """
     from sklearn.cluster import KMeans
 
+    starts: Any = 10  # scikit-learn's annotation knows only its default
     covariance = np.cov(probabilities.astype(np.float64), rowvar=False)
-    found = KMeans(sets, n_init=10, random_state=seed).fit_predict(covariance.T)
+    found = KMeans(sets, n_init=starts, random_state=seed).fit_predict(covariance.T)
     classes = (np.flatnonzero(found == each).tolist() for each in range(sets))
     return sorted(each for each in classes if len(each) > 1)
 

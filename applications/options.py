@@ -1453,6 +1453,8 @@ class Distillation(_Checked):
     def recorded(self) -> dict[str, Any]:
         """The options by name, but for the run."""
         found = {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+        if self.transfer_classes is None:
+            del found["transfer_classes"]  # which runs of before have not
         paths = [str(getattr(each, "path", each)) for each in self.ensemble or ()]
         return {**found, "ensemble": paths}
 

@@ -17,7 +17,6 @@ to `distillation.md` beside it.
 
 import argparse
 import os
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,9 +115,8 @@ def main():
             key = name, epochs[name], seed
             if key in set(found(path)[KEYS].itertuples(index=False, name=None)):
                 continue
-            started = time.monotonic()
             run = trained(name, data, epochs, seed, options.work)
-            minutes = round((time.monotonic() - started) / 60, 1)
+            minutes = round(run.metrics["train_seconds"] / 60, 1)
             figures = [*figures_of(NETWORKS[name], run, data), minutes]
             append(path, [*key, *figures, keras.backend.backend(), keras.__version__])
             print(*key, *figures, flush=True)

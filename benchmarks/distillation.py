@@ -1,6 +1,6 @@
 """MNIST of "Distilling the Knowledge in a Neural Network", arXiv:1503.02531, section 3, again.
 
-    python benchmarks/distillation.py [--seeds 0] [--networks ...] [--epochs NETWORK=N ...]
+    KERAS_BACKEND=jax python benchmarks/distillation.py [--seeds 0] [--networks ...] [--epochs NETWORK=N ...]
         [--mnist FILE]
 
 A large net with dropout and jittered images teaches small ones without either: one that sees all
@@ -213,7 +213,7 @@ def summary(rows: pd.DataFrame) -> str:
     lines = [
         "# Distillation on MNIST, against arXiv:1503.02531, section 3",
         "",
-        "`python benchmarks/distillation.py`: errors on the 10,000 test images. The paper chooses "
+        "`KERAS_BACKEND=jax python benchmarks/distillation.py`: errors on the 10,000 test images. The paper chooses "
         "the bias on the test images; beside it stands what the bias makes that has fewest errors "
         "on the training images. In brackets: errors on classes that the network never saw.",
         "",

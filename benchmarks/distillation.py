@@ -1,7 +1,7 @@
 """MNIST of "Distilling the Knowledge in a Neural Network", arXiv:1503.02531, section 3, again.
 
-    KERAS_BACKEND=jax python benchmarks/distillation.py [--seeds 0] [--networks ...] [--epochs NETWORK=N ...]
-        [--mnist FILE]
+    KERAS_BACKEND=jax python benchmarks/distillation.py [--seeds 0] [--networks ...]
+        [--epochs NETWORK=N ...] [--mnist FILE]
 
 A large net with dropout and jittered images teaches small ones without either: one that sees all
 images, one that never saw a 3 and one that saw 7s and 8s alone. How much of what lies between the
@@ -213,9 +213,10 @@ def summary(rows: pd.DataFrame) -> str:
     lines = [
         "# Distillation on MNIST, against arXiv:1503.02531, section 3",
         "",
-        "`KERAS_BACKEND=jax python benchmarks/distillation.py`: errors on the 10,000 test images. The paper chooses "
-        "the bias on the test images; beside it stands what the bias makes that has fewest errors "
-        "on the training images. In brackets: errors on classes that the network never saw.",
+        "`KERAS_BACKEND=jax python benchmarks/distillation.py`: errors on the 10,000 test images. "
+        "The paper chooses the bias on the test images; beside it stands what the bias makes that "
+        "has fewest errors on the training images. In brackets: errors on classes that the network "
+        "never saw.",
         "",
         "| network | epochs | seed | parameters | errors | the paper's | bias | errors then | "
         "the paper's | bias of the training images | errors then |",

@@ -33,6 +33,7 @@ _EXPORTS = {
     "grow": "learning.growing",
     "shrink": "learning.growing",
     "retrieve": "learning.retrieving",
+    "specialists": "learning.specialists",
     "compress": "shipping.compressing.compressing",
     "new": "shipping.projects",
     "serve": "shipping.serving.serving",

@@ -54,6 +54,7 @@ __all__ = [
     "grow",
     "shrink",
     "retrieve",
+    "specialists",
     "compress",
     "new",
     "serve",
@@ -604,6 +605,7 @@ def distill(
     temperature: float = 4.0,
     hard_weight: float = 0.1,
     soft_targets: Literal["once", "always"] = "once",
+    transfer_classes: Sequence[str] | None = None,
     data: str | os.PathLike[str] | tuple[Any, Any] | Mapping[str, Any] | None = None,
     alpha: float = 1.0,
     rho: float = 1.0,
@@ -651,7 +653,8 @@ def distill(
     The loss is `hard_weight` times the cross-entropy with the labels and, with the rest of the
     weight and times the squared temperature, the divergence of the student's softened
     probabilities from the teacher's. Everything else is as in `train`. The new run's config.yaml
-    has the teacher's folder as `parent`, its card the figures of both.
+    has the teacher's folder as `parent`, its card the figures of both. With `transfer_classes` the
+    student knows of the other classes what the teacher's answers say of them: its section 3.
 
     Args:
         run: folder of the finished run whose network teaches, or the run.
@@ -665,6 +668,8 @@ def distill(
         soft_targets: "once": the teacher sees each training image once, as it is, at its own size,
             and an epoch costs the student alone; "always": it sees what the student sees in each
             step, augmentation included.
+        transfer_classes: names of the classes whose training and validation images the student
+            sees; it predicts all classes, and is tested on all. None: all.
         data: as for `train`; None: the teacher's. Its test images must be the teacher's: where they
             are cut with the seed, that must be the teacher's too.
         alpha: width multiplier, > 0.
@@ -905,6 +910,63 @@ def retrieve(
             no image, there are fewer images than are to be found, the index is damaged, or faiss is
             not installed.
         FileExistsError: `run_dir` is something else than an index.
+        OSError: a file cannot be read or written.
+    """
+
+def specialists(
+    run: Run | str | os.PathLike[str],
+    *,
+    sets: int = 3,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    patience: int | None = None,
+    threads: int | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    checkpoint_minutes: float = 5.0,
+    log: Collection[str] | None = None,
+    profile_steps: tuple[int, int] | None = None,
+    verbose: int = 1,
+) -> Run:
+    """Train specialists for the classes that a finished run's network confuses.
+
+    Each is trained by the run's recipe on its data, from its weights, in a folder of its own in the
+    new run's. The new run's network is all of them as one: it asks the generalist and one of the
+    specialists, or none. `active_macs` of metrics.json are the multiply-adds of an image if no
+    other specialist is computed, `macs` those of the network as it is kept, which computes all.
+
+    Args:
+        run: folder of the finished run whose network is the generalist, or the run.
+        sets: sets that the classes fall into by what the network confuses, from 2 to half of their
+            number; each of two classes or more gets a specialist.
+        epochs: passes over the training images, 1..1,000,000. None: as many as the run's.
+        batch_size: images a step, >= 1. None: the run's.
+        learning_rate: base rate, > 0. None: a tenth of the run's.
+        patience: None, or the number of epochs, >= 1, after which the training ends if none of them
+            was better on the validation images than the best one before. The schedule is that of
+            all epochs; parts of a training before its last one are done in full.
+        threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
+        run_dir: the new run's own folder. None: `runs/NAME-specialists` of the run's name, with -2,
+            ... where taken.
+        resume: resume the run in that folder after its last finished epoch: the result is that of
+            an uninterrupted run. Starts one where there is none; a finished run is left alone.
+        checkpoint_minutes: minutes between checkpoints within an epoch, >= 0; 0: there are none but
+            after epochs.
+        log: what else TensorBoard is to show: any of "histograms", "gradients", "dead_relus", as
+            `TensorBoardLogger` says. Costs time after each epoch and changes nothing else.
+        profile_steps: first and last training step of a trace by the backend's own profiler,
+            counted from 1 at the start or where the run is resumed.
+        verbose: 0 prints nothing; 1 a line an epoch, a progress bar and the result.
+
+    Returns:
+        The new run.
+
+    Raises:
+        ValueError, TypeError: an argument is wrong or contradicts another, the run is not finished,
+            damaged or untested, its data are others now, or there are more sets than its classes
+            can fall into.
+        FileExistsError: `run_dir` exists, and `resume` was not asked for.
         OSError: a file cannot be read or written.
     """
 

@@ -232,6 +232,15 @@ def _seeds(name: str, seeds: Any) -> tuple[int, ...]:
     return found
 
 
+def _class_names(name: str, values: Any) -> list[str]:
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        raise ValueError(f"`{name}` must be a list of classes. Received: {name}={values!r}")
+    found = [str(value) for value in values]
+    if len(set(found)) < len(found):
+        raise ValueError(f"`{name}` must name each once. Received: {','.join(found)}")
+    return found
+
+
 def parse_names(text: str) -> tuple[str, ...]:
     """Names that are separated by commas."""
     return tuple(name for part in text.split(",") if (name := part.strip()))
@@ -1513,11 +1522,24 @@ class Distillation(_Checked):
         check=_one_of("once", "always"),
         panel="Distillation",
     )
+    transfer_classes: Sequence[str] | None = option(
+        None,
+        help="Classes whose images the student sees, separated by commas; it predicts all.",
+        doc="names of the classes whose training and validation images the student sees; it "
+        "predicts all classes, and is tested on all. None: all.",
+        check=_optional(_class_names),
+        parse=parse_names,
+        metavar="CLASS,...",
+        shown="all",
+        panel="Distillation",
+    )
 
     @property
     def recorded(self) -> dict[str, Any]:
         """The options by name, but for the run."""
         found = {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+        if self.transfer_classes is None:
+            del found["transfer_classes"]  # which runs of before have not
         paths = [str(getattr(each, "path", each)) for each in self.ensemble or ()]
         return {**found, "ensemble": paths}
 
@@ -1586,6 +1608,33 @@ class Shrinking(_Checked):
         "`distill` does it. None: from labels alone.",
         check=_optional(number, above=0),
         panel="Distillation",
+    )
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The options by name, but for the run."""
+        return {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Specialising(_Checked):
+    """How a run gets specialists; but for the run what config.yaml has as `specialists`."""
+
+    run: "applications.Run | str | os.PathLike[str]" = option(
+        help="",
+        doc="folder of the finished run whose network is the generalist, or the run.",
+        positional=True,
+        python_only=True,
+    )
+    sets: int = option(
+        3,
+        help="Sets of classes that are confused, 2 to half of the classes; each of two classes or "
+        "more gets a specialist.",
+        doc="sets that the classes fall into by what the network confuses, from 2 to half of their "
+        "number; each of two classes or more gets a specialist.",
+        check=lambda name, value: count(name, value, least=2),
+        least=2,
+        panel="Specialists",
     )
 
     @property
@@ -1881,6 +1930,12 @@ def retrained(way: str, rate: str = "the run's") -> tuple[Group, Group]:
             },
         ),
     )
+
+
+def specialised() -> tuple[Group, Group]:
+    """What is taken of the training of specialists: as `retrained`, and when it ends early."""
+    options, running = retrained("specialists", "a tenth of the run's")
+    return options._replace(names=(*(options.names or ()), "patience")), running
 
 
 def takes(*groups: Group) -> Callable[[Callable[..., _R]], Callable[..., _R]]:

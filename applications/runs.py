@@ -43,6 +43,7 @@ DERIVED = (
     "distill",
     "grow",
     "shrink",
+    "specialists",
 )  # what config.yaml has in a run made of another
 _BATCH = 256  # images that are predicted at a time
 _FEW_STEPS = 100  # of a training, below which its figures mean nothing
@@ -406,7 +407,10 @@ def default_run_dir(config: dict[str, Any], data_name: str) -> Path:
 
     What was made of a run says so: a changed network has that one's name, a student its own.
     """
-    for name, way in (("compress", "compressed"), ("grow", "grown"), ("shrink", "shrunk")):
+    for name, way in (
+        *(("compress", "compressed"), ("grow", "grown"), ("shrink", "shrunk")),
+        ("specialists", "specialists"),
+    ):
         if config.get(name):
             return Path("runs", f"{Path(config['parent']).resolve().name}-{way}")
     way = "-distilled" if config.get("distill") else ""

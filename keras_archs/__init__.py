@@ -51,6 +51,7 @@ MODULES = {
     "simpnet": ("SimpNet", "SimpNet_9M", "SimpNet_1M", "SimpNet_600K", "SimpNet_300K"),
     "highway": ("Highway19", "Highway32"),
     "fitnet": ("FitNet19",),
+    "mlp": ("MLP",),
 }
 _SUBMODULES = (
     *("checks", "memory", "registry", "graph", "kinds", "normalization", "cost", "surgery"),

@@ -1,7 +1,7 @@
 # Made by `python docs/stubs.py`: change the code that it describes.
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, Literal, ParamSpec
 
 import keras
@@ -158,6 +158,7 @@ __all__ = [
     "Highway19",
     "Highway32",
     "FitNet19",
+    "MLP",
 ]
 __version__: str
 MODULES: dict[str, tuple[str, ...]]
@@ -2086,4 +2087,27 @@ def FitNet19(
 
     Romero et al. 2015, arXiv:1412.6550, FitNet-4. By default for images of 32x32x3 and 10
     classes; sides of at least 4 pixels.
+    """
+
+@_builder
+def MLP(
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    classes: int | None = None,
+    *,
+    alpha: float = 1.0,
+    rho: float = 1.0,
+    include_top: bool = True,
+    pooling: Literal["avg", "max"] | None = None,
+    features: list[str] | tuple[str, ...] | None = None,
+    dropout: float | None = None,
+    classifier_activation: str | None = "softmax",
+    weights: str | os.PathLike[str] | None = None,
+    adapt: bool = False,
+    name: str | None = None,
+    hidden: Sequence[int] = (1200, 1200),
+) -> keras.Model:
+    """Dense layers alone, two hidden ones of 1,200 units; `dropout` is the input's too.
+
+    Hinton et al. 2015, arXiv:1503.02531, section 3. By default for images of 28x28x1 and 10
+    classes; sides of at least 1 pixels.
     """

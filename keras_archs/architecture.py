@@ -354,6 +354,8 @@ def _check_fits(assemble: Callable[[], keras.Model], common: Mapping[str, Any], 
     if any(is_count(side) and side > _USUAL_SIDE for side in sides):
         unusual["input_shape"] = shape
     unusual |= {n: v for n, v in own.items() if is_count(v) and v > _USUAL_COUNT}
+    lists = {n: v for n, v in own.items() if isinstance(v, (tuple, list))}
+    unusual |= {n: v for n, v in lists.items() if any(is_count(x) and x > _MOST_OWN for x in v)}
     if unusual and has_values():
         with without_values():
             weights = assemble().weights

@@ -59,6 +59,7 @@ SIMPNET_SLIM = "Coderx7/SimpNet, SimpNetV2/Experiments/Slim Test/CIFAR10, shapes
 HIGHWAY = "flukeskywalker/highway-networks, cifar10-19layers, shapes inferred"
 HIGHWAY_32 = "arithmetic for 3 stages of ten layers, 3x3 and 1x1 in turn, widths 32, 64, 96"
 FITNET = "Romero et al. 2015, appendix, counted independently (last maxout layer of 2 pieces)"
+MLP = "Hinton et al. 2015, section 3: 784 * n + n, n * n + n and 10 * n + 10, by hand"
 
 
 class Expected(NamedTuple):
@@ -240,5 +241,7 @@ _ROWS = (
     ("Highway19", {}, 2_256_838, 2_256_838, 330_826_728, HIGHWAY),
     ("Highway32", {}, 1_264_502, 1_264_502, 230_089_704, HIGHWAY_32),
     ("FitNet19", {}, 2_548_602, 2_548_602, 381_749_128, FITNET),
+    ("MLP", {}, 2_395_210, 2_395_210, 2_392_800, MLP),
+    ("MLP", {"hidden": (800, 800)}, 1_276_810, 1_276_810, 1_275_200, MLP),
 )
 EXPECTED = [Expected(*row) for row in _ROWS]

@@ -34,5 +34,5 @@ ONE_A_FAMILY = [
     *("lenet5", "alexnetonetower", "nincifar", "vgg11", "googlenet", "inceptionv3", "inceptionv4"),
     *("resnet18", "resnet18v2", "resnet20", "wrn_16_4", "resnext29_8x64d", "densenet40_12"),
     *("mobilenet", "mobilenetv2", "squeezenet", "allcnn_c", "simplenet_310k", "simpnet_300k"),
-    *("highway19", "fitnet19"),
+    *("highway19", "fitnet19", "mlp"),
 ]

@@ -25,7 +25,9 @@ from applications.options import (
     Running,
     Serving,
     Shrinking,
+    Specialising,
     retrained,
+    specialised,
     without,
 )
 from applications.runs import check_new
@@ -167,6 +169,17 @@ def retrieve(
     Retrieval(**arguments)
     applications.load(run)
     applications.retrieve(**arguments)
+
+
+@app.command()
+@with_options(Group(Specialising), *specialised())
+def specialists(ctx: typer.Context, run: RunFolder):
+    """Train specialists for the classes that a finished run's network confuses."""
+    arguments = arguments_of(ctx)
+    applications.load(run).check_tested()
+    if arguments["run_dir"] is not None and not arguments["resume"]:
+        check_new(arguments["run_dir"])
+    applications.specialists(**arguments)
 
 
 @app.command()

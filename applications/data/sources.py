@@ -193,6 +193,75 @@ class Source:
         part, rows = self._splits[split]
         return len(part if rows is None else rows)
 
+    def images_of_classes(self, split: str) -> np.ndarray:
+        """How many images each class has in a split: int64 (classes,)."""
+        part, rows = self._splits[split]
+        labels = part.labels if rows is None else part.labels[rows]
+        return np.bincount(labels, minlength=len(self.labels))
+
+    def of_classes(self, names: Collection[str]) -> "Source":
+        """The data without the training and validation images of all classes but these.
+
+        Labels and test images stay.
+
+        Raises:
+            ValueError: the data have no such class, or no images of these to train and to validate.
+        """
+        unknown = [name for name in names if name not in self.labels]
+        if unknown:
+            raise ValueError(
+                f"`transfer_classes` must be classes of the data: {listed(self.labels)}. "
+                f"Received: {listed(unknown)}"
+            )
+        wanted = [self.labels.index(name) for name in names]
+        splits = dict(self._splits)
+        for split in ("train", "validation"):
+            part, rows = splits[split]
+            every = np.arange(len(part)) if rows is None else rows
+            kept = every[np.isin(part.labels[every], wanted)]
+            if len(kept) == 0:
+                raise ValueError(
+                    f"`transfer_classes` must have {split} images. Received: {listed([*names])}"
+                )
+            splits[split] = part, kept
+        return replace(self, _splits=splits, _record={**self._record, "classes": list(names)})
+
+    def focused(self, names: Sequence[str], rest: str, seed: int) -> "Source":
+        """The data of a specialist: these classes, and all others as one, the dustbin.
+
+        Half of the training and of the validation images are of its own classes, as long as there
+        are as many others, which are drawn. All test images stay.
+
+        Args:
+            names: its own classes, in their order.
+            rest: what the dustbin, the last class, is called.
+            seed: of the draw.
+
+        Raises:
+            ValueError: its own classes have no images to train or to validate.
+        """
+        mapped = np.array(
+            [names.index(x) if x in names else len(names) for x in self.labels], np.int64
+        )
+        random, splits = np.random.RandomState(seed), {}
+        for split, (part, rows) in self._splits.items():
+            part = replace(part, labels=mapped[part.labels])
+            every = np.arange(len(part)) if rows is None else rows
+            if split != "test":
+                own, others = (
+                    every[(part.labels[every] < len(names)) == inside] for inside in (True, False)
+                )
+                if len(own) == 0:
+                    raise ValueError(
+                        "`data` must have images to train and to validate of classes that a "
+                        f"specialist has. Received: {listed(names)} without {split} images"
+                    )
+                drawn = random.permutation(others)[: len(own)]
+                every = np.sort(np.concatenate([own, drawn]))
+            splits[split] = part, every
+        record = {**self._record, "classes": [*names, rest]}
+        return replace(self, labels=(*names, rest), _splits=splits, _record=record)
+
     def held(self, shape: tuple[int, int, int], keep: Collection[str] = SPLITS) -> int:
         """Bytes of the decoded images of these splits."""
         return sum(map(self.count, keep)) * math.prod(shape)

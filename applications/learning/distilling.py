@@ -15,7 +15,7 @@ import numpy as np
 from keras import layers, ops
 
 import applications
-from applications.data.sources import Dataset, open_source
+from applications.data.sources import Dataset, Source, open_source
 from applications.evaluation.networks import logits_of, output_of
 from applications.files import write_atomic
 from applications.options import STUDENT, Distillation, Group, Options, Plan, Running, takes
@@ -42,7 +42,8 @@ def distill(
     The loss is `hard_weight` times the cross-entropy with the labels and, with the rest of the
     weight and times the squared temperature, the divergence of the student's softened
     probabilities from the teacher's. Everything else is as in `train`. The new run's config.yaml
-    has the teacher's folder as `parent`, its card the figures of both.
+    has the teacher's folder as `parent`, its card the figures of both. With `transfer_classes` the
+    student knows of the other classes what the teacher's answers say of them: its section 3.
 
     Args:
 
@@ -71,6 +72,7 @@ class _Distilling(Derivation):
     def __init__(self, runs: Sequence[applications.Run], asked: Distillation):
         self.asked, self.teachers = asked, Teachers(runs, asked)
         self.learner, self.soft_targets = self.teachers.learner, self.teachers.soft_targets
+        self.selected = self.teachers.selected
 
     @property
     def recorded(self) -> dict[str, Any]:
@@ -87,10 +89,12 @@ class _Distilling(Derivation):
 
     def section(self, metrics: Mapping[str, Any]) -> str:
         asked = self.asked
+        shown = asked.transfer_classes
+        seen = f" It saw images of {', '.join(shown)} alone." if shown else ""
         return (
             "\n## Distillation\n\nTaught by the networks above it in the table: arXiv:1503.02531, "
             f"temperature {asked.temperature:g}, weight of the labels {asked.hard_weight:g}, soft "
-            f"targets asked for {asked.soft_targets}.\n\n"
+            f"targets asked for {asked.soft_targets}.{seen}\n\n"
             + figures_table({str(run.path): run.metrics for run in self.teachers.runs}, metrics)
         )
 
@@ -105,6 +109,11 @@ class Teachers:
 
     def __init__(self, runs: Sequence[applications.Run], asked: Distillation):
         self.runs, self.asked = runs, asked
+
+    def selected(self, source: Source) -> Source:
+        """The data whose training images are the transfer set."""
+        names = self.asked.transfer_classes
+        return source if names is None else source.of_classes(names)
 
     def check(self, plan: Plan, dataset: Dataset) -> None:
         """Take note of the student's training; to be called before any network learns.
@@ -141,7 +150,7 @@ class Teachers:
 
     def _ask(self, shape: tuple[int, int], path: Path) -> None:
         options = self._plan.options
-        source = open_source(str(options.data), seed=options.seed)
+        source = self.selected(open_source(str(options.data), seed=options.seed))
         file = np.lib.format.open_memmap(path, "w+", np.float32, shape)
         asked = []
         for teacher in self.runs:

@@ -37,6 +37,7 @@ _OF_FAMILY = {
     "simpnet": "simpnet",
     "highway": "highway19",
     "fitnet": "fitnet19",
+    "mlp": "mlp",
 }
 _OF_ARCH = {
     "alexnetonetower": "alexnetonetower",

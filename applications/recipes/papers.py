@@ -476,11 +476,30 @@ _FITNET = Recipe(
     mirror=True,
 )
 
+_MLP = Recipe(
+    name="mlp",
+    source="Hinton et al. 2015, arXiv:1503.02531, section 3; the rest as Hinton et al. 2012, "
+    "arXiv:1207.0580, appendix A.1",
+    optimizer="SGD",
+    # A.1: the momentum rises from 0.5 to 0.99 in the first 500 passes, and the rate, 10 at first,
+    # is multiplied by 1 less the momentum. Departure: both are those of after the rise.
+    optimizer_options={"momentum": 0.99},
+    learning_rate=10 * (1 - 0.99),
+    batch_size=100,
+    epochs=3000,
+    # A.1: times 0.998 after each pass. Departure: 50 of these at once.
+    schedule=_stairs(0.998**50, every=50, of=3000),
+    initializer=Initializer("normal", 0.01),
+    preprocessing="unit",
+    max_norm={"fc": math.sqrt(15)},  # A.1: squared, of a hidden unit's incoming weights
+    shift=2 / 28,  # "jittered by up to two pixels in any direction"
+)
+
 PAPERS = (
     *(_LENET5, _ALEXNET, _ALEXNET_ONE_TOWER, _NIN, _NIN_CIFAR, _VGG11, _VGG16),
     *(_GOOGLENET, _BN_INCEPTION, _INCEPTION_V3, _INCEPTION_V4),
     *(_RESNET, _RESNET_V2, _RESNET_CIFAR, _RESNET110, _RESNET_V2_CIFAR),
     *(_WRN, _TORCH_IMAGENET, _RESNEXT, _RESNEXT_CIFAR, _DENSENET, _DENSENET_CIFAR),
     *(_MOBILENET, _MOBILENET_V2, _SQUEEZENET),
-    *(_ALLCNN, _SIMPLENET, _SIMPNET, _HIGHWAY, _FITNET),
+    *(_ALLCNN, _SIMPLENET, _SIMPNET, _HIGHWAY, _FITNET, _MLP),
 )

@@ -117,7 +117,7 @@ class Recipe:
             the training images: "channel" (each channel's mean and deviation), "mean_image" (the
             mean image, by nothing), "pixel" (each pixel's mean and deviation), "gcn" (each
             image's own mean and norm: global contrast normalisation), "gcn_zca" (whitened after
-            that, by a layer of (H * W * C)**2 weights).
+            that, by a layer of (H * W * C)**2 weights), "unit" (nothing, by 255).
         area: areas of random windows that are enlarged to the whole image, as fractions of it.
         scale: factors of which one enlarges an image before a window of the old size is cut out.
         affine: affine distortions.
@@ -162,7 +162,7 @@ class Recipe:
     last_positive: bool = False
     pretrained_from: str | None = None
     pretrained_layers: tuple[str, ...] = ()
-    preprocessing: Literal["channel", "mean_image", "pixel", "gcn", "gcn_zca"] = "channel"
+    preprocessing: Literal["channel", "mean_image", "pixel", "gcn", "gcn_zca", "unit"] = "channel"
     area: tuple[float, float] | None = None
     scale: tuple[float, float] | None = None
     affine: Affine | None = None

@@ -66,6 +66,8 @@ def preprocessed(images: Any, kind: str, dataset: Dataset) -> Any:
         return _rescaled(images, mean, std if kind == "pixel" else np.ones(()))
     size = math.prod(dataset.image_shape)
     x: Any = layers.Rescaling(1 / 255, dtype="float32", name="rescaling")(images)
+    if kind == "unit":
+        return x
     normalise: Any = layers.LayerNormalization
     x = normalise(
         axis=(1, 2, 3),

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 import applications
-from applications.data.sources import Dataset
+from applications.data.sources import Dataset, Source
 from applications.options import Plan
 from applications.training.progress import Progress
 
@@ -24,6 +24,10 @@ class Derivation:
 
     recorded: Mapping[str, Any]
     learner: Callable[[keras.Model], keras.Model] | None = None
+
+    def selected(self, source: Source) -> Source:
+        """The data as it sees them."""
+        return source
 
     def network(self, plan: Plan, dataset: Dataset) -> keras.Model:
         """What is trained: uint8 images 0..255 -> probabilities."""

@@ -229,6 +229,8 @@ def write_card(
 
 def _kept(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """Which epoch's weights these are, and why there are no more epochs."""
+    if config.get("specialists"):
+        return "Each specialist has the weights of its own best epoch."
     epoch, planned, ended = metrics["kept_epoch"], config["epochs"], metrics["ended"]
     best = "the best on the validation images" if config["keep"] == "best" else "the last"
     said = f"The weights are those after epoch {epoch}, {best}."

@@ -166,6 +166,8 @@ def _train(
     set_threads(options.threads)
 
     source = open_source(str(options.data), seed=options.seed)
+    if derivation:
+        source = derivation.selected(source)
     plan = options.planned(source)
     check_memory(plan, source)
     options = plan.options
@@ -205,7 +207,7 @@ def _train(
         if teaching and options.freeze_until is None and not derivation:
             parts = hint_phases(network, teaching, epochs)
 
-        path, found = _find_or_create(config, plan.data_name, running)
+        path, found = find_or_create(config, plan.data_name, running)
         if found and runs.is_finished(path):
             run = runs.load(path)
             ended = run.metrics.get("ended")
@@ -318,7 +320,7 @@ def _hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name not in left_out}
 
 
-def _find_or_create(config: dict[str, Any], data_name: str, running: Running) -> tuple[Path, bool]:
+def find_or_create(config: dict[str, Any], data_name: str, running: Running) -> tuple[Path, bool]:
     """The run folder, and whether it was there before."""
     run_dir = running.run_dir
     if running.resume:

@@ -227,6 +227,7 @@ def _adaptive_pooling(layer, inputs, outputs):
 
 
 @register(*GLOBAL_POOLS, operations.Mean, operations.Sum, operations.Max, operations.Min)
+@register(operations.Argmax, operations.Argmin)
 def _global_pooling(layer, inputs, outputs):
     return 0, math.prod(inputs[0])
 
@@ -258,7 +259,7 @@ def _global_pooling(layer, inputs, outputs):
     *(operations.Transpose, operations.Squeeze, operations.ExpandDims, operations.Pad),
     *(operations.GetItem, operations.Repeat, operations.Tile, operations.Flip, core.Cast),
     *(nn.Relu, nn.Relu6, nn.LeakyRelu, nn.Elu, nn.Selu, nn.Gelu, nn.Silu, nn.Softplus),
-    *(nn.Sigmoid, nn.HardSigmoid, nn.HardSilu, nn.Softmax, nn.LogSoftmax),
+    *(nn.Sigmoid, nn.HardSigmoid, nn.HardSilu, nn.Softmax, nn.LogSoftmax, nn.OneHot),
 )
 def _nothing(layer, inputs, outputs):
     return 0, 0

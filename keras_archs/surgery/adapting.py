@@ -118,8 +118,8 @@ def channels_adapted(kernel: np.ndarray, channels: int) -> np.ndarray:
 def with_channels(model: keras.Model, channels: int) -> keras.Model:
     """The network for images of another number of channels.
 
-    The kernels of the first convolutions are adapted as `channels_adapted` does it: the same
-    outputs for a grey image, all of whose channels are equal.
+    The kernels of the first convolutions, or of dense layers of flattened images, are adapted as
+    `channels_adapted` does it: the same outputs for a grey image, all of whose channels are equal.
 
     Args:
         model: has one input of shape (batch, height, width, channels), and before its first
@@ -132,12 +132,18 @@ def with_channels(model: keras.Model, channels: int) -> keras.Model:
     count("channels", channels)
     (_, graph), *_ = graphs(model)
     image_channels(graph)
-    replace, _ = _for_channels(graph, "", [True], int(channels))
+    replace, _ = _for_channels(graph, "", [_IMAGE], int(channels))
     return rewired(model, replace, (*graph.inputs[0].shape[1:3], channels))
 
 
+_IMAGE = True
+
+
 def _for_channels(graph: Graph, prefix: str, images: list, channels: int) -> tuple[dict, list]:
-    """What to replace, and which outputs are still images, where these inputs are."""
+    """What to replace, and which outputs are still images, where these inputs are.
+
+    A tensor is an image, or a flattened one of so many channels, or False.
+    """
     replace: dict[str, list] = {}
     known = dict(zip(map(id, graph.inputs), images, strict=True))
     for call in calls(graph):
@@ -153,7 +159,14 @@ def _for_channels(graph: Graph, prefix: str, images: list, channels: int) -> tup
             replace |= inner
         elif any(read):
             if _works_on_each_channel(layer):
-                written = [True] * len(call.outputs)
+                written = [read[0]] * len(call.outputs)
+            elif _flattens(layer) and read[0] is _IMAGE:
+                written = [int(call.inputs[0].shape[-1])]
+            elif is_a(layer, layers.Dense) and read[0] is not _IMAGE:
+                kernel, *bias = layer.get_weights()
+                of_pixels = kernel.reshape(-1, read[0], kernel.shape[-1])
+                adapted = channels_adapted(of_pixels, channels).reshape(-1, kernel.shape[-1])
+                replace[path] = [rebuilt(layer, (None, len(adapted)), [adapted, *bias])]
             elif _is_plain_convolution(layer):
                 kernel, *bias = layer.get_weights()
                 weights = [channels_adapted(kernel, channels), *bias]
@@ -172,6 +185,10 @@ def _works_on_each_channel(layer) -> bool:
     if is_a(layer, layers.Rescaling):
         return np.ndim(layer.scale) == np.ndim(layer.offset) == 0
     return is_a(layer, *_ON_EACH_CHANNEL)
+
+
+def _flattens(layer) -> bool:
+    return is_a(layer, layers.Flatten) and layer.data_format == "channels_last"
 
 
 def _is_plain_convolution(layer) -> bool:

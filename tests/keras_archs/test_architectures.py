@@ -39,7 +39,7 @@ LONG_TO_BUILD = {  # seconds each
 LONG_TO_COMPILE = {"densenet40_12", "googlenet", "highway19", "simplenet_310k", "simpnet_300k"}
 FEW_TO_COMPILE = ["lenet5", "alexnetonetower", "resnet20", "mobilenet"]
 FLATTENING = {  # need fixed sides; the others pool globally
-    *("lenet5", "alexnet", "alexnetonetower"),
+    *("lenet5", "alexnet", "alexnetonetower", "mlp"),
     *(*keras_archs.list_archs("vgg*"), *keras_archs.list_archs("simplenet*")),
 }
 
@@ -494,6 +494,7 @@ PAPERS_DROPOUT = {
     "inceptionv4": [0.2],
     "allcnn_c": [0.2, 0.5, 0.5],
     "highway19": [0.2] * 4,
+    "mlp": [0.2, 0.5, 0.5],
 }
 
 

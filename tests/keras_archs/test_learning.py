@@ -24,6 +24,7 @@ if keras.backend.backend() != "tensorflow":
 # Of each kind for images of CIFAR's size one, and a deep one.
 NETWORKS = [
     *("lenet5", "nincifar", "allcnn_c", "fitnet19", "highway19", "simplenet_310k", "simpnet_300k"),
+    "mlp",
     *("plainnet20", "resnet20", "resnet20v2", "resnet110", "wrn_16_4", "densenet40_12"),
 ]
 EXEMPT = {

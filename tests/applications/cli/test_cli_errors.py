@@ -58,6 +58,10 @@ WITHOUT_KERAS = {
         "`sparsity` must be None with `target_bytes`, which finds it.",
     ),
     "no temperature": ("distill . --arch lenet5 --temperature 0", "`temperature` must be > 0."),
+    "a transfer set of one class twice": (
+        "distill . --arch lenet5 --transfer-classes 7,7",
+        "`transfer_classes` must name each once. Received: 7,7",
+    ),
     "a student of no kind": ("distill . --arch lenet", "Did you mean 'lenet5'"),
     "nobody to learn from": (
         "distill nowhere --arch lenet5",
@@ -72,6 +76,11 @@ WITHOUT_KERAS = {
     "nobody to search": ("retrieve . digits", "`run` must be a run folder. Received: run=."),
     "an image without --query": ("retrieve . digits a.png", "unexpected extra argument (a.png)"),
     "nothing to grow": ("grow nowhere --alpha 2", "an existing run folder. Received: run=nowhere"),
+    "one set for all": ("specialists . --sets 1", "'--sets'"),
+    "no generalist": (
+        "specialists nowhere --sets 2",
+        "an existing run folder. Received: run=nowhere",
+    ),
     "nothing to compress": ("compress nowhere", "an existing run folder. Received: run=nowhere"),
     "no run to compress": ("compress .", "`run` must be a run folder. Received: run=."),
     "no such template": ("new clasifier x", "Did you mean 'classifier'"),

@@ -1,5 +1,7 @@
 """A student learns from teachers' softened probabilities and from labels, by arXiv:1503.02531."""
 
+import json
+
 import keras
 import numpy as np
 import pandas as pd
@@ -93,18 +95,45 @@ def test_what_teachers_say_is_mixed_as_the_labels_are():
     np.testing.assert_allclose(mixed[:, :10], mixed[:, 10:], atol=1e-6)
 
 
+def test_a_transfer_set_lacks_classes_that_are_tested_all_the_same():
+    source = open_source("digits", seed=0)
+    every, some = source.at(8), source.of_classes(["8", "7"]).at(8)
+    assert some.labels == every.labels and some.test.ids == every.test.ids
+    for kept, split in ((some.train, every.train), (some.validation, every.validation)):
+        seen = np.isin(split.labels, [7, 8])
+        assert kept.ids == np.array(split.ids)[seen].tolist()
+        np.testing.assert_array_equal(kept.labels, split.labels[seen])
+        np.testing.assert_array_equal(
+            kept.batch(range(len(kept))), split.batch(np.flatnonzero(seen))
+        )
+
+
+def test_a_transfer_set_must_have_images_of_each_split():
+    images, labels = np.zeros((4, 8, 8), np.uint8), np.arange(4) % 2
+    splits = {"x_val": images[:1], "y_val": labels[:1], "x_test": images, "y_test": labels}
+    np.savez("few.npz", x_train=images, y_train=labels, **splits)
+    with pytest.raises(ValueError, match="must have validation images. Received: 1$"):
+        open_source("few.npz").of_classes(["1"])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("soft_targets", ["once", "always"])
 def test_a_student_has_a_run_folder_and_resumes_bit_for_bit(teacher, monkeypatch, soft_targets):
-    # Two teachers, whose images are larger; the student has dropout and mixed images.
+    # Two teachers, whose images are larger; the student has dropout and mixed images, and no 3s.
     asked = {"ensemble": [teacher.path], "soft_targets": soft_targets, "temperature": 2.0}
     asked |= {"size": 20, "epochs": 2, "batch_size": 128, "verbose": 0, "mixup": 0.2, "alpha": 0.5}
-    asked["args"] = {"dropout": 0.2}
+    asked |= {"args": {"dropout": 0.2}, "transfer_classes": list("012456789")}
     whole = distill(teacher.path, "lenet5", run_dir="whole", **asked)
     assert whole.config["parent"] == str(teacher.path)
     assert whole.config["distill"]["ensemble"] == [str(teacher.path)]
     assert whole.metrics["parent"]["test_accuracy"] == teacher.metrics["test_accuracy"]
+    assert whole.config["distill"]["transfer_classes"] == list("012456789")
+    split = json.loads((whole.path / "split.json").read_text())
+    labels = open_source("digits", seed=0)._splits["train"][0].labels
+    assert 3 not in labels[split["train"]["rows"]] and split["classes"] == list("012456789")
+    assert 3 in whole.predictions["labels"]
     card = (whole.path / "card.md").read_text()
+    assert "It saw images of 0, 1, 2, 4, 5, 6, 7, 8, 9 alone." in card
     assert "## Distillation" in card and f"| {teacher.path} | 15,626 |" in card
     assert not (whole.path / "checkpoint").exists()
 
@@ -138,6 +167,9 @@ def test_a_student_has_a_run_folder_and_resumes_bit_for_bit(teacher, monkeypatch
         ({"average": "mean"}, "`average` must be one of 'geometric', 'arithmetic'"),
         ({"soft_targets": "never"}, "`soft_targets` must be one of 'once', 'always'"),
         ({"ensemble": ["nowhere"]}, "nowhere"),
+        ({"transfer_classes": ["3", "ten"]}, "`transfer_classes` must be .*: 0, 1, .* Received: ten"),
+        ({"transfer_classes": ["3", "3"]}, "`transfer_classes` must name each once. .*: 3,3"),
+        ({"transfer_classes": []}, r"`transfer_classes` must be a list .* transfer_classes=\[\]"),
         ({"seed": 1}, "`seed` must be 0 for this teacher: .* Received: seed=1"),
         ({"recipe": "fitnet19"}, "`teacher` must be the run folder"),
         ({"arch": "lenet"}, "Did you mean 'lenet5'"),

@@ -48,6 +48,7 @@ PAPERS = {  # batch, rate, optimizer, weight decay, passes
     "simpnet": (100, 0.1, "Adadelta", 5e-3, 800),
     "highway19": (100, 0.025, "SGD", 1e-3, 400),
     "fitnet19": (128, 0.005, "RMSprop", 0.0, 288),
+    "mlp": (100, 0.1, "SGD", 0.0, 3000),
 }
 # Epochs at which the rate falls, as the papers print them.
 FALLS = {
@@ -87,6 +88,7 @@ def test_the_rate_falls_when_the_papers_say(name):
         ("inceptionv3", 0.94, 2),
         ("mobilenet", 0.94, 2.5),
         ("mobilenetv2", 0.98, 1),
+        ("mlp", 0.998**50, 50),
     ],
 )
 def test_the_rate_falls_in_stairs(name, factor, every):
@@ -187,6 +189,7 @@ def test_depthwise_kernels_of_mobilenet_do_not_decay():
         ("wrn_28_10", Initializer("normal", math.sqrt(2), 0.5)),
         ("mobilenet", Initializer("truncated", 0.09)),
         ("fitnet19", Initializer("uniform", 0.005)),
+        ("mlp", Initializer("normal", 0.01)),
     ],
 )
 def test_initializers_are_those_of_the_papers(name, expected):
@@ -221,6 +224,7 @@ def test_the_classifiers_of_squeezenet_and_highway_start_on_their_own():
         ("fitnet19", {"preprocessing": "gcn_zca", "layer_rates": {"conv": 0.05}}),  # file
         ("fitnet19", {"max_norm": {"conv": 0.9, "fc1": 1.9, "predictions": 1.9365}}),  # file
         ("fitnet19", {"teaching": Teaching(3, 4, 1, "conv11", 1 / 3)}),  # 3.1 and file
+        ("mlp", {"shift": 2 / 28, "max_norm": {"fc": 15**0.5}, "preprocessing": "unit"}),  # 3, A.1
         ("default", {"preprocessing": "channel", "averaging": None, "label_smoothing": 0.0}),
     ],
 )

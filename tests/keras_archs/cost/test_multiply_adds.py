@@ -94,7 +94,7 @@ def test_an_architecture_computes_what_its_profile_says(name, multiply_adds):
     run_eagerly(model)
     assert sum(multiply_adds) == keras_archs.profile(model).macs
     assert sum(multiply_adds) == keras_archs.profile(name, alpha=1 / 8).macs
-    assert len(multiply_adds) > 4
+    assert len(multiply_adds) > 2
 
 
 # ----------------------------------------------------------------------------- keras.applications

@@ -30,6 +30,7 @@ FAST = {
     "allcnn_c": {"variant": "convpool"},
     "highway19": {},
     "fitnet19": {},
+    "mlp": {"input_shape": (4, 4, 3)},
 }
 SLOW = {
     "wideresnet": {"depth": 10, "k": 2},

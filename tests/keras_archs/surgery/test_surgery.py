@@ -462,13 +462,21 @@ def test_grey_images_of_any_channels_are_the_same(channels):
     np.testing.assert_allclose(found, run(model, np.repeat(grey, 4, -1)), atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_flattened_grey_images_of_any_channels_are_the_same(channels):
+    model = _small(layers.Dropout(0.2), layers.Flatten(), layers.Dense(3), shape=(5, 6, 4))
+    grey = _images(model)[..., :1]
+    found = run(keras_archs.with_channels(model, channels), np.repeat(grey, channels, -1))
+    np.testing.assert_allclose(found, run(model, np.repeat(grey, 4, -1)), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "first",
     [
         layers.DepthwiseConv2D(3),
         layers.Conv2D(4, 3, groups=2),
         layers.BatchNormalization(),
-        layers.Flatten(),
+        layers.Reshape((-1, 4)),
         layers.Normalization(mean=[1.0, 2.0, 3.0, 4.0], variance=[1.0] * 4),
     ],
     ids=lambda layer: type(layer).__name__,

@@ -104,6 +104,7 @@ applications.shrink("runs/a")  # alpha
 applications.retrieve("runs/a")  # data
 applications.retrieve("runs/a", "images", code="hash")  # hash
 applications.retrieve("runs/a", "images").anwers  # anwers
+applications.specialists("runs/a", set=4)  # set
 applications.compress()  # run
 applications.compress("runs/a", per="channel")  # channel
 applications.serve()  # runs

@@ -33,6 +33,7 @@ _EXPORTS = {
     "grow": "learning.growing",
     "shrink": "learning.growing",
     "compress": "shipping.compressing.compressing",
+    "export": "shipping.exporting.exporting",
     "dashboard": "logs.dashboards",
     "recipe": "recipes.catalog",
     "list_recipes": "recipes.catalog",

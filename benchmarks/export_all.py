@@ -1,0 +1,128 @@
+"""Whether every registered architecture exports to ONNX, LiteRT and OpenVINO and still agrees.
+
+    python benchmarks/export_all.py [--archs resnet*] [--output benchmarks/results/export.md]
+
+Each is built with a width multiplier of 0.125, the smallest input of its default arguments and
+random weights and statistics, written as `keras-archs export` writes it, read back by ONNX Runtime,
+LiteRT and OpenVINO, and asked about four random images. Prints, and writes as Markdown, the largest
+difference of a probability to Keras' for each. Ends with 1 if one is above the tolerance of
+`export`, or if the probabilities of a network are the same for all images, which would prove
+nothing.
+"""
+
+import argparse
+import datetime
+import importlib.metadata
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+from keras import layers
+
+import keras_archs
+from applications.options import TOLERANCES, Exporting
+from applications.shipping.exporting.formats import READERS, WRITERS, Exported, inference_copy
+from keras_archs.graph import deep_graphs
+from keras_archs.runtimes import Converted
+
+ALPHA = 0.125
+FORMATS = "onnx", "litert", "openvino"
+LIBRARIES = "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "openvino", "ai-edge-litert"
+LEAST_SPREAD = 1e-3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--archs", default="*", metavar="PATTERN", help="default: all")
+    parser.add_argument("--output", type=Path, metavar="FILE.md")
+    options = parser.parse_args()
+    rows, failed = [], 0
+    for name in keras_archs.list_archs(options.archs):
+        begin = time.perf_counter()
+        shape, params, spread, found = compared(name)
+        wrong = spread < LEAST_SPREAD or not max(found.values()) <= TOLERANCES["fp32"]
+        failed += wrong
+        cells = [name, "x".join(map(str, shape)), f"{params:,}", f"{spread:.2g}"]
+        cells += [f"{found[each]:.1e}" for each in FORMATS]
+        rows.append("| " + " | ".join(cells) + (" | **no** |" if wrong else " | yes |"))
+        print(rows[-1], f"{time.perf_counter() - begin:.0f} s", flush=True)
+        keras.utils.clear_session()
+    page = report(rows, failed)
+    print(page)
+    if options.output:
+        options.output.write_text(page, encoding="utf-8")
+    sys.exit(bool(failed))
+
+
+def compared(name: str) -> tuple[tuple[int, ...], int, float, dict[str, float]]:
+    """Input shape, parameters, spread of probabilities, and the largest difference by format."""
+    info = keras_archs.info(name)
+    shape = (*2 * (info.min_size_for(),), info.input_shape[-1])
+    with deep_graphs():
+        model = keras_archs.build(name, shape, classes=10, alpha=ALPHA)
+        randomize(model)
+        images = np.random.default_rng(0).integers(0, 256, (4, *shape), np.uint8)
+        pixels = keras.Input(shape, dtype="uint8")
+        whole = keras.Model(pixels, model(layers.Rescaling(1 / 255)(pixels)))
+        network = inference_copy(whole)
+        expected = whole.predict_on_batch(images)
+    converted = Converted(network)
+    found = {}
+    for each in FORMATS:
+        with TemporaryDirectory() as folder:
+            asked = Exporting(run="", format=each, out=f"{folder}/none", batch=4).settled
+            exported = Exported(network, converted, asked, {"labels": "[]"}, images[0])
+            WRITERS[each](exported, Path(folder))
+            found[each] = float(np.abs(READERS[each](Path(folder))(images) - expected).max())
+    return shape, model.count_params(), float(np.ptp(expected, axis=0).max()), found
+
+
+def randomize(model: keras.Model) -> None:
+    """Weights that keep a signal alive through many layers, and statistics that are not 0 and 1."""
+    rng = np.random.default_rng(0)
+    for layer in model._flatten_layers(include_self=False):
+        if not layer.weights or isinstance(layer, keras.Model):
+            continue
+        values = []
+        for weight in layer.weights:
+            shape = tuple(weight.shape)
+            if isinstance(layer, layers.BatchNormalization):
+                values.append(rng.uniform(0.5, 1.5, shape))
+            elif len(shape) == 1:
+                values.append(np.abs(rng.normal(scale=0.1, size=shape)))
+            else:
+                depthwise = isinstance(layer, layers.DepthwiseConv2D)
+                fan_in = np.prod(shape[:2] if depthwise else shape[:-1])
+                values.append(rng.normal(scale=np.sqrt(2 / fan_in), size=shape))
+        layer.set_weights(values)
+
+
+def report(rows: list[str], failed: int) -> str:
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
+    said = "All agree" if not failed else f"{failed} do not agree"
+    header = "network", "input", "parameters", "spread", *FORMATS, "agrees"
+    return "\n".join(
+        [
+            "# Exporting every architecture: `python benchmarks/export_all.py`\n",
+            f"{datetime.date.today()}. Python {platform.python_version()}, {versions}.\n",
+            f"{len(rows)} networks with a width multiplier of {ALPHA} and random weights: the "
+            "largest difference of a probability between Keras and the exported file, on four "
+            "random images. `spread`: the most that a class's probability differs between these. "
+            f"Tolerance {TOLERANCES['fp32']:g}. {said}.\n",
+            "| " + " | ".join(header) + " |",
+            "|---|---|--:|--:|" + "--:|" * len(FORMATS) + "---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,13 +1,14 @@
 """Whether every registered architecture exports to ONNX, LiteRT and OpenVINO and still agrees.
 
-    python benchmarks/export_all.py [--archs resnet*] [--output benchmarks/results/export.md]
+    python benchmarks/export_all.py [--archs resnet*,lenet5] [--output benchmarks/results/export.md]
 
 Each is built with a width multiplier of 0.125, the smallest input of its default arguments and
 random weights and statistics, written as `keras-archs export` writes it, read back by ONNX Runtime,
 LiteRT and OpenVINO, and asked about four random images. Prints, and writes as Markdown, the largest
 difference of a probability to Keras' for each. Ends with 1 if one is above the tolerance of
 `export`, or if the probabilities of a network are the same for all images, which would prove
-nothing.
+nothing. A file that has some of the networks already keeps them and gets the others, so that a run
+that was stopped goes on: DenseNets take minutes each.
 """
 
 import argparse
@@ -27,6 +28,7 @@ import numpy as np
 from keras import layers
 
 import keras_archs
+from applications.files import write_atomic
 from applications.options import TOLERANCES, Exporting
 from applications.shipping.exporting.formats import READERS, WRITERS, Exported, inference_copy
 from keras_archs.graph import deep_graphs
@@ -40,25 +42,38 @@ LEAST_SPREAD = 1e-3
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("--archs", default="*", metavar="PATTERN", help="default: all")
+    parser.add_argument("--archs", default="*", metavar="PATTERN,...", help="default: all")
     parser.add_argument("--output", type=Path, metavar="FILE.md")
     options = parser.parse_args()
-    rows, failed = [], 0
-    for name in keras_archs.list_archs(options.archs):
+    patterns = options.archs.split(",")
+    names = dict.fromkeys(name for each in patterns for name in keras_archs.list_archs(each))
+    rows = known(options.output)
+    for name in names:
+        if name in rows:
+            continue
         begin = time.perf_counter()
-        shape, params, spread, found = compared(name)
-        wrong = spread < LEAST_SPREAD or not max(found.values()) <= TOLERANCES["fp32"]
-        failed += wrong
-        cells = [name, "x".join(map(str, shape)), f"{params:,}", f"{spread:.2g}"]
-        cells += [f"{found[each]:.1e}" for each in FORMATS]
-        rows.append("| " + " | ".join(cells) + (" | **no** |" if wrong else " | yes |"))
-        print(rows[-1], f"{time.perf_counter() - begin:.0f} s", flush=True)
+        rows[name] = row(name)
+        print(rows[name], f"{time.perf_counter() - begin:.0f} s", flush=True)
         keras.utils.clear_session()
-    page = report(rows, failed)
-    print(page)
-    if options.output:
-        options.output.write_text(page, encoding="utf-8")
-    sys.exit(bool(failed))
+        if options.output:
+            write_atomic(options.output, report(rows))
+    sys.exit(any("**no**" in each for each in rows.values()))
+
+
+def known(file: Path | None) -> dict[str, str]:
+    """The rows of a table that was written before, by network."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file and file.exists() else []
+    found = {line.split("|")[1].strip(): line for line in lines if line.startswith("| ")}
+    return {name: line for name, line in found.items() if name in keras_archs.list_archs()}
+
+
+def row(name: str) -> str:
+    """The line of a network."""
+    shape, params, spread, found = compared(name)
+    agrees = spread >= LEAST_SPREAD and max(found.values()) <= TOLERANCES["fp32"]
+    cells = [name, "x".join(map(str, shape)), f"{params:,}", f"{spread:.2g}"]
+    cells += [*(f"{found[each]:.1e}" for each in FORMATS), "yes" if agrees else "**no**"]
+    return "| " + " | ".join(cells) + " |"
 
 
 def compared(name: str) -> tuple[tuple[int, ...], int, float, dict[str, float]]:
@@ -104,21 +119,24 @@ def randomize(model: keras.Model) -> None:
         layer.set_weights(values)
 
 
-def report(rows: list[str], failed: int) -> str:
+def report(rows: dict[str, str]) -> str:
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
-    said = "All agree" if not failed else f"{failed} do not agree"
+    failed = sum("**no**" in each for each in rows.values())
+    missing = [name for name in keras_archs.list_archs() if name not in rows]
+    said = "All of these agree" if not failed else f"{failed} do not agree"
+    left = f" Not run: {', '.join(missing)}." if missing else ""
     header = "network", "input", "parameters", "spread", *FORMATS, "agrees"
     return "\n".join(
         [
             "# Exporting every architecture: `python benchmarks/export_all.py`\n",
             f"{datetime.date.today()}. Python {platform.python_version()}, {versions}.\n",
-            f"{len(rows)} networks with a width multiplier of {ALPHA} and random weights: the "
-            "largest difference of a probability between Keras and the exported file, on four "
-            "random images. `spread`: the most that a class's probability differs between these. "
-            f"Tolerance {TOLERANCES['fp32']:g}. {said}.\n",
+            f"{len(rows)} of {len(rows) + len(missing)} networks with a width multiplier of "
+            f"{ALPHA} and random weights: the largest difference of a probability between Keras "
+            "and the exported file, on four random images. `spread`: the most that a class's "
+            f"probability differs between these. Tolerance {TOLERANCES['fp32']:g}. {said}.{left}\n",
             "| " + " | ".join(header) + " |",
             "|---|---|--:|--:|" + "--:|" * len(FORMATS) + "---|",
-            *rows,
+            *(rows[name] for name in sorted(rows)),
             "",
         ]
     )

@@ -86,7 +86,8 @@ def export(asked: Exporting) -> dict[str, Any]:
     )
     print(f"{asked.format} {asked.precision}, on {len(test):,} test images", file=sys.stderr)
     with new_folder(asked.folder) as folder:
-        WRITERS[asked.format](exported, folder)
+        with stderr_closed():  # the libraries' notes
+            WRITERS[asked.format](exported, folder)
         report = _report(run, exported, folder, test)
         _check(report)
         write_json(folder / "labels.json", list(run.labels))

@@ -4,6 +4,7 @@ Every file takes images as they are stored, uint8 0..255 (B, H, W, C), and answe
 probabilities (B, classes); the C source has int8 on both sides, as integer-only chips do.
 """
 
+import graphlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -201,6 +202,7 @@ def onnx_file(exported: Exported, precision: str | None = None) -> bytes:
     graph.input[0].CopyFrom(given)
     cast = onnx.helper.make_node("Cast", [PIXELS], [floats], to=onnx.TensorProto.FLOAT)
     graph.node.insert(0, cast)
+    _sort(graph)
     dimension = graph.output[0].type.tensor_type.shape.dim[0]
     dimension.Clear()
     if exported.batch:
@@ -222,6 +224,16 @@ def _name_output(graph: Any) -> None:
             for at, name in enumerate(names):
                 if name == before:
                     names[at] = ANSWERS
+
+
+def _sort(graph: Any) -> None:
+    """Put each node behind those that it reads from, as ONNX wants them; fp16 appends casts."""
+    nodes = list(graph.node)
+    writer = {name: at for at, node in enumerate(nodes) for name in node.output}
+    reads = {at: [writer[n] for n in node.input if n in writer] for at, node in enumerate(nodes)}
+    order = list(graphlib.TopologicalSorter(reads).static_order())
+    del graph.node[:]
+    graph.node.extend(nodes[at] for at in order)
 
 
 WRITERS: dict[str, Callable[[Exported, Path], None]] = {

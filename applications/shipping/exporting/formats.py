@@ -92,7 +92,9 @@ def inference_copy(model: keras.Model) -> keras.Model:
         for call in calls(graph)
         if isinstance(call.operation, keras_archs.LocalResponseNormalization)
     }
-    return exportable(rewired(folded, own)) if own else exportable(folded)
+    copy = rewired(folded, own) if own else folded
+    # Cloning compiles the clone as the model is; another model of its layers is not.
+    return exportable(keras.Model(copy.inputs[0], copy.outputs[0], name=model.name))
 
 
 def _in_float32(model: keras.Model) -> keras.Model:

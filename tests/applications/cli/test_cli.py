@@ -24,7 +24,7 @@ from applications.training.training import train
 
 COMMANDS = (
     *("list", "summary", "lint", "bench", "train", "evaluate", "predict", "compare"),
-    *("distill", "grow", "shrink", "compress", "dashboard", "search"),
+    *("distill", "grow", "shrink", "compress", "export", "dashboard", "search"),
 )
 
 
@@ -122,7 +122,7 @@ def test_summary_takes_the_options_of_a_builder():
     "command",
     [
         *("train", "evaluate", "predict", "compare", "distill", "grow", "shrink", "compress"),
-        "dashboard",
+        *("export", "dashboard"),
     ],
 )
 def test_a_command_has_the_arguments_and_defaults_of_its_function(command):

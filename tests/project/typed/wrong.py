@@ -100,6 +100,9 @@ applications.grow("runs/a", depth=1)  # depth
 applications.shrink("runs/a")  # alpha
 applications.compress()  # run
 applications.compress("runs/a", per="channel")  # channel
+applications.export("runs/a")  # format
+applications.export("runs/a", format="tflite")  # tflite
+applications.export("runs/a", format="onnx", batch="any")  # any
 applications.search(trails=3)  # trails
 applications.search(algorithm="bayes")  # bayes
 applications.bench("lenet5", second=1)  # second

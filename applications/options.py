@@ -1621,9 +1621,9 @@ class Exporting(_Checked):
         """Where the export goes."""
         if self.out is not None:
             return os.fspath(self.out)
-        run = os.fspath(getattr(self.run, "path", self.run))
+        run: Any = getattr(self.run, "path", self.run)
         precision = self.precision or FORMATS[self.format][0]
-        return os.path.join(run, "export", f"{self.format}-{precision}")
+        return os.path.join(os.fspath(run), "export", f"{self.format}-{precision}")
 
     @property
     def settled(self) -> "Exporting":

@@ -1,1 +1,1 @@
-"""What is done with a run that is finished: it is compressed."""
+"""What is done with a run that is finished: it is compressed, and exported."""

@@ -253,7 +253,7 @@ WRITERS: dict[str, Callable[[Exported, Path], None]] = {
 
 def _read_keras(folder: Path) -> Answers:
     with deep_graphs():
-        network = keras.saving.load_model(folder / "model.keras", safe_mode=True)
+        network: Any = keras.saving.load_model(folder / "model.keras", safe_mode=True)
     forward = compiled(network)
     return lambda images: np.asarray(forward(images)[0])
 

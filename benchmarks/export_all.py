@@ -7,8 +7,8 @@ random weights and statistics, written as `keras-archs export` writes it, read b
 LiteRT and OpenVINO, and asked about four random images. Prints, and writes as Markdown, the largest
 difference of a probability to Keras' for each. Ends with 1 if one is above the tolerance of
 `export`, or if the probabilities differ between the images by less than a hundred times that, which
-would prove nothing. A file that has some of the networks already keeps them and gets the others, so that a run
-that was stopped goes on: DenseNets take minutes each.
+would prove nothing. A file that has some of the networks already keeps them and gets the others, so
+that a run that was stopped goes on: DenseNets take minutes each.
 """
 
 import argparse

@@ -167,18 +167,13 @@ def test_what_is_written_answers_as_the_run_does(format, precision, parent, here
 
 @needs_tensorflow
 @slow
-def test_smaller_precisions_make_smaller_files(parent):
-    sizes = [
-        applications.export(parent, format="litert", precision=each, out=each, tolerance=1)["bytes"]
-        for each in ("fp32", "fp16", "int8")
-    ]
-    assert sizes[0] > sizes[1] > sizes[2]
-
-
-@needs_tensorflow
-@slow
-@pytest.mark.parametrize("format", ["keras", "saved_model", "onnx", "openvino", "litert"])
-@pytest.mark.parametrize("batch", [3, "dynamic"])
+@pytest.mark.parametrize(
+    ("format", "batch"),
+    [
+        *(("keras", 3), ("saved_model", 3), ("onnx", 3), ("openvino", 3), ("litert", 3)),
+        *(("litert", "dynamic"), ("openvino", "dynamic")),
+    ],
+)
 def test_a_batch_is_fixed_or_open(format, batch, parent):
     folder = Path(applications.export(parent, format=format, batch=batch, out="made")["path"])
     answers, images = READERS[format](folder), some_images(applications.load(parent), 6)
@@ -242,9 +237,7 @@ def test_normalisations_fold_and_mixed_precision_becomes_float32():
 
 @needs_tensorflow
 @slow
-@pytest.mark.parametrize(
-    "name", ["alexnetonetower", "resnet20", "resnext29_8x64d", "mobilenetv2", "simpnet_300k"]
-)
+@pytest.mark.parametrize("name", ["alexnetonetower", "resnet20", "resnext29_8x64d", "simpnet_300k"])
 def test_networks_of_many_kinds_agree(name, here):
     """All of them: benchmarks/export_all.py."""
     info = keras_archs.info(name)
@@ -259,7 +252,7 @@ def test_networks_of_many_kinds_agree(name, here):
     copy = inference_copy(whole)
     converted = Converted(copy)
     for format in ("onnx", "litert", "openvino"):
-        asked = Exporting(run="", format=format, out="made").settled
+        asked = Exporting(run="", format=format, batch=2, out="made").settled
         (here / format).mkdir()
         WRITERS[format](
             Exported(copy, converted, asked, {"labels": "[]"}, images[0]), here / format

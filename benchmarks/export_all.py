@@ -37,7 +37,7 @@ from keras_archs.runtimes import Converted
 ALPHA = 0.125
 FORMATS = "onnx", "litert", "openvino"
 LIBRARIES = "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "openvino", "ai-edge-litert"
-LEAST_SPREAD, PROVES, SEEDS = 1e-4, 100, 20
+LEAST_SPREAD, PROVES, SEEDS = 1e-5, 100, 20
 
 
 def main() -> None:

@@ -37,6 +37,7 @@ _EXPORTS = {
     "compress": "shipping.compressing.compressing",
     "new": "shipping.projects",
     "serve": "shipping.serving.serving",
+    "export": "shipping.exporting.exporting",
     "dashboard": "logs.dashboards",
     "recipe": "recipes.catalog",
     "list_recipes": "recipes.catalog",

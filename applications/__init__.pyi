@@ -58,6 +58,7 @@ __all__ = [
     "compress",
     "new",
     "serve",
+    "export",
     "dashboard",
     "recipe",
     "list_recipes",
@@ -1083,4 +1084,52 @@ def serve(
         ValueError: an argument is wrong, a run is not finished or damaged, the port is taken, an
             address that others reach comes without a token, no runtime has a network's layers, or
             the extra `serve` is not installed.
+    """
+
+def export(
+    run: Run | str | os.PathLike[str],
+    *,
+    format: Literal["keras", "saved_model", "onnx", "litert", "openvino", "c"],
+    precision: Literal["fp32", "fp16", "int8"] | None = None,
+    batch: int | Literal["dynamic"] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    tolerance: float | None = None,
+) -> dict[str, Any]:
+    """Make a finished run's network a file for another runtime.
+
+    The folder holds the network, labels.json and export.json. Normalisations are folded into the
+    weights, and preprocessing is inside: every format takes images as they are stored, uint8
+    0..255 (B, H, W, C), scaled to the network's size as export.json says, and answers with
+    probabilities. ONNX and OpenVINO files also carry the labels, as JSON under `labels`.
+
+    What was written is read back by its runtime and answers all test images of the run. Where it
+    differs from the run's network, in float32, by more than the tolerance, nothing is left.
+
+    Args:
+        run: folder of the finished run whose network is exported, or the run.
+        format: "keras", "saved_model" (TensorFlow), "onnx", "litert" (TensorFlow Lite), "openvino",
+            or "c": the int8 LiteRT model as C source for TensorFlow Lite Micro.
+        precision: "fp32"; "fp16", of the weights; or "int8", weights and activations, whose ranges
+            training images set: the last two for onnx, litert and openvino. c has int8 alone. None:
+            fp32, for c int8.
+        batch: images at a time, 1..4096, or "dynamic": any number. c takes 1 alone. None: dynamic,
+            for litert and c 1, as devices' runtimes allocate once.
+        out: the new folder, which must not exist. None: `export/FORMAT-PRECISION` in the run's.
+        tolerance: what the export may differ by on the run's test images, in [0, 1]: the largest
+            difference of a probability, for int8 the share of images whose class changes. None:
+            1e-4 for fp32, 0.02 for fp16 and int8.
+
+    Returns:
+        What export.json holds: `input` and `output`, `bytes` of all files of the network,
+        `parity` (`images`, `max_difference` of a probability, `top1_agreement` in 0..1,
+        `accuracy` of both), `latency_ms_p50` of one pass of `images_a_pass` on this machine, of the
+        export and of the network in Keras, for c the `operators` and `arena_bytes`; and `path`, the
+        folder.
+
+    Raises:
+        ValueError, TypeError: an argument is wrong, the run is not finished, damaged or untested,
+            its data are others now, the backend or the libraries installed cannot make the format,
+            or the export differs by more than the tolerance.
+        FileExistsError: `out` exists.
+        OSError: a file cannot be read or written.
     """

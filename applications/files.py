@@ -1,9 +1,12 @@
 """Files that are written whole or not at all, and refused by name where they come back damaged."""
 
+import contextlib
+import errno
 import json
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
@@ -58,6 +61,30 @@ def write_atomic(
         os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A folder to fill, which has this path when all is in it; it and new parents go on an error.
+
+    Raises:
+        FileExistsError: there is something at the path.
+    """
+    path = Path(path)
+    partial = path.with_name(f"{PARTIAL}{_PROCESS}-{path.name}")
+    missing = [parent for parent in path.parents if not parent.exists()]
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(path))
+        os.rename(partial, path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another one may have put something there
+            for parent in missing:
+                parent.rmdir()
         raise
 
 

@@ -55,6 +55,16 @@ TUNED: dict[str, tuple[Any, ...]] = {
 }
 _TUNABLE = ("learning_rate", "weight_decay", "augmentation", "recipe", *TUNED)
 LOGS = ("histograms", "gradients", "dead_relus")  # what a training logs when it is asked to
+# What a network is exported as, and in which precisions; the first is the default.
+FORMATS: dict[str, tuple[str, ...]] = {
+    "keras": ("fp32",),
+    "saved_model": ("fp32",),
+    "onnx": ("fp32", "fp16", "int8"),
+    "litert": ("fp32", "fp16", "int8"),
+    "openvino": ("fp32", "fp16", "int8"),
+    "c": ("int8",),
+}
+TOLERANCES = {"fp32": 1e-4, "fp16": 0.02, "int8": 0.02}
 SMALL_UP_TO = 64  # side in pixels up to which a family that has stems gets the small one
 _LARGEST_DEFAULT = 224
 _DIGITS_SIDE = 16
@@ -1099,6 +1109,13 @@ def _file(suffix: str) -> Callable[[str, Any], Any]:
     return check
 
 
+def _new_folder(name: str, path: Any) -> Any:
+    """A path at which there is nothing."""
+    if os.path.lexists(_text(name, path)):
+        raise FileExistsError(f"`{name}` must not exist. Received: {name}={os.fspath(path)}")
+    return path
+
+
 def _crops(name: str, value: Any) -> str | int | None:
     if value is None or value in CROPS:
         return value
@@ -1796,6 +1813,118 @@ def _named(run: Any) -> tuple[str, Any]:
         return name, path
     base, suffix = os.path.splitext(os.path.basename(os.path.realpath(text)))
     return base if suffix in (".keras", ".kac") else base + suffix, text
+
+
+def _batch(name: str, value: Any) -> int | str | None:
+    if value is None or value == "dynamic":
+        return value
+    if isinstance(value, str):
+        wanted = f"`{name}` must be dynamic or images at a time, 1..{_MOST_AT_A_TIME}."
+        raise ValueError(f"{wanted} Received: {name}={value!r}")
+    return count(name, value, most=_MOST_AT_A_TIME)
+
+
+_MOST_AT_A_TIME = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exporting(_Checked):
+    """What a run's network becomes, and how far it may be from it."""
+
+    run: "applications.Run | str | os.PathLike[str]" = option(
+        help="",
+        doc="folder of the finished run whose network is exported, or the run.",
+        positional=True,
+        python_only=True,
+    )
+    format: Literal["keras", "saved_model", "onnx", "litert", "openvino", "c"] = option(
+        help="What to make; c is the int8 LiteRT model as C source for microcontrollers.",
+        doc='"keras", "saved_model" (TensorFlow), "onnx", "litert" (TensorFlow Lite), "openvino", '
+        'or "c": the int8 LiteRT model as C source for TensorFlow Lite Micro.',
+        check=_one_of(*FORMATS),
+        panel="Export",
+    )
+    precision: Literal["fp32", "fp16", "int8"] | None = option(
+        None,
+        help="Of the weights, for int8 of all arithmetic; keras and saved_model have fp32 alone.",
+        doc='"fp32"; "fp16", of the weights; or "int8", weights and activations, whose ranges '
+        "training images set: the last two for onnx, litert and openvino. c has int8 alone. None: "
+        "fp32, for c int8.",
+        check=_optional(_one_of(*TOLERANCES)),
+        shown="fp32; int8 for c",
+        panel="Export",
+    )
+    batch: int | Literal["dynamic"] | None = option(
+        None,
+        help="Images at a time: a number, or dynamic for any number.",
+        doc='images at a time, 1..4096, or "dynamic": any number. c takes 1 alone. None: dynamic, '
+        "for litert and c 1, as devices' runtimes allocate once.",
+        check=_batch,
+        parse=lambda text: int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else text,
+        metavar="N|dynamic",
+        shown="dynamic; 1 for litert and c",
+        panel="Export",
+    )
+    out: str | os.PathLike[str] | None = option(
+        None,
+        help="The new folder.",
+        doc="the new folder, which must not exist. None: `export/FORMAT-PRECISION` in the run's.",
+        check=_optional(_new_folder),
+        metavar="FOLDER",
+        shown="RUN/export/FORMAT-PRECISION",
+        panel="Export",
+    )
+    tolerance: float | None = option(
+        None,
+        help="Largest difference of a probability on the test images, for int8 share of them "
+        "whose class changes, beyond which the export fails.",
+        doc="what the export may differ by on the run's test images, in [0, 1]: the largest "
+        "difference of a probability, for int8 the share of images whose class changes. None: "
+        "1e-4 for fp32, 0.02 for fp16 and int8.",
+        check=_optional(number, least=0, most=1),
+        shown="0.0001 for fp32, 0.02 for fp16 and int8",
+        least=0,
+        most=1,
+        panel="Export",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        known = FORMATS[self.format]
+        if self.precision is not None and self.precision not in known:
+            others = [name for name, has in FORMATS.items() if self.precision in has]
+            raise ValueError(
+                f"`precision` must be {' or '.join(known)} for {self.format} ({self.precision} is "
+                f"for {', '.join(others)}). Received: precision={self.precision!r}"
+            )
+        if self.format == "c" and self.batch not in (None, 1):
+            raise ValueError(f"`batch` must be 1 for c. Received: batch={self.batch!r}")
+        if self.out is None and os.path.lexists(self.folder):
+            raise FileExistsError(
+                "`out` must name a new folder where its default is taken. "
+                f"Received: out=None, and {self.folder} exists"
+            )
+
+    @property
+    def folder(self) -> str:
+        """Where the export goes."""
+        if self.out is not None:
+            return os.fspath(self.out)
+        run: Any = getattr(self.run, "path", self.run)
+        precision = self.precision or FORMATS[self.format][0]
+        return os.path.join(os.fspath(run), "export", f"{self.format}-{precision}")
+
+    @property
+    def settled(self) -> "Exporting":
+        """With nothing left open but `out`."""
+        precision = self.precision or FORMATS[self.format][0]
+        one = self.format in ("litert", "c")
+        return dataclasses.replace(
+            self,
+            precision=precision,
+            batch=self.batch or (1 if one else "dynamic"),
+            tolerance=TOLERANCES[precision] if self.tolerance is None else self.tolerance,
+        )
 
 
 def check_recorded(name: str, value: Any) -> None:

@@ -74,7 +74,7 @@ def trained_like(name: str, **arguments: Any) -> tuple[keras.Model, np.ndarray]:
 
 def measured(name: str, **arguments: Any) -> Row:
     model, images = trained_like(name, **arguments)
-    file = Converted(model, images).litert_microcontroller
+    file = Converted(model, images).litert_file("int8", 1, pixels="int8", answers="int8")
     found = keras_archs.deployment(model)
     counted = found.peak_activation_bytes, len(file), found.weight_bytes
     return Row(name, planned_arena(file), *counted)

@@ -1,4 +1,4 @@
-"""Commands about runs: train, evaluate, predict, compare, retrieve, compress, serve, dashboard."""
+"""Commands about finished runs and the runs that become of them."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -18,6 +18,7 @@ from applications.options import (
     Compression,
     Distillation,
     Evaluation,
+    Exporting,
     Group,
     Growing,
     Options,
@@ -192,6 +193,16 @@ def compress(ctx: typer.Context, run: RunFolder):
     if arguments["run_dir"] is not None and not arguments["resume"]:
         check_new(arguments["run_dir"])
     applications.compress(**arguments)
+
+
+@app.command()
+@with_options(Group(Exporting))
+def export(ctx: typer.Context, run: RunFolder):
+    """Make a finished run's network a file for another runtime, and compare the two."""
+    arguments = arguments_of(ctx)
+    Exporting(**{each.name: arguments[each.name] for each in fields(Exporting)})
+    applications.load(run).check_tested()
+    applications.export(**arguments)
 
 
 @app.command()

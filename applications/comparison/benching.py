@@ -355,7 +355,7 @@ def _built(
     """The model, and the images that set its ranges of int8 if they are needed."""
     if "run" in network:
         run = load(network["run"])
-        return run.model, _training_images(run) if with_images else None
+        return run.model, representative_images(run) if with_images else None
     shape = keras_archs.info(network["arch"]).input_shape
     if network["size"] is not None:
         size = network["size"]
@@ -366,13 +366,19 @@ def _built(
     return model, _random(model, _REPRESENTATIVE) if with_images else None
 
 
-def _training_images(run) -> "np.ndarray":
+def representative_images(run: "applications.Run") -> "np.ndarray":
+    """Training images of all parts of the run's data, which set the ranges of int8.
+
+    Returns:
+        uint8 (N, H, W, C), as its network takes them, N <= 128.
+    """
     import numpy as np
 
     source = open_source(run.config["data"], seed=run.config["seed"])
     *size, channels = run.model.input_shape[1:]
     train = source.at(tuple(size), channels, run.config["resize"], keep=()).train
-    return train.batch(np.arange(min(_REPRESENTATIVE, len(train))))
+    count = min(_REPRESENTATIVE, len(train))
+    return train.batch(np.arange(count) * len(train) // count)
 
 
 def _random(model, count: int) -> "np.ndarray":

@@ -139,7 +139,7 @@ def evaluate(options: Evaluation) -> dict[str, Any]:
     for name, each in (("against", rival), *(("ensemble", other) for other in others)):
         if each is not None:
             _check_classes(name, each, run)
-    source, test = _tested(run, options.data, keep=options.corrupts)
+    source, test = tested(run, options.data, keep=options.corrupts)
     views = {name: getattr(options, name) for name in ("scales", "crops", "dense", "mirrored")}
     passes = protocols.steps(_size(run), **views) if any(views.values()) else []
     dense = {
@@ -198,7 +198,7 @@ def _size(run: Run) -> tuple[int, int]:
     return height, width
 
 
-def _tested(run: Run, data: str | os.PathLike[str] | None, *, keep: bool) -> tuple[Source, Subset]:
+def tested(run: Run, data: str | os.PathLike[str] | None, *, keep: bool) -> tuple[Source, Subset]:
     """The data that the run is tested on, its own where none are given, and their test split.
 
     With `keep` it is decoded once, as it is gone through often.

@@ -1,1 +1,1 @@
-"""What is done with a run that is finished: it is compressed, it is served."""
+"""What is done with a run that is finished: it is compressed, exported and served."""

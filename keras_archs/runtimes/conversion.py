@@ -1,6 +1,7 @@
 """A network in the formats of the runtimes, and compiled by each of them."""
 
 import contextlib
+import functools
 import logging
 import os
 import warnings
@@ -100,65 +101,77 @@ class Converted:
 
     @cached_property
     def _convertible(self) -> Any:
-        """The same without calls: Keras has XLA compile grouped convolutions, in functions."""
-        if all("PartitionedCall" not in node.type for node in self.frozen.graph.get_operations()):
-            return self.frozen
-        return self._frozen_in_place()
+        """The same without calls: `_without_calls`."""
+        return _without_calls(self.frozen, self._frozen)
 
-    def _frozen_in_place(self, batch: int | None = None) -> Any:
-        import tensorflow as tf
-
-        before = tf.config.functions_run_eagerly()
-        tf.config.run_functions_eagerly(True)  # what is called while tracing is traced in place
-        try:
-            return self._frozen(batch)
-        finally:
-            tf.config.run_functions_eagerly(before)
-
-    def _frozen(self, batch: int | None = None) -> Any:
+    def _frozen(self, batch: int | None = None, dtype: str = "float32") -> Any:
         import tensorflow as tf
         from tensorflow.python.framework.convert_to_constants import (
             convert_variables_to_constants_v2,
         )
 
         network = self.network
-        forward = tf.function(lambda images: network(images, training=False))
-        images = tf.TensorSpec((batch, *self.shape), tf.float32)
+        forward = tf.function(lambda images: network(tf.cast(images, tf.float32), training=False))
+        images = tf.TensorSpec((batch, *self.shape), dtype)
         return convert_variables_to_constants_v2(forward.get_concrete_function(images))
 
     @cached_property
     def litert(self) -> bytes:
-        return self._litert()
+        return self._litert(self._convertible)
 
     @cached_property
     def litert_int8(self) -> bytes:
-        return self._litert(self._images)
+        return self._litert(self._convertible, self._images)
 
-    @cached_property
-    def litert_microcontroller(self) -> bytes:
-        """In int8 from input to output, for one image: nothing is left for a run to find out."""
-        return self._litert(self._images, self._frozen_in_place(batch=1), whole=True)
+    def litert_file(
+        self, precision: str, batch: int | None, *, pixels: str = "uint8", answers: str = "float32"
+    ) -> bytes:
+        """A LiteRT network that takes pixels 0..255 as they are stored.
+
+        Args:
+            precision: `"fp32"`, `"fp16"` (of the weights) or `"int8"`.
+            batch: images at a time, None for any number.
+            pixels: type of the input, for int8 also `"int8"`, which is pixel - 128.
+            answers: type of the output, for int8 also `"int8"`.
+        """
+        import tensorflow as tf
+
+        if precision != "int8":
+            freeze = functools.partial(self._frozen, batch, pixels)
+            half = precision == "fp16"
+            return self._litert(_without_calls(freeze(), freeze), half=half)
+        freeze = functools.partial(self._frozen, batch)
+
+        def batches() -> Iterator[np.ndarray]:
+            for image in self._images():
+                yield np.repeat(image, batch or 1, axis=0)
+
+        types = tf.as_dtype(pixels), tf.as_dtype(answers)
+        return self._litert(_without_calls(freeze(), freeze), batches, types=types)
 
     def _litert(
         self,
+        function: Any,
         images: Callable[[], Iterator[np.ndarray]] | None = None,
-        function: Any = None,
-        whole: bool = False,
+        *,
+        half: bool = False,
+        types: tuple[Any, Any] | None = None,
     ) -> bytes:
-        """`whole`: input and output are int8, too."""
         import tensorflow as tf
 
         with _quiet():
             # The function must be a frozen one: another converts and then fails to run.
-            functions = [self._convertible if function is None else function]
-            converter = tf.lite.TFLiteConverter.from_concrete_functions(functions)
-            if whole:
-                converter.inference_input_type = converter.inference_output_type = tf.int8
+            converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
             operations = tf.lite.OpsSet.TFLITE_BUILTINS
             if images is not None:
                 operations = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
                 converter.optimizations = [tf.lite.Optimize.DEFAULT]
                 converter.representative_dataset = lambda: ([image] for image in images())
+            if half:
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+                converter.target_spec.supported_types = [tf.float16]
+            if types is not None:
+                converter.inference_input_type, converter.inference_output_type = types
             converter.target_spec.supported_ops = [operations]
             return converter.convert()
 
@@ -216,6 +229,23 @@ class _Reader:
     def get_next(self) -> dict[str, np.ndarray] | None:
         image = next(self._images, None)
         return None if image is None else {self._name: image}
+
+
+def _without_calls(frozen: Any, freeze: Callable[[], Any]) -> Any:
+    """The function, frozen anew where it calls others: Keras has XLA compile grouped convolutions.
+
+    Converters do not follow such calls.
+    """
+    import tensorflow as tf
+
+    if all("PartitionedCall" not in node.type for node in frozen.graph.get_operations()):
+        return frozen
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)  # what is called while tracing is traced in place
+    try:
+        return freeze()
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
 @contextlib.contextmanager

@@ -24,8 +24,8 @@ from applications.training.training import train
 
 COMMANDS = (
     *("list", "summary", "lint", "bench", "train", "evaluate", "predict", "compare"),
-    *("distill", "grow", "shrink", "retrieve", "specialists", "compress", "serve", "dashboard"),
-    *("search", "new"),
+    *("distill", "grow", "shrink", "retrieve", "specialists", "compress", "export", "serve"),
+    *("dashboard", "search", "new"),
 )
 
 
@@ -123,7 +123,7 @@ def test_summary_takes_the_options_of_a_builder():
     "command",
     [
         *("train", "evaluate", "predict", "compare", "distill", "grow", "shrink", "compress"),
-        *("retrieve", "specialists", "serve", "dashboard"),
+        *("retrieve", "specialists", "export", "serve", "dashboard"),
     ],
 )
 def test_a_command_has_the_arguments_and_defaults_of_its_function(command):

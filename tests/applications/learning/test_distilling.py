@@ -167,7 +167,10 @@ def test_a_student_has_a_run_folder_and_resumes_bit_for_bit(teacher, monkeypatch
         ({"average": "mean"}, "`average` must be one of 'geometric', 'arithmetic'"),
         ({"soft_targets": "never"}, "`soft_targets` must be one of 'once', 'always'"),
         ({"ensemble": ["nowhere"]}, "nowhere"),
-        ({"transfer_classes": ["3", "ten"]}, "`transfer_classes` must be .*: 0, 1, .* Received: ten"),
+        (
+            {"transfer_classes": ["3", "ten"]},
+            "`transfer_classes` must be .*: 0, 1, .* Received: ten",
+        ),
         ({"transfer_classes": ["3", "3"]}, "`transfer_classes` must name each once. .*: 3,3"),
         ({"transfer_classes": []}, r"`transfer_classes` must be a list .* transfer_classes=\[\]"),
         ({"seed": 1}, "`seed` must be 0 for this teacher: .* Received: seed=1"),

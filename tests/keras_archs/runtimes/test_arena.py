@@ -32,7 +32,7 @@ def test_the_arena_and_the_weights_are_as_counted(name):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
     model(images, training=True)  # statistics of images
-    file = Converted(model, images).litert_microcontroller
+    file = Converted(model, images).litert_file("int8", 1, pixels="int8", answers="int8")
     found = keras_archs.deployment(model)
     assert found.peak_activation_bytes == pytest.approx(planned_arena(file), rel=0.1)
     assert found.weight_bytes < 1.02 * len(file)

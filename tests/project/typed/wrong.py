@@ -110,6 +110,9 @@ applications.compress("runs/a", per="channel")  # channel
 applications.serve()  # runs
 applications.serve("runs/a", ports=8000)  # ports
 applications.serve("runs/a", runtime="onnx")  # onnx
+applications.export("runs/a")  # format
+applications.export("runs/a", format="tflite")  # tflite
+applications.export("runs/a", format="onnx", batch="any")  # any
 applications.search(trails=3)  # trails
 applications.search(algorithm="bayes")  # bayes
 applications.bench("lenet5", second=1)  # second

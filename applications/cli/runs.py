@@ -1,4 +1,4 @@
-"""Commands about finished runs and the runs that become of them."""
+"""Commands about runs: they are made, tested, compared, and become others."""
 
 from dataclasses import fields
 from pathlib import Path

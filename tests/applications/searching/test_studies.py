@@ -243,10 +243,11 @@ def test_a_worker_that_was_silent_too_long_completes_nothing(
 def die_at(call, server, study):
     """Run a worker that is killed in the call of one of the storage's methods."""
     code = (
-        "import os, signal, optuna, test_studies\n"
+        "import multiprocessing, os, signal, optuna, test_studies\n"
         f"setattr(optuna.storages.RDBStorage, {call!r},"
         " lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))\n"
-        f"test_studies.work({server.url!r}, {study!r}, 2, {{}}, 0)"
+        "training, gate = multiprocessing.Value('b'), multiprocessing.Lock()\n"
+        f"test_studies.work({server.url!r}, {study!r}, 2, {{}}, 0, training, gate)"
     )
     path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
     result = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path})

@@ -1,9 +1,11 @@
 """Finished runs behind HTTP: checked, loaded, compiled, then served until a signal."""
 
+import functools
 import ipaddress
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -46,7 +48,11 @@ def serve(options: Serving) -> None:
     runs = _opened(options.runs)
     with _listener(options.host, options.port) as listener:
         port = listener.getsockname()[1]
-        networks = [serving.networks.Served(name, run, options) for name, run in runs]
+        # Not in this thread, which signals interrupt: where it has computed with a CPU's matrix
+        # registers, a signal may end the process (SIGSEGV) before its handler is called.
+        with ThreadPoolExecutor(1, "loading") as loader:
+            served = functools.partial(serving.networks.Served, options=options)
+            networks = list(loader.map(served, *zip(*runs, strict=True)))
         gate = serving.app.application(networks, options, token)
         host = f"[{options.host}]" if ":" in options.host else options.host
         names = ", ".join(f"{shown(each.name)} ({each.runtime})" for each in networks)

@@ -112,8 +112,8 @@ def feature_tensors(inputs, outputs, names: list[str]) -> dict:
         if on_every_path and power_of_two and not isinstance(operation, keras.layers.ZeroPadding2D):
             present[f"P{stride.bit_length() - 1}"] = written[0]
     if not isinstance(names, (list, tuple)) or not names or any(n not in present for n in names):
-        wanted = ", ".join(present)
-        raise ValueError(f"`features` must be a list of {wanted}. Received: features={names!r}")
+        wanted = f"a list of {', '.join(present)}" if present else "None for a network without maps"
+        raise ValueError(f"`features` must be {wanted}. Received: features={names!r}")
     return {name: present[name] for name in names}
 
 

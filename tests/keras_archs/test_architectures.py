@@ -327,8 +327,9 @@ def test_the_minimum_size_is_the_smallest_that_works(name, monkeypatch):
         model = shape_only(name, (least, least, 3), **given)
         assert shrinks_everywhere(model), given
         less = least - 1
+        wanted = f"at least {least}x{least} for {title(name)}" if less else "of positive integers"
         for shape in ((less, less, 3), (less, 2 * least, 3), (2 * least, less, 3)):
-            with pytest.raises(ValueError, match=f"at least {least}x{least} for {title(name)}"):
+            with pytest.raises(ValueError, match=wanted):
                 shape_only(name, shape, **given)
         with monkeypatch.context() as patch:
             patch.setattr(architecture, "_check_input_shape", lambda shape, *_: shape)
@@ -369,7 +370,7 @@ def test_alpha_scales_every_width_but_the_classes(name, alpha):
             wanted = wide if wide == 1001 else _rounded(name, wide, alpha)
             assert getattr(after, attribute) == wanted, before.name
             widths += 1
-    assert widths > 3
+    assert widths >= 3
 
 
 @every_kind
@@ -389,7 +390,8 @@ def test_rho_scales_the_input_and_nothing_else(name):
     assert scaled.rows[0].output_shape == (side, side, info.input_shape[2])
     if name not in FLATTENING:
         assert scaled.params == whole.params
-    assert 0.4 < scaled.macs / whole.macs < 0.65
+    first = name == "mlp"  # whose other layers know nothing of the image's size
+    assert 0.4 < scaled.macs / whole.macs < (0.85 if first else 0.65)
 
 
 def test_rho_scales_the_given_shape_and_rounds_half_up():
@@ -429,7 +431,7 @@ def _features_of(name, **kwargs):
 FOURFOLD = {"alexnet", "alexnetonetower", "nin"}  # their first convolution has stride 4
 
 
-@every_kind
+@pytest.mark.parametrize("name", _names([n for n in KINDS if n != "mlp"], slow=_SLOW))
 def test_features_are_the_last_maps_at_their_strides(name):
     """An error lists those that are there; at side 256 unpadded edges hide no stride."""
     shape = (256, 256, 3)

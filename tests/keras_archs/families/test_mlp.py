@@ -38,6 +38,8 @@ def test_a_fifth_of_the_input_and_half_of_each_hidden_layer_is_dropped():
 
 def test_without_the_classifier_there_is_the_image():
     assert build(include_top=False).output_shape == (None, 28, 28, 1)
+    with pytest.raises(ValueError, match="`features` must be None for a network without maps"):
+        build(features=["P1"])
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def start_worker(server, study):
         training, gate = SPAWN.RawValue("b", False), gate or SPAWN.Lock()
         arguments = server.url, study, trials, options, seconds, training, gate
         worker = SPAWN.Process(target=work, args=arguments)
-        worker.training = training
+        worker.training, worker.gate = training, gate  # which go with the last reference to them
         worker.start()
         workers.append(worker)
         return worker

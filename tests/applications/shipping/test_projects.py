@@ -6,9 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 import applications
 from applications.shipping import projects
@@ -98,15 +96,3 @@ def test_the_test_of_a_project_passes(template, tmp_path):
     folder = applications.new(template, tmp_path / "mine")
     status, output = run("-m", "pytest", "-q", "-p", "no:cacheprovider", folder=folder)
     assert status == 0, output
-
-
-@pytest.mark.slow
-def test_a_classifier_is_trained_and_answers_as_its_readme_says(tmp_path):
-    folder = applications.new("classifier", tmp_path / "mine")
-    status, output = run("train.py", folder=folder)
-    assert status == 0, output
-    assert "the worst:" in output
-    Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "one.png")
-    status, output = run("classify.py", "one.png", folder=folder)
-    assert status == 0, output
-    assert "one.png: " in output

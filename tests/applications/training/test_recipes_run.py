@@ -11,6 +11,10 @@ from applications.training import results
 ARCHS = {"default": "mobilenet"}
 OTHERS = {"vgg16": {"weights": "vgg11/model.keras"}, "fitnet19": {"teacher": "simpnet"}}
 WHITENED = ("nincifar", "allcnn_c", "simpnet", "fitnet19")  # and who teaches the last, of one size
+# Of the kinds of layers and blocks that another family has, too.
+LIKE_OTHERS = {
+    *("inceptionv3", "inceptionv4", "resnet18", "wrn_16_4", "allcnn_c", "simplenet_310k", "mlp"),
+}
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ def test_every_family_trains_in_half_precision_and_is_loaded_as_it_was(
     write_few("few.npz")
     images = np.load("few.npz")["x_test"]
     scaled = {"lenet5", "resnet20", "squeezenet"}
-    for name in sorted(set(ONE_A_FAMILY) - {"inceptionv3", "inceptionv4"}):  # deeper GoogLeNets
+    for name in sorted(set(ONE_A_FAMILY) - LIKE_OTHERS):
         options = {"data": "few.npz", "epochs": 1, "batch_size": 6, "verbose": 0}
         if name != "lenet5":
             options["alpha"] = 0.125

@@ -10,7 +10,7 @@ BUDGET = tuning.Budget(params=8_000)
 
 def test_every_network_keeps_the_budget(tmp_path):
     config = {
-        **{"data": "digits", "size": 8, "trials": 2, "epochs": 1, "algorithm": "random"},
+        **{"data": "digits", "size": 8, "trials": 1, "epochs": 1, "algorithm": "random"},
         **{"budget_params": BUDGET.params, "budget_macs": None},
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))

@@ -1,6 +1,7 @@
 """What is printed, and what is not: users' names are text, and libraries keep silent."""
 
 import contextlib
+import logging
 import os
 import re
 import sys
@@ -36,6 +37,21 @@ def stderr_closed() -> Iterator[None]:
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(nothing)
+
+
+@contextlib.contextmanager
+def retracing_unsaid() -> Iterator[None]:
+    """TensorFlow does not warn in here that it compiles again, which each further network means."""
+    logger = logging.getLogger("tensorflow")
+
+    def other(record: logging.LogRecord) -> bool:
+        return "triggered tf.function retracing" not in record.getMessage()
+
+    logger.addFilter(other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(other)
 
 
 def shown(name: object) -> str:

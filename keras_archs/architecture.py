@@ -75,6 +75,8 @@ class ArchInfo:
             which every strided layer still shrinks its map and the last map is not empty.
         layout: whose conventions the default network follows: "paper", "keras", "torch", "caffe".
         stems: values that `stem` takes; empty where the family has no such argument.
+        dropout: the fraction that the paper drops before the classifier; None where that depends on
+            other arguments.
         published: figures of the paper by quantity ("params", "macs", "imagenet_top1", ...; counts
             in units, accuracies in %).
     """
@@ -88,6 +90,7 @@ class ArchInfo:
     min_size: int
     layout: str = "paper"
     stems: tuple[str, ...] = ()
+    dropout: float | None = None
     published: Mapping[str, Figure] = field(default_factory=dict)
 
     def min_size_for(self, **own: Any) -> int:
@@ -433,6 +436,7 @@ class _Spec:
             family=self.body.__module__.rpartition(".")[2],
             min_size=self.smallest({}),
             stems=typing.get_args(self.own["stem"].annotation) if "stem" in self.own else (),
+            dropout=self.dropout,
             **layout,
             **self.facts,
         )

@@ -595,7 +595,7 @@ class ArchSpace:
         dropout = _choice(hp, "dropout", _DROPOUTS, _DROPOUTS[0])
         if budget is not None:
             alpha, rho = self._capped(alpha, rho, rhos, (tuple(shape), classes, budget), scales)
-        dropped = None if dropout == "paper" else float(dropout)
+        dropped = info.dropout if dropout == "paper" else float(dropout)
         return {**self.own, "alpha": alpha, "rho": rho, "dropout": dropped}
 
     def _rhos(self, shape) -> list[float]:

@@ -84,8 +84,7 @@ def _fail(message: str) -> int:
 class _QuietKeras:
     """Import hook: TensorFlow's notes are not seen, wherever Keras is first imported.
 
-    On start-up it writes to file descriptor 2 before its log level is in force. Later it warns of
-    retracing, which is what training several networks in one process means.
+    On start-up it writes to file descriptor 2 before its log level is in force.
     """
 
     @staticmethod

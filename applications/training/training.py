@@ -14,7 +14,7 @@ import numpy as np
 
 import keras_archs
 from applications import runs
-from applications.console import one_line
+from applications.console import one_line, retracing_unsaid
 from applications.data.augmentation import Augmentation, Mixing
 from applications.data.batches import TrainingBatches, balanced_weights, smoothed_targets
 from applications.data.preprocessing import colour_components
@@ -155,6 +155,7 @@ def derive(options: Options, running: Running, derivation: Derivation) -> runs.R
     return _train(options, running, derivation=derivation)
 
 
+@retracing_unsaid()
 def _train(
     options: Options,
     running: Running,

@@ -363,7 +363,9 @@ def compiled(model: "keras.Model") -> Callable[[Any], list]:
         import tensorflow as tf
 
         images = tf.TensorSpec((None, *model.input_shape[1:]), model.inputs[0].dtype)
-        forward = tf.function(lambda x: model(x, training=False), input_signature=[images])
+        # Of a lambda TensorFlow would count one function for all models, and warn of its retracing.
+        function = functools.partial(model, training=False)
+        forward = tf.function(function, input_signature=[images])
         return lambda images: [o.numpy() for o in keras.tree.flatten(forward(images))]
     if backend == "jax":
         import jax

@@ -224,6 +224,8 @@ def test_info_says_what_is_built_by_default(name):
         assert model.name == name
         assert model.input_shape == (None, *info.input_shape)
         assert model.output_shape == (None, info.classes)
+        with_its_rate = shape_only(name, dropout=info.dropout)
+        assert with_its_rate.get_config() == model.get_config()
 
 
 @pytest.mark.parametrize("name", keras_archs.list_archs())

@@ -762,11 +762,18 @@ def test_alpha_is_capped_at_the_largest_that_fits(arch, own, shape, budget):
 
 def test_the_default_point_of_an_architecture_is_the_paper_s():
     hp = keras_tuner.HyperParameters()
-    assert arch_space("mobilenet")(hp) == {"alpha": 1.0, "rho": 1.0, "dropout": None}
+    assert arch_space("mobilenet")(hp) == {"alpha": 1.0, "rho": 1.0, "dropout": 1e-3}
     assert [parameter.name for parameter in hp.space] == ["alpha", "rho", "dropout"]
     varied = keras_tuner.HyperParameters()
     assert arch_space("mobilenet", rho=True)(varied) == arch_space("mobilenet")(hp)
     assert arch_space("LeNet5").arch == "lenet5" and space.arch == "simpnet"
+
+
+@pytest.mark.parametrize(("arch", "rate"), [("resnet20", "0"), ("squeezenet", "0.5")])
+def test_the_paper_s_dropout_and_the_same_rate_are_one_network(arch, rate):
+    paper, same = keras_tuner.HyperParameters(), keras_tuner.HyperParameters()
+    same.Fixed("dropout", rate)
+    assert arch_space(arch)(paper) == arch_space(arch)(same)
 
 
 def test_rho_keeps_every_architecture_at_its_minimum_size():

@@ -183,3 +183,28 @@ def test_fine_tuning_beats_training_from_scratch(shared_data, tmp_path):
             results[name].append(run.metrics["test_accuracy"])
     spread = max(np.ptp(accuracies) for accuracies in results.values())
     assert np.mean(results["tuned"]) > np.mean(results["scratch"]) + spread
+
+
+@pytest.mark.slow
+def test_a_network_of_any_size_trains_at_several_and_gives_its_weights_to_a_run(
+    tmp_path,
+):
+    network = keras_archs.MobileNetV2((None, None, 1), 10, alpha=0.35, stem="small")
+    network.compile("sgd", "sparse_categorical_crossentropy")
+    random = np.random.default_rng(0)
+    for side in (16, 23, 40):
+        images = random.normal(size=(8, side, side, 1)).astype("float32")
+        assert np.isfinite(network.train_on_batch(images, np.arange(8)))
+        assert np.isfinite(network.predict(images, verbose=0)).all()
+    network.save(tmp_path / "any-size.keras")
+
+    run = train(
+        "mobilenetv2",
+        alpha=0.35,
+        weights=tmp_path / "any-size.keras",
+        epochs=1,
+        run_dir=tmp_path / "run",
+        verbose=0,
+    )
+    assert run.model.input_shape == (None, 16, 16, 1)
+    assert np.isfinite(run.history["loss"]).all()

@@ -4,6 +4,8 @@ import dataclasses
 import inspect
 import json
 import os
+import subprocess
+import sys
 from functools import partial
 
 import keras
@@ -763,3 +765,26 @@ def test_threads_are_set_before_tensorflow_starts_or_not_at_all(quick):
     keras.ops.zeros(1)
     with pytest.raises(ValueError, match="`threads` must be .*Received: threads=3"):
         train("lenet5", threads=3, **quick)
+
+
+SEVERAL = """
+import numpy as np
+from pathlib import Path
+import applications
+from keras_archs import runtimes
+
+folders = [Path(f"run{seed}") for seed in range(6)]
+for seed, folder in enumerate(folders):
+    applications.train("mlp", alpha=0.02, epochs=1, seed=seed, run_dir=folder, verbose=0)
+for folder in folders:
+    applications.evaluate(folder)
+    runtimes.compiled(applications.load(folder).model)(np.zeros((2, 16, 16, 1), "uint8"))
+"""
+
+
+@pytest.mark.slow
+def test_tensorflow_warns_of_nothing_where_a_process_trains_several_networks(here):
+    done = subprocess.run(
+        [sys.executable, "-c", SEVERAL], cwd=here, capture_output=True, text=True, check=True
+    )
+    assert "WARNING:tensorflow" not in done.stderr

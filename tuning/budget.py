@@ -149,6 +149,8 @@ class Skeleton(NamedTuple):
             to the other have one width.
         doubled: layers, from 0, behind which two poolings stand side by side, so that what follows
             reads twice as many channels.
+        joined: for each layer how many layers before it the map is that stands beside its own, 0
+            for none; nothing for a chain without.
         maps: of which memory is counted; None: it is not.
     """
 
@@ -158,18 +160,28 @@ class Skeleton(NamedTuple):
     classes: int
     shortcuts: Sequence[int] = ()
     doubled: Collection[int] = ()
+    joined: Sequence[int] = ()
     maps: Maps | None = None
+
+    def written_channels(self, widths: Sequence[int]) -> list[int]:
+        """Of the maps that the layers write, before any pooling."""
+        found, written = [], []
+        for layer, width in enumerate(widths):
+            back = self.joined[layer] if self.joined else 0
+            found.append(width + (written[layer - back] if back else 0))
+            written.append(2 * found[-1] if layer in self.doubled else found[-1])
+        return found
 
     def cost(self, widths: Sequence[int]) -> Cost:
         """What the chain costs with these numbers of filters in its layers."""
         params = macs = 0
         read = self.channels
-        layers = zip(self.kernels, self.areas, widths, strict=True)
-        for layer, (kernel, area, width) in enumerate(layers):
+        layers = zip(self.kernels, self.areas, widths, self.written_channels(widths), strict=True)
+        for layer, (kernel, area, width, channels) in enumerate(layers):
             weights = kernel * kernel * read * width
             params += weights + 5 * width
             macs += weights * area
-            read = 2 * width if layer in self.doubled else width
+            read = 2 * channels if layer in self.doubled else channels
         params, macs = params + (read + 1) * self.classes, macs + read * self.classes
         if self.maps is None:
             return Cost(params, macs)
@@ -193,7 +205,8 @@ class Skeleton(NamedTuple):
 
         read, written = self.channels, []
         image = x = step(maps.pixels * read)
-        for layer, (area, width) in enumerate(zip(self.areas, widths, strict=True)):
+        layers = zip(self.areas, widths, self.written_channels(widths), strict=True)
+        for layer, (area, width, channels) in enumerate(layers):
             if layer in maps.padded:
                 x = step(maps.padded[layer] * read, x)
             x = step(area * width, x)
@@ -203,9 +216,11 @@ class Skeleton(NamedTuple):
                 x = step(area * width, x, written[layer - back], in_place=True)
             if plain:
                 x = step(area * width, x)  # ReLU
-            read = 2 * width if layer in self.doubled else width
+            if back := self.joined[layer] if self.joined else 0:
+                x = step(area * channels, x, written[layer - back])
+            read = 2 * channels if layer in self.doubled else channels
             if layer in maps.pooled:
-                pools = [step(maps.pooled[layer] * width, x) for _ in range(maps.poolings)]
+                pools = [step(maps.pooled[layer] * channels, x) for _ in range(maps.poolings)]
                 together = {"in_place": True} if layer not in self.doubled else {}
                 x = step(maps.pooled[layer] * read, *pools, **together) if pools[1:] else pools[0]
             written.append(x)

@@ -114,16 +114,16 @@ def _pooled(way: _Way) -> tuple[bool, int]:
     return way.call is not None and isinstance(way.call.operation, MAX_POOLS), way.length
 
 
-def _joined(read: list[_Way], adds: bool) -> tuple[Any, bool]:
+def _joined(read: list[_Way]) -> tuple[Any, bool]:
     """Of the ways that a layer joins the one to follow, and whether the others are shortcuts.
 
-    Kernels lie on one way at most, and on none of those that are no summands; else it is None.
+    Kernels lie on one way at most; else it is None.
     """
     way, *others = read
     shortcuts = any(one.residual for one in read)
     for other in others:
         on_way, on_other = _have_kernels(way, other)
-        if (on_way and on_other) or ((on_way or on_other) and not adds):
+        if on_way and on_other:
             return None, shortcuts
         if on_way or on_other:
             way, shortcuts = way if on_way else other, True
@@ -156,10 +156,9 @@ def _calls(model) -> tuple[list, bool]:
                 f"itself. {received}"
             )
         read = [ways[id(tensor)] for tensor in run.inputs] or [start]
-        adds = isinstance(run.operation, ADDITIONS)
         before, residual = None, False
-        if len(read) == 1 or adds or isinstance(run.operation, keras.layers.Concatenate):
-            before, residual = _joined(read, adds)
+        if len(read) == 1 or isinstance(run.operation, (*ADDITIONS, keras.layers.Concatenate)):
+            before, residual = _joined(read)
         if before is None:
             raise ValueError(
                 f"`model` must be a chain of layers: layer `{run.name}` merges branches. {received}"

@@ -221,14 +221,15 @@ _ALL = (
             "last_pool": (0.65, 0.85),
             "earliest": EARLIEST_REDUCTION,  # part of the layers that stand before any pooling
             "extra_reductions": 1,  # beyond those that leave a map of about 8 pixels a side
-            "shortcuts": ("none", "every_layer", "every_second_layer"),  # in groups of equal layers
+            # In groups of equal layers.
+            "shortcuts": ("none", "every_layer", "every_second_layer", "dense"),
         },
         off={
             "first_pool": (0.05, 0.55),
             "last_pool": (0.3, 0.95),
             "earliest": 0.0,
             "extra_reductions": 2,
-            "shortcuts": ("none", "every_layer", "every_second_layer"),
+            "shortcuts": ("none", "every_layer", "every_second_layer", "dense"),
         },
         evidence=(
             Evidence(

@@ -51,7 +51,12 @@ _POOLS = {  # in rows
     "max_beside_average": " max|avg2/2/0",
     "stride": "",
 }
-_BACK = {"none": 0, "every_layer": 1, "every_second_layer": 2}  # layers that a shortcut goes around
+_BACK = {  # layers that a shortcut goes around
+    "none": 0,
+    "every_layer": 1,
+    "every_second_layer": 2,
+    "dense": 1,  # what it brings stands beside the layer's own map instead of being added
+}
 
 
 # --------------------------------------------------------------------------------- hyperparameters
@@ -118,6 +123,7 @@ class _Structure:
         reductions: positions, from 1, of the layers with or after which the map is reduced.
         kind: how, a key of `_POOLS`.
         shortcuts: how many layers each goes around, where it fits; 0 for none.
+        dense: whether maps stand side by side at their ends, instead of being added.
     """
 
     kernels: list[int]
@@ -125,9 +131,10 @@ class _Structure:
     reductions: list[int]
     kind: str
     shortcuts: int = 0
+    dense: bool = False
 
-    def added(self) -> list[int]:
-        """For each layer how many layers before it the map is that is added to its own, or 0.
+    def back(self) -> list[int]:
+        """For each layer how many layers before it the map is that a shortcut brings, or 0.
 
         Layers from one map to the other are of one group, and both maps of one shape.
         """
@@ -156,7 +163,8 @@ class _Structure:
         side_by_side = self.kind == "max_beside_average"
         doubled = [layer - 1 for layer in self.reductions] if side_by_side else []
         maps = None if budget is None else self._maps(budget.memory, height, width)
-        return Skeleton(self.kernels, areas, channels, classes, self.added(), doubled, maps)
+        added, joined = ((), self.back()) if self.dense else (self.back(), ())
+        return Skeleton(self.kernels, areas, channels, classes, added, doubled, joined, maps)
 
     def _maps(self, dtype, height, width) -> Maps | None:
         """What takes memory beside the layers; None where it is not counted in any `dtype`."""
@@ -182,15 +190,16 @@ class _Structure:
         late = self.reductions[-1] if self.reductions else depth + 1
         late_rate = min(_HIGHEST_DROPOUT, round(_LATE_DROPOUT * rate, 3))
         head_rate = late_rate if self.reductions else rate
-        rows, layers = [], zip(widths, self.kernels, self.added(), strict=True)
+        rows, layers = [], zip(widths, self.kernels, self.back(), strict=True)
         for layer, (width, kernel, back) in enumerate(layers, start=1):
             reduces = layer in self.reductions
             stride = 2 if reduces and self.kind == "stride" else 1
             drops = {"every_layer": layer < depth, "after_pooling": reduces}.get(placement, False)
             rows.append(
                 f"{width} {kernel}/{stride}/{kernel // 2} bn"
-                + f" add{back}" * (back > 0)
+                + f" add{back}" * (back > 0 and not self.dense)
                 + " relu"
+                + f" cat{back}" * (back > 0 and self.dense)
                 + _POOLS[self.kind] * reduces
                 + f" drop{late_rate if layer >= late else rate:g}" * drops
             )
@@ -273,7 +282,7 @@ def _sampled_structure(hp, bounds, side, params, shortcuts) -> _Structure:
     first = _float(hp, "first_pool", bounds["first_pool"], 0.05, 0.4)
     last = _float(hp, "last_pool", bounds["last_pool"], 0.05, 0.75)
     kind = _choice(hp, "pooling", bounds["kinds"], "max")
-    back = _BACK[_choice(hp, "shortcuts", bounds["shortcuts"], shortcuts)]
+    around = _choice(hp, "shortcuts", bounds["shortcuts"], shortcuts)
     reductions = _positions(count, total, first, last, bounds["earliest"])
     early, late = bounds["smallest_early_kernel"], bounds["smallest_late_kernel"]
     largest = bounds["largest_kernel"]
@@ -293,7 +302,8 @@ def _sampled_structure(hp, bounds, side, params, shortcuts) -> _Structure:
         factors = [1.0] * total
     after = reductions[-1] if reductions else total
     profile = _profile(params, depths, factors, expansion, tilt, after, bounds)
-    return _Structure(kernels, profile, reductions, kind, back)
+    dense = around == "dense"
+    return _Structure(kernels, profile, reductions, kind, _BACK[around], dense)
 
 
 def _cheapest_structure(bounds, side, params) -> _Structure:
@@ -476,6 +486,7 @@ _SETTINGS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "maximum_information": {
         "a shortcut a pair": {"shortcuts": "every_second_layer"},
         "a shortcut a layer": {"shortcuts": "every_layer"},
+        "a dense group": {"shortcuts": "dense"},
         "no shortcuts": {"shortcuts": "none"},
         "early pooling": {"first_pool": 0.1, "last_pool": 0.5},
         "late pooling": {"first_pool": 0.55, "last_pool": 0.85},

@@ -4,6 +4,7 @@ simpnet.py explains the rows. Padding and rounding are Caffe's.
 """
 
 import re
+from collections import Counter
 from typing import Literal, NamedTuple
 
 from keras import layers
@@ -18,7 +19,8 @@ MOST_FILTERS = 65_536  # of a row
 _LONGEST = 1_024  # kernel, stride or padding in pixels
 _ADDED, _BESIDE = "max+avg", "max|avg"
 _STEP = r"bn|relu|(?:max|avg|max[+|]avg)\d+/\d+/0|drop\d*\.?\d+"
-_ROW = re.compile(rf"[1-9]\d{{0,4}} \d+/\d+/\d+(?: (?:{_STEP}|add[1-9]\d{{0,3}}))*", re.ASCII)
+_OLDER = r"(?:add|cat)[1-9]\d{0,3}"  # and a map of a row before
+_ROW = re.compile(rf"[1-9]\d{{0,4}} \d+/\d+/\d+(?: (?:{_STEP}|{_OLDER}))*", re.ASCII)
 _LAST_ROW = re.compile(
     rf"dense|(gmp|gap)( drop\d*\.?\d+)? dense|conv \d+/\d+/\d+(?: (?:{_STEP}))* (gmp|gap)", re.ASCII
 )
@@ -71,59 +73,65 @@ def check_rows(rows):
             example = "'gmp drop0.2 dense'" if last else "'60 3/1/1 bn relu max2/2/0 drop0.1'"
             end = "end with a row" if last else "have rows"
             raise ValueError(f"`rows` must {end} such as {example}. Received: rows[{at}]={row!r}")
-    _check_sums(rows[:-1])
+    _check_older(rows[:-1])
 
 
 class _Map(NamedTuple):
     """What a row's text says about a map; maps with the same are of one shape at any input."""
 
-    filters: int
-    pooled: int = 1  # times the filters: 2 where two poolings stand side by side
+    filters: tuple[int, ...]  # of the maps that stand side by side in it, sorted
     strided: int = 0  # how many strides lie before it
     grown: int = 0  # pixels a side since the last of them
 
     def after(self, step) -> "_Map":
         kernel, stride, padding = _geometry(step)
-        pooled = self.pooled * (2 if step.startswith(_BESIDE) else 1)
+        here = self.beside(self) if step.startswith(_BESIDE) else self
         if stride > 1:
-            return self._replace(pooled=pooled, strided=self.strided + 1, grown=0)
-        return self._replace(pooled=pooled, grown=self.grown + 2 * padding - kernel + 1)
+            return here._replace(strided=self.strided + 1, grown=0)
+        return here._replace(grown=self.grown + 2 * padding - kernel + 1)
+
+    def beside(self, other: "_Map") -> "_Map":
+        return self._replace(filters=tuple(sorted(self.filters + other.filters)))
+
+    @property
+    def channels(self) -> str:
+        times = Counter(self.filters).items()
+        return " + ".join(f"{n} x {filters}" if n > 1 else str(filters) for filters, n in times)
 
 
-def _check_sums(rows):
-    """Raise ValueError unless what is added is of one shape; the message names the row."""
+def _check_older(rows):
+    """Raise ValueError unless maps of older rows are there and fit; the message names the row."""
     written: list[_Map] = []
     for at, row in enumerate(rows):
         filters, *steps = row.split()
-        here = (written[-1] if written else _Map(0))._replace(filters=int(filters), pooled=1)
+        here = (written[-1] if written else _Map(()))._replace(filters=(int(filters),))
         for step in steps:
             if "/" in step:
                 here = here.after(step)
-            elif step.startswith("add"):
-                back = int(step.removeprefix("add"))
+            elif step.startswith(("add", "cat")):
+                kind, back = step[:3], int(step[3:])
+                does, done = {"add": ("add", "added"), "cat": ("join", "joined")}[kind]
                 received = f"Received: rows[{at}]={row!r}"
                 if back > at:
                     raise ValueError(
-                        f"`rows` must add what a row before them writes: {back} before this one "
+                        f"`rows` must {does} what a row before them writes: {back} before this one "
                         f"there is none. {received}"
                     )
-                if written[-back] != here:
+                older = written[-back]
+                received += f", rows[{at - back}]={rows[at - back]!r}"
+                if kind == "add" and older.filters != here.filters:
                     raise ValueError(
                         "`rows` must add maps of one shape: what is added to this row's "
-                        f"{_difference(written[-back], here)}. {received}, rows[{at - back}]="
-                        f"{rows[at - back]!r}"
+                        f"{here.channels} channels has {older.channels}. {received}"
                     )
+                if older[1:] != here[1:]:
+                    raise ValueError(
+                        f"`rows` must {does} maps of one shape: what is {done} to this row's map "
+                        f"is larger or smaller. {received}"
+                    )
+                if kind == "cat":
+                    here = here.beside(older)
         written.append(here)
-
-
-def _difference(added: _Map, here: _Map) -> str:
-    channels, others = (
-        f"{found.pooled} x {found.filters}" if found.pooled > 1 else str(found.filters)
-        for found in (here, added)
-    )
-    if channels != others:
-        return f"{channels} channels has {others}"
-    return "map is larger or smaller"
 
 
 def _rate(step, dropout):
@@ -159,7 +167,7 @@ def _pool(x, step, name):
 
 
 def _row(x, filters, steps, index, dropout, before=(), dtype=None):
-    """A convolution and what follows it. (B, H, W, C) -> (B, H', W', filters).
+    """A convolution and what follows it. (B, H, W, C) -> (B, H', W', C').
 
     `before` are the maps that the rows before wrote.
     """
@@ -173,6 +181,9 @@ def _row(x, filters, steps, index, dropout, before=(), dtype=None):
         elif step.startswith("add"):
             added = before[-int(step.removeprefix("add"))]
             x = layers.Add(name=f"{name}_add")([x, added])
+        elif step.startswith("cat"):
+            older = before[-int(step.removeprefix("cat"))]
+            x = layers.Concatenate(name=f"{name}_cat")([older, x])
         elif "/" in step:
             x = _pool(x, step, f"pool{index}")
         else:

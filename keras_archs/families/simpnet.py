@@ -20,6 +20,9 @@ and the tables here once they are spelled out read
                                          the padding in its means
     60 3/1/1 bn add1 relu                add1: what 1 row before put out is added, 2 rows before by
                                          add2, ...; both maps must be of one shape
+    12 3/1/1 bn relu cat1                cat1: what 1 row before put out stands beside it, 2 rows
+                                         before by cat2, ...; maps of one height and width. A dense
+                                         block is a row after another with cat1
     60 3/1/1 bn relu max+avg2/2/0        max and average pooling, added
     60 3/1/1 bn relu max|avg2/2/0        max and average pooling side by side, 120 channels
     gmp drop0.2 dense                    the last row: global max (gap: average) pooling, dropout,

@@ -92,14 +92,16 @@ def counted(rows, input_shape, classes):
     """Parameters and MACs of a chain, by its own arithmetic."""
     *sides, channels = input_shape
     params = macs = 0
+    written = []
     for filters, kernel, stride, padding, steps in layers_of(rows):
         sides = [(side + 2 * padding - kernel) // stride + 1 for side in sides]
         weights = kernel**2 * channels * filters
         params, macs = params + weights + 5 * filters, macs + weights * math.prod(sides)
-        channels = filters
+        channels = filters + sum(written[-int(s[3:])] for s in steps if s.startswith("cat"))
         if any("2/2/0" in step for step in steps):
             sides = [-(-side // 2) for side in sides]
             channels *= 2 if "max|avg2/2/0" in steps else 1
+        written.append(channels)
     return params + (channels + 1) * classes, macs + channels * classes
 
 
@@ -231,6 +233,18 @@ def test_a_skeleton_counts_what_profile_counts():
     profile = keras_archs.profile("simpnet", input_shape=(12, 8, 3), classes=10, rows=rows)
     assert skeleton.cost([4, 4, 6, 6, 6, 7])[:2] == (profile.params, profile.macs)
     assert skeleton.cost([4, 4, 6, 6, 6, 7])[:2] == counted(rows, (12, 8, 3), 10)
+
+
+def test_a_skeleton_counts_what_stands_side_by_side():
+    rows = [
+        *("4 3/1/1 bn relu", "5 3/1/1 bn relu cat1", "5 3/1/1 bn relu cat1 max|avg2/2/0"),
+        *("6 3/1/1 bn relu", "6 3/1/1 bn relu cat1", "gmp dense"),
+    ]
+    skeleton = Skeleton([3] * 5, [96, 96, 96, 24, 24], 3, 10, doubled=[2], joined=[0, 1, 1, 0, 1])
+    assert skeleton.written_channels([4, 5, 5, 6, 6]) == [4, 9, 14, 6, 12]
+    profile = keras_archs.profile("simpnet", input_shape=(12, 8, 3), classes=10, rows=rows)
+    assert skeleton.cost([4, 5, 5, 6, 6])[:2] == (profile.params, profile.macs)
+    assert skeleton.cost([4, 5, 5, 6, 6])[:2] == counted(rows, (12, 8, 3), 10)
 
 
 def test_layers_between_what_is_added_have_one_width():
@@ -379,7 +393,7 @@ def test_values_that_keras_tuner_draws_make_networks():
 
 def chain_of(rows, params):
     """What `lint` reads from the network of these rows, read from their text."""
-    chain = _Chain(params, residual=any(" add" in row for row in rows))
+    chain = _Chain(params, residual=any(" add" in row or " cat" in row for row in rows))
     for at, (filters, kernel, stride, _, steps) in enumerate(layers_of(rows), start=1):
         if stride > 1:
             chain.reductions.append(_Reduction(f"conv{at}", "stride", at))
@@ -423,11 +437,11 @@ def test_no_sample_of_five_hundred_breaks_a_principle(case):
     assert shortcuts > 20
 
 
-def added(rows):
-    """Pairs of the layers whose maps are added, from 0."""
+def brought(rows, how="add"):
+    """Pairs of the layers whose maps are added, or joined, from 0."""
     for at, row in enumerate(rows):
         for step in row.split():
-            if step.startswith("add"):
+            if step.startswith(how):
                 yield at - int(step[3:]), at
 
 
@@ -437,15 +451,26 @@ def test_shortcuts_go_around_equal_layers_of_one_map_and_their_widths_are_one(pr
     for seed in range(200):
         hp = Draw(seed)
         rows = space_of(hp, principles, Budget(params=40_000))
-        found, pairs = widths(rows), list(added(rows))
-        wanted = {"none": 0, "every_layer": 1, "every_second_layer": 2}[hp.values["shortcuts"]]
+        found, pairs = widths(rows), list(brought(rows))
+        wanted = {"every_layer": 1, "every_second_layer": 2}.get(hp.values["shortcuts"], 0)
         assert {end - start for start, end in pairs} <= {wanted} - {0}
         for start, end in pairs:
             assert len(set(found[start : end + 1])) == 1
             assert not any("/2/" in row for row in rows[start + 1 : end])
         assert all(one[1] <= next_[0] for one, next_ in pairwise(pairs))
         kinds |= {(hp.values["shortcuts"], bool(pairs))}
-    assert {("none", False), ("every_layer", True), ("every_second_layer", True)} <= kinds
+        joined = list(brought(rows, "cat"))
+        assert not joined or hp.values["shortcuts"] == "dense"
+        assert all(
+            end - start == 1 and abs(found[start] - found[end]) <= 2 for start, end in joined
+        )
+        kinds |= {("joined", bool(joined))}
+    assert {
+        ("none", False),
+        ("every_layer", True),
+        ("every_second_layer", True),
+        ("joined", True),
+    } <= kinds
 
 
 @pytest.mark.parametrize(
@@ -458,21 +483,29 @@ def test_shortcuts_go_around_equal_layers_of_one_map_and_their_widths_are_one(pr
 )
 def test_where_shortcuts_stand(shortcuts, wanted):
     """Groups have layers 1, 2 to 4, 5 to 9, 10 and 11, 12, 13; the map is pooled after 5 and 10."""
-    assert list(added(space_of(Values(shortcuts=shortcuts)))) == wanted
+    assert list(brought(space_of(Values(shortcuts=shortcuts)))) == wanted
     kinds = [name for name in PRINCIPLES if name != "pooling"]
     strided = space_of(Values(shortcuts=shortcuts, pooling="stride"), kinds)
-    assert list(added(strided)) == wanted
+    assert list(brought(strided)) == wanted
     beside = space_of(Values(shortcuts=shortcuts, pooling="max_beside_average"))
     doubled = {"every_layer": [(4, 5), (9, 10)], "every_second_layer": [(4, 6), (6, 8)]}
     instead = {"every_second_layer": [(5, 7)]}.get(shortcuts, [])
     left = [pair for pair in wanted if pair not in doubled.get(shortcuts, [])]
-    assert list(added(beside)) == [*left, *instead]
+    assert list(brought(beside)) == [*left, *instead]
+
+
+def test_dense_groups_join_where_every_layer_would_add():
+    added, joined = (
+        list(brought(space_of(Values(shortcuts=kind)), how))
+        for kind, how in (("every_layer", "add"), ("dense", "cat"))
+    )
+    assert added == joined
 
 
 def test_the_default_point_at_a_budget_has_shortcuts_and_follows_the_network_of_its_size():
     for params, table in ((300_000, SIMPNET_300K), (5_500_000, SIMPNET_5M)):
         rows = space_of(Values(), budget=Budget(params=params))
-        assert list(added(rows)) == [(1, 3), (4, 6), (6, 8)]
+        assert list(brought(rows)) == [(1, 3), (4, 6), (6, 8)]
         paper = widths(_rows(table, None, None))
         np.testing.assert_allclose(widths(rows), paper, rtol=0.05)
 
@@ -481,7 +514,7 @@ def test_the_default_point_of_a_tiny_budget_is_flatter_than_the_paper_s_smallest
     rows = space(Values(), input_shape=(16, 16, 3), classes=10, budget=Budget(params=60_000))
     found = widths(rows["rows"])
     assert (found[0], found[-1]) == (19, 32) and sum("max2" in row for row in rows["rows"]) == 2
-    assert list(added(rows["rows"])) == [(1, 3), (4, 6), (6, 8)]
+    assert list(brought(rows["rows"])) == [(1, 3), (4, 6), (6, 8)]
 
 
 def test_no_layer_of_a_small_network_is_starved():
@@ -585,7 +618,12 @@ def test_wrong_arguments_of_a_space_are_refused(wrong, message):
         (space, "tilt", "wide", "in [0.75, 1.25]"),
         (space, "first_pool", math.nan, "in [0.3, 0.55]"),
         (space, "pooling", "bogus", "one of 'max', 'max_plus_average', 'max_beside"),
-        (space, "shortcuts", "every", "one of 'none', 'every_layer', 'every_second_layer'."),
+        (
+            space,
+            "shortcuts",
+            "every",
+            "one of 'none', 'every_layer', 'every_second_layer', 'dense'.",
+        ),
         (space, "dropout_rate", 0.9, "in [0.05, 0.3]"),
         (space, "dropout_placement", "every", "one of 'after_pooling', 'every_layer'."),
         (space, "share", 0.5, "in [1.0, 1.0]"),

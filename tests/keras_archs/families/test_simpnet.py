@@ -365,6 +365,8 @@ POOLED = [  # each way in which rows bring maps together
     "6 3/1/1 bn add2 relu max|avg2/2/0",
     "8 3/1/1 bn relu max+avg2/2/0",
     "8 1/1/0 bn add1 relu",
+    "5 3/1/1 bn relu cat1",
+    "5 3/1/1 bn relu cat2",
     "gmp dense",
 ]
 
@@ -404,10 +406,21 @@ def test_a_row_after_two_poolings_side_by_side_reads_twice_the_channels():
     assert model.get_layer("conv5").kernel.shape == (3, 3, 12, 8)
     assert keras_archs.info("simpnet").min_size_for(rows=POOLED) == 3
     profile = keras_archs.profile("simpnet", input_shape=(9, 8, 3), classes=4, rows=POOLED)
-    convolutions = 9 * (3 * 6 + 3 * 6 * 6 + 12 * 8) + 8 * 8
-    assert profile.params == convolutions + 5 * (4 * 6 + 2 * 8) + (8 + 1) * 4
-    maps = 72 * 9 * (3 * 6 + 3 * 6 * 6), 20 * 9 * 12 * 8, 6 * 8 * 8
-    assert profile.macs == sum(maps) + 8 * 4
+    convolutions = 9 * (3 * 6 + 3 * 6 * 6 + 12 * 8 + (8 + 13) * 5) + 8 * 8
+    read = 5 + 8  # by the classifier
+    assert profile.params == convolutions + 5 * (4 * 6 + 2 * 8 + 2 * 5) + (read + 1) * 4
+    maps = 72 * 9 * (3 * 6 + 3 * 6 * 6), 20 * 9 * 12 * 8, 6 * 8 * 8, 6 * 9 * (8 + 13) * 5
+    assert profile.macs == sum(maps) + read * 4
+
+
+def test_what_a_row_before_put_out_stands_beside_its_own():
+    model = keras_archs.SimpNet((9, 8, 3), 4, rows=POOLED)
+    images = np.random.default_rng(0).normal(size=(2, 9, 8, 3)).astype("float32")
+    names = "conv6_relu", "conv7_relu", "conv7_cat", "conv8_relu", "conv8_cat"
+    maps = keras.Model(model.input, [model.get_layer(name).output for name in names])
+    sixth, seventh, joined, eighth, last = run(maps, images)
+    np.testing.assert_array_equal(joined, np.concatenate([sixth, seventh], -1))
+    np.testing.assert_array_equal(last, np.concatenate([sixth, eighth], -1))
 
 
 @pytest.mark.parametrize(
@@ -425,10 +438,17 @@ def test_a_row_after_two_poolings_side_by_side_reads_twice_the_channels():
         (["8 3/1/1", "8 3/1/0 add1"], 1, "added to this row's map is larger or smaller."),
         (["8 3/1/1", "8 3/1/1 max2/2/0 add1"], 1, "to this row's map is larger or smaller."),
         (["8 3/1/1", "8 3/1/1 avg2/2/0", "8 3/1/1 add2"], 2, "row's map is larger or smaller."),
+        (["8 3/1/1", "4 3/1/1 cat1", "8 3/1/1 add1"], 2, "this row's 8 channels has 4 + 8."),
+        (["8 3/1/1", "8 3/1/1 cat1", "16 3/1/1 add1"], 2, "this row's 16 channels has 2 x 8."),
+        (["8 3/1/1 cat1"], 0, "what a row before them writes: 1 before this one there is none."),
+        (["8 3/1/1", "4 3/2/1 cat1"], 1, "joined to this row's map is larger or smaller."),
+        (["8 3/1/1", "4 3/1/1 max2/2/0 cat1"], 1, "to this row's map is larger or smaller."),
     ],
 )
-def test_what_is_added_is_of_one_shape(rows, at, message):
-    with pytest.raises(ValueError, match="^`rows` must add ") as caught:
+def test_what_is_added_is_of_one_shape_and_what_is_joined_of_one_height_and_width(
+    rows, at, message
+):
+    with pytest.raises(ValueError, match="^`rows` must (add|join) ") as caught:
         keras_archs.SimpNet(rows=[*rows, HEAD])
     assert f"{message} Received: rows[{at}]={rows[at]!r}" in str(caught.value)
 
@@ -440,6 +460,7 @@ def test_what_is_added_is_of_one_shape(rows, at, message):
         ["8 3/1/1 max|avg2/2/0", "8 3/1/1", "8 3/1/1 add1"],
         ["8 3/1/1 max2/2/0", "8 5/1/2 relu add1 max2/2/0", "8 1/1/0 add1"],
         ["8 3/1/1", "8 2/1/0", "8 2/1/1 add2"],
+        ["8 3/1/1", "4 3/1/1 cat1", "4 3/1/1", "8 3/1/1 cat1 add2"],
     ],
 )
 def test_maps_of_one_shape_are_added_wherever_they_come_from(rows, side):
@@ -448,7 +469,9 @@ def test_maps_of_one_shape_are_added_wherever_they_come_from(rows, side):
 
 
 @pytest.mark.parametrize(
-    "row", ["8 3/1/1 add0", "8 3/1/1 add", "8 3/1/1 add1 add1", "8 3/1/1 relu max+avg3/2/0"]
+    "row",
+    ["8 3/1/1 add0", "8 3/1/1 add", "8 3/1/1 add1 add1", "8 3/1/1 relu max+avg3/2/0"]
+    + ["8 3/1/1 cat0", "8 3/1/1 cat1 cat2", "8 3/1/1 cat 1"],
 )
 def test_a_pool_of_information_that_cannot_be_read_is_named(row):
     message = r"^`rows` must have rows such as '60 3/1/1 bn relu max2/2/0 drop0.1'. Received: "

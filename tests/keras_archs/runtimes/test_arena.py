@@ -13,13 +13,13 @@ pytestmark = pytest.mark.slow
 
 ROWS = [
     *("8 3/1/1 bn relu", "8 3/1/1 bn relu", "8 3/1/1 bn add2 relu max+avg2/2/0"),
-    *("12 3/1/1 bn relu", "12 3/1/1 bn add1 relu"),
+    *("12 3/1/1 bn relu", "12 3/1/1 bn add1 relu", "6 3/1/1 bn relu cat1"),
     *("12 3/1/1 bn relu max|avg2/2/0 drop0.2", "16 3/2/1 bn relu", "gmp drop0.2 dense"),
 ]
 NETWORKS = {
     "lenet5": {"input_shape": (28, 28, 1)},  # an activation that is not joined
     "mobilenet": {"input_shape": (64, 64, 3), "alpha": 0.25},  # padding that is
-    "simpnet": {"rows": ROWS},  # sums, poolings side by side, padding that is not joined
+    "simpnet": {"rows": ROWS},  # sums, maps and poolings side by side, padding that is not joined
 }
 
 

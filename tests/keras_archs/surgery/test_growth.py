@@ -117,6 +117,7 @@ def test_a_grown_network_is_the_wider_one_with_the_outputs_of_the_narrow_one(arc
 ROWS = [  # shortcuts, and two poolings that are added or stand side by side
     *("8 3/1/1 bn relu", "8 3/1/1 bn add1 relu", "8 3/1/1 bn relu"),
     *("8 3/1/1 bn add2 relu max|avg2/2/0", "9 3/1/1 bn relu max+avg2/2/0", "9 3/1/1 bn add1 relu"),
+    *("5 3/1/1 bn relu cat1", "5 3/1/1 bn relu cat1"),
     "gmp dense",
 ]
 

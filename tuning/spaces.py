@@ -15,7 +15,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras_archs
 from keras_archs.checks import choice, count, is_count, number
@@ -42,7 +42,7 @@ _USUAL_REDUCTIONS = 2  # of the paper's networks
 _LATE_DROPOUT = 1.5  # times the rate from the last reduction on: 0.2 and 0.3 in the paper
 _HIGHEST_DROPOUT = 0.9
 _SMALL = 500_000  # parameters: the paper's 300K have no dropout or 0.1 after poolings, 600K 0.1
-_TINY = 150_000  # parameters: half of the paper's smallest; 20 to 30 filters did well at 60,000
+_TINY = 150_000  # parameters: half of the paper's smallest; measured at 60,000
 
 _POOLS = {  # in rows
     "max": " max2/2/0",
@@ -267,22 +267,38 @@ def _profile(params, depths, factors, expansion, tilt, late, bounds) -> list[flo
     return profile if bounds["may_shrink"] else list(accumulate(profile, max))
 
 
-def _sampled_structure(hp, bounds, side, params, shortcuts) -> _Structure:
-    """One with about this number of parameters. `shortcuts`: the default."""
+class _Usual(NamedTuple):
+    """Where the default point lies.
+
+    Attributes:
+        params: about how many parameters the networks have.
+        expansion, tilt, first_pool, last_pool, shortcuts: its hyperparameters.
+    """
+
+    params: float
+    expansion: float = 1.0
+    tilt: float = 1.0
+    first_pool: float = 0.4
+    last_pool: float = 0.75
+    shortcuts: str = "every_second_layer"
+
+
+def _sampled_structure(hp, bounds, side, usual: _Usual) -> _Structure:
+    params = usual.params
     depths = [
         _int(hp, f"depth_{group}", limits, default)
         for group, limits, default in zip(_GROUPS, bounds["depths"], DEPTHS, strict=True)
     ]
     total, deepest = sum(depths), sum(high for _, high in bounds["depths"])
     span = bounds["small_expansion" if params <= LARGE else "expansion"]
-    expansion = _float(hp, "expansion", span, 0.25, 0.5 if params < _TINY else 1.0)
-    tilt = _float(hp, "tilt", bounds["tilt"], 0.25, 1.0)
+    expansion = _float(hp, "expansion", span, 0.25, usual.expansion)
+    tilt = _float(hp, "tilt", bounds["tilt"], 0.25, usual.tilt)
     fewest, most = _reduction_range(bounds, side)
     count = _int(hp, "reductions", (fewest, most), min(max(fewest, _USUAL_REDUCTIONS), most))
-    first = _float(hp, "first_pool", bounds["first_pool"], 0.05, 0.4)
-    last = _float(hp, "last_pool", bounds["last_pool"], 0.05, 0.75)
+    first = _float(hp, "first_pool", bounds["first_pool"], 0.05, usual.first_pool)
+    last = _float(hp, "last_pool", bounds["last_pool"], 0.05, usual.last_pool)
     kind = _choice(hp, "pooling", bounds["kinds"], "max")
-    around = _choice(hp, "shortcuts", bounds["shortcuts"], shortcuts)
+    around = _choice(hp, "shortcuts", bounds["shortcuts"], usual.shortcuts)
     reductions = _positions(count, total, first, last, bounds["earliest"])
     early, late = bounds["smallest_early_kernel"], bounds["smallest_late_kernel"]
     largest = bounds["largest_kernel"]
@@ -354,18 +370,25 @@ class _Defaults:
 
 
 @functools.lru_cache
-def _usual_params(budget, input_shape, classes) -> float:
-    """About how many parameters the networks of a budget have; without one those of the paper's."""
+def _usual(budget, input_shape, classes) -> _Usual:
+    """Where the default point of a budget lies; without one it is the paper's network."""
     if budget is None:
-        return _MAIN
-    if budget.params is not None and not any(budget.limits[1:]):
-        return budget.params
-    side = min(input_shape[:2])
-    structure = _sampled_structure(_Defaults(), _bounds("all"), side, _MAIN, "none")
-    skeleton = structure.skeleton(input_shape, classes, budget)
-    if not budget.allows(skeleton.smallest):
-        return skeleton.smallest.params
-    return skeleton.cost(fitted(skeleton, structure.profile, budget)).params
+        return _Usual(_MAIN, shortcuts="none")
+    params, costly = budget.params, False
+    if params is None or any(budget.limits[1:]):
+        side = min(input_shape[:2])
+        structure = _sampled_structure(_Defaults(), _bounds("all"), side, _Usual(_MAIN))
+        skeleton = structure.skeleton(input_shape, classes, budget)
+        if not budget.allows(skeleton.smallest):
+            return _Usual(skeleton.smallest.params)
+        cost = skeleton.cost(fitted(skeleton, structure.profile, budget))
+        params = cost.params
+        costly = budget.macs is not None and budget.used(cost) == cost.macs / budget.macs
+    if params >= _TINY:
+        return _Usual(params)
+    if costly:
+        return _Usual(params, 1.0, tilt=1.25, first_pool=0.3, last_pool=0.65, shortcuts="dense")
+    return _Usual(params, expansion=0.5)
 
 
 def _dropout(hp, bounds, params) -> tuple[str, float]:
@@ -409,7 +432,8 @@ def space(
     The default point without a budget is the paper's SimpNet, for images of about 32x32. With one,
     widths go by the paper's network of the nearest size (flatter below 150,000 parameters), and
     shortcuts around two layers each stand where maps are equal within a group: they cost nothing,
-    and hold those layers at one width.
+    and hold those layers at one width. Where multiply-adds bind below 150,000 parameters, maps are
+    reduced as early as the principles have it, widths grow, and groups are dense.
 
     A sample never exceeds a limit; it uses at least 97 % of the one that binds, but where a limit
     on MACs leaves layers fewer than 4 filters, and where the memory of activations binds, which a
@@ -434,14 +458,13 @@ def space(
     _check(input_shape, classes, budget)
     bounds = _bounds(principles)
     side, shape = min(input_shape[:2]), tuple(input_shape)
-    params = _usual_params(budget, shape, classes)
-    shortcuts = "none" if budget is None else "every_second_layer"
-    structure = _sampled_structure(hp, bounds, side, params, shortcuts)
-    placement, rate = _dropout(hp, bounds, params)
+    usual = _usual(budget, shape, classes)
+    structure = _sampled_structure(hp, bounds, side, usual)
+    placement, rate = _dropout(hp, bounds, usual.params)
     share = _float(hp, "share", bounds["share"], 0.05, 1.0)
     skeleton = structure.skeleton(shape, classes, budget)
     if budget is not None and not budget.scaled(share).allows(skeleton.smallest):
-        structure, share = _cheapest_structure(bounds, side, params), 1.0
+        structure, share = _cheapest_structure(bounds, side, usual.params), 1.0
         skeleton = structure.skeleton(shape, classes, budget)
         if not budget.allows(skeleton.smallest):
             raise budget.too_small(skeleton.smallest)
@@ -527,7 +550,7 @@ def settings(
     Returns:
         A label and the hyperparameters that differ from the default point of
         `space(..., principles=[all but this one])`, for each setting. The first is what that point
-        has at a budget.
+        has at a budget of parameters.
 
     Raises:
         ValueError: the name is unknown or "isolation", or images are too small to be reduced and

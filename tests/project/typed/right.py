@@ -77,6 +77,7 @@ assert_type(keras_archs.widen(model, "conv1", 64, noise=0.01, seed=0), keras.Mod
 assert_type(keras_archs.deepen(model, "conv1"), keras.Model)
 assert_type(keras_archs.grow(model, 1.0, extra_depth=1), keras.Model)
 assert_type(keras_archs.shrink(model, 0.5, arch="mobilenet"), keras.Model)
+assert_type(keras_archs.prune_channels(model, 0.5, per="layer"), keras.Model)
 assert_type(keras_archs.surgery.fold_batch_norm(model), keras.Model)
 assert_type(keras_archs.save_compressed(model, "model.kac").arrays[0].size, int)
 assert_type(keras_archs.load_compressed("model.kac"), keras.Model)

@@ -58,6 +58,7 @@ keras_archs.widen(model, "conv1", units="many")  # many
 keras_archs.deepen(model)  # after
 keras_archs.grow(model, alpha="double")  # double
 keras_archs.shrink(model)  # alpha
+keras_archs.prune_channels(model, 0.5, per="channel")  # channel
 keras_archs.load_compressed(5)  # path
 keras_archs.save_compressed("model.kac")  # path
 keras_archs.surgery.shrinc(model, 0.5)  # shrinc

@@ -169,6 +169,19 @@ def test_zeros_stay_through_momentum_and_decay_and_become_more_until_half_of_the
     assert not np.array_equal(steps[20][0], steps[28][0])  # what is left learns
 
 
+def test_a_network_that_lost_channels_is_repaired_before_weights_are_pruned():
+    keras.utils.set_random_seed(0)
+    model, progress = small_model(), Progress()
+    held = PruneThenShare(model, progress, 40, 0.6, "layer", [3, 2], first=0.25)
+    noting = Noting(progress)
+    images, labels = normal(80, 12), np.arange(80) % 3
+    model.fit(images, labels, batch_size=8, epochs=4, verbose=0, callbacks=[held, noting])
+    zeros = [np.count_nonzero(kernels[0] == 0) / 240 for kernels in noting.seen]
+    assert zeros[9] == 0 and 0 < zeros[10] < zeros[14] < zeros[19] == zeros[39] == 0.6
+    once = PruneThenShare(model, Progress(), 1, 0.6, "layer", [3, 2], first=0.25)
+    assert (once.first, once.pruned_at) == (0, 1)  # a single step prunes all
+
+
 def test_in_the_last_quarter_values_are_shared_and_learn(steps):
     for kernels in steps[29:]:
         for kernel, bits in zip(kernels, (3, 2), strict=True):
@@ -198,6 +211,8 @@ def test_a_centroid_moves_by_the_mean_of_its_weights():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"channels": 0}, r"`channels` must be in \(0, 0.9\]. Received: channels=0"),
+        ({"channels": 0.95}, "`channels` must be in"),
         ({"sparsity": 1}, r"`sparsity` must be in \[0, 0.99\]. Received: sparsity=1"),
         ({"sparsity": -0.1}, "`sparsity` must be in"),
         ({"bits": 1}, r"`bits` must be an integer in \[2, 8\]. Received: bits=1"),
@@ -213,6 +228,24 @@ def test_options_out_of_their_range_are_errors(options, message):
         Compression(run="x", **options)
     with pytest.raises(ValueError, match=message):
         compress("x", **options)
+
+
+def test_channels_alone_leave_weights_as_they_are_and_with_others_all_is_done():
+    def settled(**options):
+        made = Compression(run="x", **options)
+        return made.shares, made.bits
+
+    assert settled() == (True, 6)  # as before there were channels to remove
+    assert settled(channels=0.5) == (False, None)
+    assert settled(channels=0.5, sparsity=0.5) == settled(channels=0.5, bits=6) == (True, 6)
+    assert settled(channels=0.5, target_bytes=9) == (True, 6)
+
+
+def test_what_is_recorded_is_that_of_before_unless_more_is_asked_for():
+    """So that a compression that an earlier version began is resumed."""
+    before = {"sparsity", "per", "bits", "first_last_bits", "target_bytes"}
+    assert set(Compression(run="x").recorded) == before
+    assert Compression(run="x", channels=0.5).recorded["channels"] == 0.5
 
 
 @pytest.fixture
@@ -370,6 +403,58 @@ def test_a_compression_that_was_interrupted_ends_with_the_same_bytes(
     kept = os.listdir(resumed.path)
     compress(trained, **again)  # finished already
     assert sorted(os.listdir(resumed.path)) == sorted(kept)
+
+
+@pytest.mark.slow
+def test_channels_go_for_good_and_an_interrupted_repair_ends_with_the_same_weights(
+    trained, monkeypatch, here
+):
+    options = {"channels": 0.4, "epochs": 6, "verbose": 0}
+    narrow = compress(trained, run_dir=here / "narrow", **options)
+    metrics, before = narrow.metrics, trained.metrics
+    assert metrics["params"] == narrow.model.count_params() < 0.7 * before["params"]
+    assert metrics["macs"] < 0.7 * before["macs"]
+    assert metrics["sparsity"] == 0 and metrics["bits"] is None
+    assert metrics["parent"]["params"] == before["params"]
+    assert metrics["test_accuracy"] > 0.5  # 10 % is chance
+    assert len(narrow.model.layers) == len(trained.model.layers)
+    with open(narrow.path / "profile.csv") as file:
+        assert sum(int(row["params"]) for row in csv.DictReader(file)) == metrics["params"]
+    card = (narrow.path / "card.md").read_text().split("## Compression")[1]
+    for run in (before, metrics):
+        assert f"| {run['params']:,} | {run['macs']:,} |" in card
+    assert "40 % of the channels removed" in card and "shared" not in card
+    packed_model = keras_archs.load_compressed(narrow.path / "model.kac")
+    for ours, theirs in zip(narrow.model.weights, packed_model.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+    save = checkpoints.Checkpoint.on_epoch_end
+
+    def on_epoch_end(self, at, logs=None):
+        save(self, at, logs)
+        if at + 1 == 2:
+            raise KeyboardInterrupt
+
+    again = {"run_dir": here / "again", "resume": True, **options}
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.Checkpoint, "on_epoch_end", on_epoch_end)
+        with pytest.raises(KeyboardInterrupt):
+            compress(trained, **again)
+    with pytest.raises(ValueError, match="`compress` must be as in the run that is resumed"):
+        compress(trained, **{**again, "channels": 0.5})
+    resumed = compress(trained, **again)
+    assert (resumed.path / "model.kac").read_bytes() == (narrow.path / "model.kac").read_bytes()
+
+
+@pytest.mark.slow
+def test_channels_go_first_and_then_weights_are_pruned_and_shared(trained, here):
+    options = {"channels": 0.3, "per": "layer", "sparsity": 0.5, "bits": 4, "epochs": 4}
+    run = compress(trained, run_dir=here / "both", verbose=0, **options)
+    assert run.metrics["params"] < 0.75 * trained.metrics["params"]
+    assert run.metrics["sparsity"] == pytest.approx(0.5, abs=0.02)
+    kernels = [w.numpy() for w in run.model.trainable_weights if len(w.shape) > 1]
+    assert max(len(np.unique(kernel[kernel != 0])) for kernel in kernels) <= 16
+    assert applications.evaluate(run)["test_accuracy"] == run.metrics["test_accuracy"]
 
 
 @pytest.mark.slow

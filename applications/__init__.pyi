@@ -980,6 +980,7 @@ def compress(
     bits: int | None = None,
     first_last_bits: int | None = None,
     target_bytes: int | None = None,
+    int8: Literal["after", "aware"] | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
@@ -998,7 +999,8 @@ def compress(
     which `keras_archs.load_compressed` reads, and compression.csv, a row for each array in it; the
     weights of model.keras are the same, bit for bit. card.md has the figures of both runs. Without
     some of its channels (`channels`) the network is a narrower one of plain layers: model.keras,
-    profile.csv and everything that is made of the run have its parameters and multiply-adds.
+    profile.csv and everything that is made of the run have its parameters and multiply-adds. With
+    `int8` there is also model.tflite, as `export` makes it, and what it makes of the test images.
 
     Args:
         run: folder of the finished run whose network is compressed, or the run.
@@ -1017,6 +1019,9 @@ def compress(
         first_last_bits: the same of the first and the last kernel. None: as all.
         target_bytes: bytes that model.kac may have, >= 1: the sparsity that needs is found, and
             where 95 % are not enough the bits. None: whatever it has.
+        int8: "after": model.tflite is the network in int8, whose ranges training images set, with
+            figures of its own; "aware": it is trained with weights and activations rounded as int8
+            rounds them, and no weights are pruned or shared. None: there is no such file.
         epochs: passes over the training images, 1..1,000,000. None: as many as the run's.
         batch_size: images a step, >= 1. None: the run's.
         learning_rate: base rate, > 0. None: the run's.
@@ -1039,7 +1044,8 @@ def compress(
     Raises:
         ValueError, TypeError: an argument is wrong or contradicts another, the run is not finished,
             damaged or untested, its data are others now, no sparsity reaches the target, a layer
-            stands in the way of channels that shall go, or the extra `compress` is not installed.
+            stands in the way of channels that shall go, LiteRT cannot convert the network, or the
+            libraries for what is asked are not installed.
         FileExistsError: `run_dir` exists, and `resume` was not asked for.
         OSError: a file cannot be read or written.
     """

@@ -1328,7 +1328,8 @@ class Evaluation(_Checked):
         return self.corruptions or self.robustness is not None
 
 
-_LATER = ("channels",)  # of `Compression`: runs that were compressed before have none
+_SHARING = ("sparsity", "bits", "first_last_bits", "target_bytes")  # of `Compression`
+_LATER = ("channels", "int8")  # of it: runs that were compressed before have none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -1405,6 +1406,16 @@ class Compression(_Checked):
         panel="Compression",
     )
 
+    int8: Literal["after", "aware"] | None = option(
+        None,
+        help="Write model.tflite too, in int8: converted after the training, or trained for it.",
+        doc='"after": model.tflite is the network in int8, whose ranges training images set, with '
+        'figures of its own; "aware": it is trained with weights and activations rounded as int8 '
+        "rounds them, and no weights are pruned or shared. None: there is no such file.",
+        check=_optional(choice, choices=("after", "aware")),
+        panel="Compression",
+    )
+
     def __post_init__(self):
         super().__post_init__()
         if self.target_bytes is not None and self.sparsity is not None:
@@ -1412,14 +1423,20 @@ class Compression(_Checked):
                 "`sparsity` must be None with `target_bytes`, which finds it. "
                 f"Received: sparsity={self.sparsity:g}, target_bytes={self.target_bytes}"
             )
+        alone = [name for name in _SHARING if getattr(self, name) is not None]
+        if self.int8 == "aware" and alone:
+            raise ValueError(
+                "`int8` must be None or 'after' where weights are pruned and shared: int8's grid "
+                f"takes their few values. Received: int8='aware' with {alone[0]}"
+            )
         if self.bits is None and self.shares:
             object.__setattr__(self, "bits", 6)
 
     @property
     def shares(self) -> bool:
         """Whether weights are pruned and shared, as Deep Compression does it."""
-        asked = self.sparsity, self.bits, self.first_last_bits, self.target_bytes
-        return self.channels is None or any(value is not None for value in asked)
+        others = self.channels is not None or self.int8 == "aware"
+        return not others or any(getattr(self, name) is not None for name in _SHARING)
 
     @property
     def recorded(self) -> dict[str, Any]:

@@ -7,9 +7,10 @@ learning rate. Weights are pruned by magnitude, ever more of them, in its first 
 (`pruning.py`), of which a network without some of its channels has the first half to itself; those
 that are left learn until three quarters are done; then each kernel's weights are shared, and in the
 last quarter its few values learn (`sharing.py`). BatchNorm's running statistics remember a tenth of
-a training, so in the end they are those of the shared weights.
+a training, so in the end they are those of the shared weights. `quantising.py` trains for int8.
 """
 
+import functools
 import itertools
 import math
 import os
@@ -36,9 +37,18 @@ from applications.options import (
     retrained,
     takes,
 )
+from applications.shipping.compressing.measuring import (
+    FILE,
+    Int8,
+    can_convert,
+    check_int8,
+    latencies,
+)
 from applications.shipping.compressing.pruning import pruned, sparsity_at
+from applications.shipping.compressing.quantising import put_on_grid, quantised_learner
 from applications.shipping.compressing.reporting import arrays_table, section, summary
 from applications.shipping.compressing.sharing import rounded, shared
+from applications.shipping.exporting.exporting import ranges
 from applications.training.deriving import (
     Derivation,
     opened_parent,
@@ -76,7 +86,8 @@ def compress(
     which `keras_archs.load_compressed` reads, and compression.csv, a row for each array in it; the
     weights of model.keras are the same, bit for bit. card.md has the figures of both runs. Without
     some of its channels (`channels`) the network is a narrower one of plain layers: model.keras,
-    profile.csv and everything that is made of the run have its parameters and multiply-adds.
+    profile.csv and everything that is made of the run have its parameters and multiply-adds. With
+    `int8` there is also model.tflite, as `export` makes it, and what it makes of the test images.
 
     Args:
 
@@ -86,11 +97,13 @@ def compress(
     Raises:
         ValueError, TypeError: an argument is wrong or contradicts another, the run is not finished,
             damaged or untested, its data are others now, no sparsity reaches the target, a layer
-            stands in the way of channels that shall go, or the extra `compress` is not installed.
+            stands in the way of channels that shall go, LiteRT cannot convert the network, or the
+            libraries for what is asked are not installed.
         FileExistsError: `run_dir` exists, and `resume` was not asked for.
         OSError: a file cannot be read or written.
     """
     coder()
+    check_int8(compression.int8)
     parent = opened_parent(compression.run)
     config = {name: parent.config[name] for name in OPTIONS}
     own = {name: value for name, value in retrained.items() if value is not None}
@@ -122,6 +135,8 @@ class _Compressing(Derivation):
     def __init__(self, parent: applications.Run, asked: Compression, verbose: bool = False):
         self.parent, self.asked, self.verbose = parent, asked, verbose
         self.setting: _Setting | None = None
+        self.learner = quantised_learner if asked.int8 == "aware" else None
+        self._int8_before: dict[str, Any] = {}
 
     @property
     def recorded(self) -> dict[str, Any]:
@@ -129,11 +144,14 @@ class _Compressing(Derivation):
 
     def network(self, plan: Plan, dataset: Dataset) -> keras.Model:
         """The parent's, without the channels that go."""
+        self._dataset = dataset
         network = parent_network(self.parent, dataset)
         if not list(kernels_of(network)):
             raise ValueError(
                 f"`run` must have kernels that learn. Received: run={self.parent.path}"
             )
+        if self._converts:  # before the training: what cannot be converted is found out now
+            self._int8_before = Int8(network, self._ranges).figures(dataset)
         if self.asked.channels is not None:
             network = keras_archs.prune_channels(network, self.asked.channels, per=self.asked.per)
         self.setting = self._found(network) if self.asked.shares else None
@@ -202,8 +220,20 @@ class _Compressing(Derivation):
         )
         return [held]
 
+    @functools.cached_property
+    def _ranges(self) -> np.ndarray:
+        """Images that set the ranges of int8."""
+        return ranges(self.parent)
+
+    @property
+    def _converts(self) -> bool:
+        """Whether there is a file in int8."""
+        return self.asked.int8 is not None and can_convert()
+
     def finish(self, network: keras.Model, path: Path) -> dict[str, Any]:
-        """Round what is left, and write model.kac and compression.csv."""
+        """Round what is left, and write model.kac, compression.csv and model.tflite."""
+        if self.asked.int8 == "aware":
+            put_on_grid(network)
         made = self._packed(network)
         write_atomic(path / "model.kac", made.data)
         write_atomic(path / "compression.csv", arrays_table(made))
@@ -215,7 +245,19 @@ class _Compressing(Derivation):
             "sparsity": zeros / sum(kernel.size for kernel in kernels),
             "bits": None if self.setting is None else self.setting.bits,
             "parent": parent_figures(self.parent),
+            **self._measured(network, path),
         }
+
+    def _measured(self, network: keras.Model, path: Path) -> dict[str, Any]:
+        """How fast both networks are, and what int8 makes of them."""
+        networks = {"parent": opened_parent(self.parent).model, "this": network}
+        if not self._converts:
+            return {"fastest": latencies(networks)}
+        int8 = {name: Int8(each, self._ranges) for name, each in networks.items()}
+        write_atomic(path / FILE, int8["this"].file)
+        figures = {"parent": self._int8_before, "this": int8["this"].figures(self._dataset)}
+        timed = latencies({**networks, **{f"{name} in int8": each for name, each in int8.items()}})
+        return {"fastest": timed, "int8": figures}
 
     def _packed(self, network: keras.Model) -> Compressed:
         """Pruned further where training has made it larger than it may be."""

@@ -108,6 +108,7 @@ applications.retrieve("runs/a", "images").anwers  # anwers
 applications.specialists("runs/a", set=4)  # set
 applications.compress()  # run
 applications.compress("runs/a", per="channel")  # channel
+applications.compress("runs/a", int8="before")  # before
 applications.serve()  # runs
 applications.serve("runs/a", ports=8000)  # ports
 applications.serve("runs/a", runtime="onnx")  # onnx

@@ -53,7 +53,7 @@ def killed(model, share):
 
 
 # Each way of joining channels: a flattened map, zeros behind shortcuts, projections, depthwise
-# layers, branches side by side, gates, maxout.
+# layers, branches side by side, gates.
 FAST = {
     "lenet5": {"alpha": 1.0},
     "resnet20": {},
@@ -62,8 +62,6 @@ FAST = {
 }
 SLOW = {
     "highway19": {"input_shape": (16, 16, 3)},
-    "fitnet19": {},
-    "densenet40_12": {},
     "mobilenetv2": {"stem": "small", "input_shape": (32, 32, 3)},
 }
 

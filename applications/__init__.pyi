@@ -974,11 +974,13 @@ def specialists(
 def compress(
     run: Run | str | os.PathLike[str],
     *,
+    channels: float | None = None,
     sparsity: float | None = None,
     per: Literal["layer", "global"] = "global",
-    bits: int = 6,
+    bits: int | None = None,
     first_last_bits: int | None = None,
     target_bytes: int | None = None,
+    int8: Literal["after", "aware"] | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
@@ -995,19 +997,31 @@ def compress(
     It is trained on the run's own data, by its recipe, without averages of weights, images that
     grow or stochastic depth. The new run's folder has, beside what every run has, `model.kac`,
     which `keras_archs.load_compressed` reads, and compression.csv, a row for each array in it; the
-    weights of model.keras are the same, bit for bit. card.md has the figures of both runs.
+    weights of model.keras are the same, bit for bit. card.md has the figures of both runs. Without
+    some of its channels (`channels`) the network is a narrower one of plain layers: model.keras,
+    profile.csv and everything that is made of the run have its parameters and multiply-adds. With
+    `int8` there is also model.tflite, as `export` makes it, and what it makes of the test images.
 
     Args:
         run: folder of the finished run whose network is compressed, or the run.
+        channels: share of the channels of convolutions and dense layers that go for good, in (0,
+            0.9]: the weakest, as `keras_archs.prune_channels` finds them, before the training.
+            Alone, no weights are pruned or shared; with another of these options they are, too.
+            None: all channels stay.
         sparsity: share of the kernels' weights that become 0, in [0, 0.99]; kernels of depthwise
-            convolutions keep theirs. None: 0.67, or what `target_bytes` needs.
-        per: "global": the smallest weights of all kernels go, of none more than 99 %; "layer": each
-            kernel loses that share of its own.
+            convolutions keep theirs. None: 0.67, or what `target_bytes` needs, or 0 with `channels`
+            alone.
+        per: "global": the smallest weights of all kernels go, of none more than 99 %, and the
+            weakest channels of all layers; "layer": each loses that share of its own.
         bits: bits of a shared weight's code, 2..8: a kernel has at most 2^bits values beside 0.
-            With `target_bytes` fewer where that needs it.
+            With `target_bytes` fewer where that needs it. None: 6, or nothing shared with
+            `channels` alone.
         first_last_bits: the same of the first and the last kernel. None: as all.
         target_bytes: bytes that model.kac may have, >= 1: the sparsity that needs is found, and
             where 95 % are not enough the bits. None: whatever it has.
+        int8: "after": model.tflite is the network in int8, whose ranges training images set, with
+            figures of its own; "aware": it is trained with weights and activations rounded as int8
+            rounds them, and no weights are pruned or shared. None: there is no such file.
         epochs: passes over the training images, 1..1,000,000. None: as many as the run's.
         batch_size: images a step, >= 1. None: the run's.
         learning_rate: base rate, > 0. None: the run's.
@@ -1029,8 +1043,9 @@ def compress(
 
     Raises:
         ValueError, TypeError: an argument is wrong or contradicts another, the run is not finished,
-            damaged or untested, its data are others now, no sparsity reaches the target, or the
-            extra `compress` is not installed.
+            damaged or untested, its data are others now, no sparsity reaches the target, a layer
+            stands in the way of channels that shall go, LiteRT cannot convert the network, or the
+            libraries for what is asked are not installed.
         FileExistsError: `run_dir` exists, and `resume` was not asked for.
         OSError: a file cannot be read or written.
     """

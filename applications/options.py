@@ -1328,6 +1328,10 @@ class Evaluation(_Checked):
         return self.corruptions or self.robustness is not None
 
 
+_SHARING = ("sparsity", "bits", "first_last_bits", "target_bytes")  # of `Compression`
+_LATER = ("channels", "int8")  # of it: runs that were compressed before have none
+
+
 @dataclass(frozen=True, kw_only=True)
 class Compression(_Checked):
     """How a run's network is made smaller; but for the run what config.yaml has as `compress`."""
@@ -1338,11 +1342,23 @@ class Compression(_Checked):
         positional=True,
         python_only=True,
     )
+    channels: float | None = option(
+        None,
+        help="Share of the channels that go for good, in (0, 0.9]: a narrower, faster network. "
+        "Alone: nothing else is done.",
+        doc="share of the channels of convolutions and dense layers that go for good, in (0, 0.9]: "
+        "the weakest, as `keras_archs.prune_channels` finds them, before the training. Alone, no "
+        "weights are pruned or shared; with another of these options they are, too. None: all "
+        "channels stay.",
+        check=_optional(number, above=0, most=0.9),
+        panel="Compression",
+    )
     sparsity: float | None = option(
         None,
         help="Share of the kernels' weights that become 0, in [0, 0.99].",
         doc="share of the kernels' weights that become 0, in [0, 0.99]; kernels of depthwise "
-        "convolutions keep theirs. None: 0.67, or what `target_bytes` needs.",
+        "convolutions keep theirs. None: 0.67, or what `target_bytes` needs, or 0 with `channels` "
+        "alone.",
         check=_optional(number, least=0, most=0.99),
         shown="0.67, or what --target-bytes needs",
         least=0,
@@ -1351,18 +1367,20 @@ class Compression(_Checked):
     )
     per: Literal["layer", "global"] = option(
         "global",
-        help="Whether each layer loses that share, or the smallest weights of all go.",
-        doc='"global": the smallest weights of all kernels go, of none more than 99 %; "layer": '
-        "each kernel loses that share of its own.",
+        help="Whether each layer loses those shares, or the smallest of all layers go.",
+        doc='"global": the smallest weights of all kernels go, of none more than 99 %, and the '
+        'weakest channels of all layers; "layer": each loses that share of its own.',
         check=_one_of("layer", "global"),
         panel="Compression",
     )
-    bits: int = option(
-        6,
+    bits: int | None = option(
+        None,
         help="Bits of a shared weight's code: a kernel has at most 2^BITS values.",
         doc="bits of a shared weight's code, 2..8: a kernel has at most 2^bits values beside 0. "
-        "With `target_bytes` fewer where that needs it.",
-        check=lambda name, value: count(name, value, least=2, most=8),
+        "With `target_bytes` fewer where that needs it. None: 6, or nothing shared with `channels` "
+        "alone.",
+        check=_optional(count, least=2, most=8),
+        shown="6",
         least=2,
         most=8,
         panel="Compression",
@@ -1388,6 +1406,16 @@ class Compression(_Checked):
         panel="Compression",
     )
 
+    int8: Literal["after", "aware"] | None = option(
+        None,
+        help="Write model.tflite too, in int8: converted after the training, or trained for it.",
+        doc='"after": model.tflite is the network in int8, whose ranges training images set, with '
+        'figures of its own; "aware": it is trained with weights and activations rounded as int8 '
+        "rounds them, and no weights are pruned or shared. None: there is no such file.",
+        check=_optional(choice, choices=("after", "aware")),
+        panel="Compression",
+    )
+
     def __post_init__(self):
         super().__post_init__()
         if self.target_bytes is not None and self.sparsity is not None:
@@ -1395,11 +1423,26 @@ class Compression(_Checked):
                 "`sparsity` must be None with `target_bytes`, which finds it. "
                 f"Received: sparsity={self.sparsity:g}, target_bytes={self.target_bytes}"
             )
+        alone = [name for name in _SHARING if getattr(self, name) is not None]
+        if self.int8 == "aware" and alone:
+            raise ValueError(
+                "`int8` must be None or 'after' where weights are pruned and shared: int8's grid "
+                f"takes their few values. Received: int8='aware' with {alone[0]}"
+            )
+        if self.bits is None and self.shares:
+            object.__setattr__(self, "bits", 6)
+
+    @property
+    def shares(self) -> bool:
+        """Whether weights are pruned and shared, as Deep Compression does it."""
+        others = self.channels is not None or self.int8 == "aware"
+        return not others or any(getattr(self, name) is not None for name in _SHARING)
 
     @property
     def recorded(self) -> dict[str, Any]:
-        """The options by name, but for the run."""
-        return {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+        """The options by name, but for the run; those that earlier versions lack if asked for."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+        return {k: v for k, v in values.items() if k not in _LATER or v is not None}
 
 
 def _bits(name: str, value: Any) -> int:

@@ -80,6 +80,7 @@ _EXPORTS = {
     "deepen": "surgery",
     "grow": "surgery",
     "shrink": "surgery",
+    "prune_channels": "surgery",
     "load_compressed": "weights.compressed",
     "save_compressed": "weights.compressed",
     **{name: f"families.{module}" for module, names in MODULES.items() for name in names},

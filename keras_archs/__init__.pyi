@@ -37,6 +37,7 @@ from keras_archs.surgery import deepen as deepen
 from keras_archs.surgery import fold_batch_norm as fold_batch_norm
 from keras_archs.surgery import grow as grow
 from keras_archs.surgery import low_rank as low_rank
+from keras_archs.surgery import prune_channels as prune_channels
 from keras_archs.surgery import shrink as shrink
 from keras_archs.surgery import to_fully_convolutional as to_fully_convolutional
 from keras_archs.surgery import widen as widen
@@ -74,6 +75,7 @@ __all__ = [
     "deepen",
     "grow",
     "shrink",
+    "prune_channels",
     "load_compressed",
     "save_compressed",
     "LeNet5",

@@ -14,6 +14,7 @@ from keras_archs.surgery.dense_evaluation import to_fully_convolutional
 from keras_archs.surgery.factorising import LowRank, low_rank
 from keras_archs.surgery.folding import fold_batch_norm
 from keras_archs.surgery.growth import deepen, grow, shrink, widen
+from keras_archs.surgery.thinning import prune_channels
 
 __all__ = [
     "LowRank",
@@ -21,6 +22,7 @@ __all__ = [
     "fold_batch_norm",
     "grow",
     "low_rank",
+    "prune_channels",
     "shrink",
     "to_fully_convolutional",
     "widen",

@@ -23,6 +23,7 @@ from keras_archs.kinds import CONVOLUTIONS, DEPTHWISE
 from keras_archs.registry import builder
 from keras_archs.surgery.channels import Carrier, ChannelGraph
 from keras_archs.surgery.rewiring import changed, graphs, rebuilt, rewired
+from keras_archs.surgery.thinning import norms_of
 
 SAME_AT_ANY_ALPHA = "kernel_size", "groups", "depth_multiplier"  # of a layer at any alpha
 Choice = Callable[[np.ndarray, int], np.ndarray | None]  # of labels, how many channels
@@ -179,7 +180,7 @@ def shrink(model: keras.Model, alpha: float, *, arch: str | None = None, **own: 
     """
     graph = ChannelGraph(model)
     widths = _widths(graph, alpha, arch, own)
-    norms, parts = _norms(graph), _parts(graph)
+    norms, parts = norms_of(graph), _parts(graph)
 
     def strongest(labels: np.ndarray, count: int) -> np.ndarray | None:
         if count > len(labels):
@@ -313,27 +314,6 @@ def _another(model: keras.Model, build: Callable, difference: str) -> ValueError
 
 
 # ---------------------------------------------------------------------------------- what is kept
-
-
-def _norms(graph: ChannelGraph) -> np.ndarray:
-    """For each label the L2 norms of the filters that make it, summed over the layers."""
-    norms = np.zeros(len(graph.roots))
-    for carrier in graph.summing:
-        kernel = _kernel(carrier)
-        filters = np.linalg.norm(kernel.reshape(-1, kernel.shape[-1]), axis=0)
-        norms += np.bincount(graph.roots[carrier.makes], filters, len(norms))
-    return norms
-
-
-def _kernel(carrier: Carrier) -> np.ndarray:
-    """The weights of each channel, which stands on the last axis."""
-    if "kernel" in carrier.uses:
-        axis = carrier.uses["kernel"].writes.axis
-        return np.moveaxis(carrier.layer.kernel.numpy(), axis, -1)
-    depthwise = carrier.layer.depthwise_kernel.numpy()  # of a separable convolution
-    depthwise = depthwise.reshape(-1, math.prod(depthwise.shape[-2:]))
-    pointwise = carrier.layer.pointwise_kernel.numpy()
-    return depthwise[:, :, None] * pointwise.reshape(1, *pointwise.shape[-2:])
 
 
 def _parts(graph: ChannelGraph) -> np.ndarray:

@@ -86,10 +86,11 @@ def test_the_machine_s_memory_is_what_counts(monkeypatch):
         lambda model: keras_archs.with_classes(model, 3),
         lambda model: keras_archs.grow(model, alpha=1.0),
         lambda model: keras_archs.shrink(model, alpha=0.5),
+        lambda model: keras_archs.prune_channels(model, 0.5),
         lambda model: keras_archs.widen(model, "c1", 9),
         lambda model: keras_archs.deepen(model, "c1"),
     ],
-    ids=["fold", "convolutional", "classes", "grow", "shrink", "widen", "deepen"],
+    ids=["fold", "convolutional", "classes", "grow", "shrink", "prune", "widen", "deepen"],
 )
 def test_what_is_no_model_is_named(function, value):
     with pytest.raises((TypeError, ValueError), match="`model` must be") as error:

@@ -1,14 +1,16 @@
 """A run with a smaller network of another run: pruned, trained on, shared, trained on, packed.
 
+Channels that go (`channels`) are gone before the training, which repairs the network.
+
 Deep Compression (Han, Mao & Dally 2016, arXiv:1510.00149) in one training with one schedule of the
 learning rate. Weights are pruned by magnitude, ever more of them, in its first half
-(`pruning.py`); those that are left learn until three quarters are done; then each kernel's weights
-are shared, and in the last quarter its few values learn (`sharing.py`). BatchNorm's running
-statistics remember a tenth of a training, so in the end they are those of the shared weights.
+(`pruning.py`), of which a network without some of its channels has the first half to itself; those
+that are left learn until three quarters are done; then each kernel's weights are shared, and in the
+last quarter its few values learn (`sharing.py`). BatchNorm's running statistics remember a tenth of
+a training, so in the end they are those of the shared weights. `quantising.py` trains for int8.
 """
 
-import csv
-import io
+import functools
 import itertools
 import math
 import os
@@ -22,6 +24,7 @@ import numpy as np
 from keras import ops
 
 import applications
+import keras_archs
 from applications.data.sources import Dataset
 from applications.files import write_atomic
 from applications.options import (
@@ -34,8 +37,18 @@ from applications.options import (
     retrained,
     takes,
 )
+from applications.shipping.compressing.measuring import (
+    FILE,
+    Int8,
+    can_convert,
+    check_int8,
+    latencies,
+)
 from applications.shipping.compressing.pruning import pruned, sparsity_at
+from applications.shipping.compressing.quantising import put_on_grid, quantised_learner
+from applications.shipping.compressing.reporting import arrays_table, section, summary
 from applications.shipping.compressing.sharing import rounded, shared
+from applications.shipping.exporting.exporting import ranges
 from applications.training.deriving import (
     Derivation,
     opened_parent,
@@ -49,7 +62,7 @@ from keras_archs.weights.compressed import Compressed, coder, packed
 
 SPARSITY = 0.67  # SqueezeNet's with Deep Compression: a third of the weights is left
 PRUNED, SHARED = 0.5, 0.75  # of the steps, after which all are pruned, and shared
-ALEXNET_BYTES = 240e6  # Iandola et al. 2016, arXiv:1602.07360, table 2
+REPAIRED = 0.25  # of the steps, in which a network without some of its channels learns alone
 _UPDATES = 100  # of the masks
 _MOST_FOR_A_TARGET = 0.95  # sparsity, beyond which fewer bits cost less accuracy
 _MARGIN = 0.97  # of a target: what is found before the training must still fit after it
@@ -71,7 +84,10 @@ def compress(
     It is trained on the run's own data, by its recipe, without averages of weights, images that
     grow or stochastic depth. The new run's folder has, beside what every run has, `model.kac`,
     which `keras_archs.load_compressed` reads, and compression.csv, a row for each array in it; the
-    weights of model.keras are the same, bit for bit. card.md has the figures of both runs.
+    weights of model.keras are the same, bit for bit. card.md has the figures of both runs. Without
+    some of its channels (`channels`) the network is a narrower one of plain layers: model.keras,
+    profile.csv and everything that is made of the run have its parameters and multiply-adds. With
+    `int8` there is also model.tflite, as `export` makes it, and what it makes of the test images.
 
     Args:
 
@@ -80,12 +96,14 @@ def compress(
 
     Raises:
         ValueError, TypeError: an argument is wrong or contradicts another, the run is not finished,
-            damaged or untested, its data are others now, no sparsity reaches the target, or the
-            extra `compress` is not installed.
+            damaged or untested, its data are others now, no sparsity reaches the target, a layer
+            stands in the way of channels that shall go, LiteRT cannot convert the network, or the
+            libraries for what is asked are not installed.
         FileExistsError: `run_dir` exists, and `resume` was not asked for.
         OSError: a file cannot be read or written.
     """
     coder()
+    check_int8(compression.int8)
     parent = opened_parent(compression.run)
     config = {name: parent.config[name] for name in OPTIONS}
     own = {name: value for name, value in retrained.items() if value is not None}
@@ -94,7 +112,7 @@ def compress(
     options = Options.made_of({**config, **_PLAIN, "weights": weights, **own})
     run = derive(options, running, _Compressing(parent, compression, bool(running.verbose)))
     if running.verbose:
-        print(_summary(run.metrics))
+        print(summary(run.metrics))
     return run
 
 
@@ -116,29 +134,40 @@ class _Compressing(Derivation):
 
     def __init__(self, parent: applications.Run, asked: Compression, verbose: bool = False):
         self.parent, self.asked, self.verbose = parent, asked, verbose
+        self.setting: _Setting | None = None
+        self.learner = quantised_learner if asked.int8 == "aware" else None
+        self._int8_before: dict[str, Any] = {}
 
     @property
     def recorded(self) -> dict[str, Any]:
         return {"parent": os.fspath(self.parent.path), "compress": self.asked.recorded}
 
     def network(self, plan: Plan, dataset: Dataset) -> keras.Model:
-        """The parent's, with what is found for a target of bytes."""
+        """The parent's, without the channels that go."""
+        self._dataset = dataset
         network = parent_network(self.parent, dataset)
         if not list(kernels_of(network)):
             raise ValueError(
                 f"`run` must have kernels that learn. Received: run={self.parent.path}"
             )
-        asked = self.asked
-        self.setting = _Setting(asked.sparsity or 0.0, asked.bits)
-        if asked.target_bytes is not None:
-            self.setting = self._fitting(network, asked.target_bytes)
-            if self.verbose:
-                sparsity, bits = self.setting
-                said = f"{asked.target_bytes:,} bytes: {100 * sparsity:.0f} % zeros, {bits} bits"
-                print(said, file=sys.stderr)
-        elif asked.sparsity is None:
-            self.setting = _Setting(SPARSITY, asked.bits)
+        if self._converts:  # before the training: what cannot be converted is found out now
+            self._int8_before = Int8(network, self._ranges).figures(dataset)
+        if self.asked.channels is not None:
+            network = keras_archs.prune_channels(network, self.asked.channels, per=self.asked.per)
+        self.setting = self._found(network) if self.asked.shares else None
         return network
+
+    def _found(self, network: keras.Model) -> _Setting:
+        """What is asked for, or what a target of bytes needs."""
+        asked = self.asked
+        bits = asked.bits or 0  # which has a number where weights are shared
+        if asked.target_bytes is None:
+            return _Setting(SPARSITY if asked.sparsity is None else asked.sparsity, bits)
+        setting = self._fitting(network, asked.target_bytes)
+        if self.verbose:
+            zeros = f"{100 * setting.sparsity:.0f} % zeros"
+            print(f"{asked.target_bytes:,} bytes: {zeros}, {setting.bits} bits", file=sys.stderr)
+        return setting
 
     def _fitting(self, network: keras.Model, most: int) -> _Setting:
         """The most bits and the least sparsity with which the network, as it is, has the bytes."""
@@ -151,7 +180,7 @@ class _Compressing(Derivation):
             return found
 
         least = 0
-        for bits in range(self.asked.bits, 1, -1):
+        for bits in range(self.asked.bits or 0, 1, -1):
             low, high = 0.0, _MOST_FOR_A_TARGET
             least = size(_Setting(high, bits))
             if least > _MARGIN * most:
@@ -182,85 +211,69 @@ class _Compressing(Derivation):
     def callbacks(
         self, network: keras.Model, progress: Progress, steps: int
     ) -> list[keras.callbacks.Callback]:
+        if self.setting is None:
+            return []
         bits = self._bits(network, self.setting)
-        return [
-            PruneThenShare(network, progress, steps, self.setting.sparsity, self.asked.per, bits)
-        ]
+        first = 0.0 if self.asked.channels is None else REPAIRED
+        held = PruneThenShare(
+            *(network, progress, steps, self.setting.sparsity, self.asked.per, bits), first=first
+        )
+        return [held]
+
+    @functools.cached_property
+    def _ranges(self) -> np.ndarray:
+        """Images that set the ranges of int8."""
+        return ranges(self.parent)
+
+    @property
+    def _converts(self) -> bool:
+        """Whether there is a file in int8."""
+        return self.asked.int8 is not None and can_convert()
 
     def finish(self, network: keras.Model, path: Path) -> dict[str, Any]:
-        """Round what is left, and write model.kac and compression.csv."""
-        round_off(network)
-        made, setting = packed(network), self.setting
-        most = self.asked.target_bytes or math.inf
-        while len(made.data) > most and setting.sparsity < 1:
-            setting = _Setting(min(1.0, setting.sparsity + _STEP), setting.bits)
-            self._apply(network, setting)
-            made = packed(network)
+        """Round what is left, and write model.kac, compression.csv and model.tflite."""
+        if self.asked.int8 == "aware":
+            put_on_grid(network)
+        made = self._packed(network)
         write_atomic(path / "model.kac", made.data)
-        write_atomic(path / "compression.csv", _table(made))
+        write_atomic(path / "compression.csv", arrays_table(made))
         kernels = [_array(k) for k, _ in kernels_of(network)]
         zeros = sum(int(np.count_nonzero(kernel == 0)) for kernel in kernels)
         return {
             "compressed_bytes": len(made.data),
             "float32_bytes": 4 * self.parent.metrics["params"],
             "sparsity": zeros / sum(kernel.size for kernel in kernels),
-            "bits": self.setting.bits,
+            "bits": None if self.setting is None else self.setting.bits,
             "parent": parent_figures(self.parent),
+            **self._measured(network, path),
         }
 
+    def _measured(self, network: keras.Model, path: Path) -> dict[str, Any]:
+        """How fast both networks are, and what int8 makes of them."""
+        networks = {"parent": opened_parent(self.parent).model, "this": network}
+        if not self._converts:
+            return {"fastest": latencies(networks)}
+        int8 = {name: Int8(each, self._ranges) for name, each in networks.items()}
+        write_atomic(path / FILE, int8["this"].file)
+        figures = {"parent": self._int8_before, "this": int8["this"].figures(self._dataset)}
+        timed = latencies({**networks, **{f"{name} in int8": each for name, each in int8.items()}})
+        return {"fastest": timed, "int8": figures}
+
+    def _packed(self, network: keras.Model) -> Compressed:
+        """Pruned further where training has made it larger than it may be."""
+        setting = self.setting
+        if setting is None:
+            return packed(network)
+        round_off(network)
+        made, most = packed(network), self.asked.target_bytes or math.inf
+        while len(made.data) > most and setting.sparsity < 1:
+            setting = _Setting(min(1.0, setting.sparsity + _STEP), setting.bits)
+            self._apply(network, setting)
+            made = packed(network)
+        return made
+
     def section(self, metrics: Mapping[str, Any]) -> str:
-        """The figures of both runs, as SqueezeNet's paper has them (arXiv:1602.07360, table 2)."""
-        parent, small = metrics["parent"], metrics["compressed_bytes"]
-        large, first_last = metrics["float32_bytes"], self.asked.first_last_bits
-        bits = f"{metrics['bits']} bit" + (f", first and last {first_last}" if first_last else "")
-        rows = [
-            ("network", "approach", "weights", "bytes", "smaller", "than AlexNet", "test accuracy")
-            + ("macro F1", "test loss", "validation accuracy"),
-            ("the parent", "none", "32 bit", f"{large:,}", "1x", f"{ALEXNET_BYTES / large:,.0f}x")
-            + _figures(parent),
-            (
-                *("this", f"pruned ({100 * metrics['sparsity']:.1f} % zeros), shared, coded"),
-                *(bits, f"{large:,} -> {small:,}", f"{large / small:.1f}x"),
-                *(f"{ALEXNET_BYTES / small:,.0f}x", *_figures(metrics)),
-            ),
-        ]
-        lines = ["| " + " | ".join(row) + " |" for row in rows]
-        lines.insert(1, "|---" * len(rows[0]) + "|")
-        return (
-            f"\n## Compression\n\nMade of {self.parent.path} (`parent`): Deep Compression, "
-            "arXiv:1510.00149. `keras_archs.load_compressed` reads model.kac, whose weights are "
-            "those of model.keras bit for bit; compression.csv has a row for each array. AlexNet "
-            "has 240 MB.\n\n" + "\n".join(lines) + "\n"
-        )
-
-
-def _summary(metrics: Mapping[str, Any]) -> str:
-    small, large = metrics["compressed_bytes"], metrics["float32_bytes"]
-    return (
-        f"model.kac: {small:,} bytes for {large:,}, {large / small:.1f} times smaller "
-        f"({100 * metrics['sparsity']:.1f} % zeros, {metrics['bits']} bits); test accuracy "
-        f"{100 * metrics['parent']['test_accuracy']:.2f} -> {100 * metrics['test_accuracy']:.2f} %"
-    )
-
-
-def _figures(metrics: Mapping[str, Any]) -> tuple[str, ...]:
-    return (
-        f"{100 * metrics['test_accuracy']:.2f} %",
-        f"{metrics['macro_f1']:.4f}",
-        f"{metrics['test_loss']:.4f}",
-        f"{100 * metrics['validation_accuracy']:.2f} %",
-    )
-
-
-def _table(made: Compressed) -> str:
-    file = io.StringIO()
-    table = csv.writer(file, lineterminator="\n")
-    table.writerow(("name", "shape", "weights", "values", "distinct", "index", "bytes"))
-    for array in made.arrays:
-        shape = "x".join(map(str, array.shape))
-        row = (math.prod(array.shape), array.values, array.distinct, array.layout, array.size)
-        table.writerow((array.name, shape, *row))
-    return file.getvalue()
+        return section(self.parent.path, self.asked, metrics)
 
 
 # ------------------------------------------------------------------------------ a network's weights
@@ -307,6 +320,7 @@ class PruneThenShare(keras.callbacks.Callback):
         sparsity: in the end.
         per: "layer" or "global", as `pruning.pruned`.
         bits: of each kernel.
+        first: share of the steps before the first weight is pruned, < 0.5.
     """
 
     def __init__(
@@ -317,12 +331,15 @@ class PruneThenShare(keras.callbacks.Callback):
         sparsity: float,
         per: str,
         bits: Sequence[int],
+        *,
+        first: float = 0.0,
     ):
         super().__init__()
         self.network, self.progress = network, progress
         self.sparsity, self.per, self.bits = sparsity, per, bits
         self.pruned_at, self.shared_at = (math.ceil(s * steps) for s in (PRUNED, SHARED))
-        self.every = max(1, self.pruned_at // _UPDATES)
+        self.first = min(math.ceil(first * steps), self.pruned_at - 1)
+        self.every = max(1, (self.pruned_at - self.first) // _UPDATES)
         self._hold: list[Callable[[], None]] = []
 
     def on_epoch_begin(self, epoch, logs: Any = None):
@@ -334,8 +351,9 @@ class PruneThenShare(keras.callbacks.Callback):
         step = self.progress.steps + 1  # which is counted after this
         for hold in self._hold:
             hold()
-        if step <= self.pruned_at and (step % self.every == 0 or step == self.pruned_at):
-            prune(self.network, sparsity_at(step, self.pruned_at, self.sparsity), self.per)
+        since, span = step - self.first, self.pruned_at - self.first
+        if 0 < since <= span and (since % self.every == 0 or since == span):
+            prune(self.network, sparsity_at(since, span, self.sparsity), self.per)
             self._look(step)
         if step == self.shared_at:
             share(self.network, self.bits)

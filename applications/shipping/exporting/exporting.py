@@ -79,7 +79,7 @@ def export(asked: Exporting) -> dict[str, Any]:
     network = inference_copy(run.model)
     exported = Exported(
         network=network,
-        converted=Converted(network, _ranges(run) if asked.precision == "int8" else None),
+        converted=Converted(network, ranges(run) if asked.precision == "int8" else None),
         asked=asked,
         notes=_notes(run),
         example=test.batch([0])[0],
@@ -96,7 +96,7 @@ def export(asked: Exporting) -> dict[str, Any]:
     return {**report, "path": asked.folder}
 
 
-def _ranges(run: applications.Run) -> np.ndarray:
+def ranges(run: applications.Run) -> np.ndarray:
     """Images that set the ranges of int8: in one of them a pixel is black and one white.
 
     So the input has the scale 1, and each value of a pixel its own code.

@@ -52,6 +52,11 @@ WITHOUT_KERAS = {
     "missing value": ("train --arch", "'--arch'"),
     "one argument too many": ("train lenet5 --arch lenet5", "lenet5"),
     "a code of nine bits": ("compress . --bits 9", "'--bits'"),
+    "all channels gone": ("compress . --channels 1", "`channels` must be in (0, 0.9]."),
+    "int8 and few values": (
+        "compress . --int8 aware --bits 5",
+        "`int8` must be None or 'after' where weights are pruned and shared",
+    ),
     "everything pruned": ("compress . --sparsity 1", "'--sparsity'"),
     "sparsity and a target": (
         "compress . --sparsity 0.5 --target-bytes 9999",

@@ -17,9 +17,10 @@ import applications
 import keras_archs
 from applications import runs
 from applications.options import Compression
-from applications.shipping.compressing import compressing
+from applications.shipping.compressing import compressing, measuring
 from applications.shipping.compressing.compressing import PruneThenShare, compress, prune
 from applications.shipping.compressing.pruning import pruned, sparsity_at
+from applications.shipping.compressing.reporting import section, summary
 from applications.shipping.compressing.sharing import rounded, shared
 from applications.training import checkpoints
 from applications.training.progress import Progress
@@ -32,6 +33,20 @@ BEFORE = Path(__file__).parents[2] / "fixtures" / "before"
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_runtime():
+    """Converting a network for each runtime takes seconds: here for one."""
+    backend, make = keras.backend.backend(), measuring.runtime
+
+    def runtime(model, name=backend, **options):
+        return make(model, name, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measuring, "runtime", runtime)
+        patch.setattr(measuring, "_SECONDS", 0.0)
+        yield
 
 
 def normal(*shape, seed=0, scale=1.0):
@@ -169,6 +184,19 @@ def test_zeros_stay_through_momentum_and_decay_and_become_more_until_half_of_the
     assert not np.array_equal(steps[20][0], steps[28][0])  # what is left learns
 
 
+def test_a_network_that_lost_channels_is_repaired_before_weights_are_pruned():
+    keras.utils.set_random_seed(0)
+    model, progress = small_model(), Progress()
+    held = PruneThenShare(model, progress, 40, 0.6, "layer", [3, 2], first=0.25)
+    noting = Noting(progress)
+    images, labels = normal(80, 12), np.arange(80) % 3
+    model.fit(images, labels, batch_size=8, epochs=4, verbose=0, callbacks=[held, noting])
+    zeros = [np.count_nonzero(kernels[0] == 0) / 240 for kernels in noting.seen]
+    assert zeros[9] == 0 and 0 < zeros[10] < zeros[14] < zeros[19] == zeros[39] == 0.6
+    once = PruneThenShare(model, Progress(), 1, 0.6, "layer", [3, 2], first=0.25)
+    assert (once.first, once.pruned_at) == (0, 1)  # a single step prunes all
+
+
 def test_in_the_last_quarter_values_are_shared_and_learn(steps):
     for kernels in steps[29:]:
         for kernel, bits in zip(kernels, (3, 2), strict=True):
@@ -198,6 +226,8 @@ def test_a_centroid_moves_by_the_mean_of_its_weights():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"channels": 0}, r"`channels` must be in \(0, 0.9\]. Received: channels=0"),
+        ({"channels": 0.95}, "`channels` must be in"),
         ({"sparsity": 1}, r"`sparsity` must be in \[0, 0.99\]. Received: sparsity=1"),
         ({"sparsity": -0.1}, "`sparsity` must be in"),
         ({"bits": 1}, r"`bits` must be an integer in \[2, 8\]. Received: bits=1"),
@@ -206,6 +236,8 @@ def test_a_centroid_moves_by_the_mean_of_its_weights():
         ({"per": "channel"}, "`per` must be one of 'layer', 'global'"),
         ({"target_bytes": 0}, "`target_bytes` must be"),
         ({"target_bytes": 9, "sparsity": 0.5}, "`sparsity` must be None with `target_bytes`"),
+        ({"int8": "before"}, "`int8` must be one of 'after', 'aware'"),
+        ({"int8": "aware", "bits": 5}, "`int8` must be None or 'after' where .* with bits"),
     ],
 )
 def test_options_out_of_their_range_are_errors(options, message):
@@ -213,6 +245,27 @@ def test_options_out_of_their_range_are_errors(options, message):
         Compression(run="x", **options)
     with pytest.raises(ValueError, match=message):
         compress("x", **options)
+
+
+def test_channels_alone_leave_weights_as_they_are_and_with_others_all_is_done():
+    def settled(**options):
+        made = Compression(run="x", **options)
+        return made.shares, made.bits
+
+    assert settled() == (True, 6)  # as before there were channels to remove
+    assert settled(channels=0.5) == (False, None)
+    assert settled(channels=0.5, sparsity=0.5) == settled(channels=0.5, bits=6) == (True, 6)
+    assert settled(channels=0.5, target_bytes=9) == (True, 6)
+    assert settled(int8="aware") == settled(int8="aware", channels=0.5) == (False, None)
+    assert settled(int8="after") == (True, 6)
+
+
+def test_what_is_recorded_is_that_of_before_unless_more_is_asked_for():
+    """So that a compression that an earlier version began is resumed."""
+    before = {"sparsity", "per", "bits", "first_last_bits", "target_bytes"}
+    assert set(Compression(run="x").recorded) == before
+    assert Compression(run="x", channels=0.5).recorded["channels"] == 0.5
+    assert Compression(run="x", int8="aware").recorded["int8"] == "aware"
 
 
 @pytest.fixture
@@ -276,6 +329,69 @@ def test_without_constriction_nothing_is_begun(parent, monkeypatch, here):
     with pytest.raises(ValueError, match=r"pip install 'keras-archs\[compress\]'"):
         compress(parent)
     assert listing(here) == before
+
+
+def test_int8_without_its_converter_begins_nothing(parent, monkeypatch, here):
+    monkeypatch.setattr(measuring, "can_convert", lambda: False)
+    before = listing(here)
+    with pytest.raises(ValueError, match="`int8` must be None, or 'aware', without TensorFlow"):
+        compress(parent, int8="after")
+    assert listing(here) == before
+    measuring.check_int8("aware")  # which is converted elsewhere
+
+
+def test_latencies_are_of_the_fastest_runtime_by_the_name_of_each_network(monkeypatch):
+    chosen = []
+
+    def runtime(model, *name, **options):
+        chosen.append((name, options))
+        raise ValueError("no runtime has its layers")
+
+    monkeypatch.setattr(measuring, "runtime", runtime)
+    networks = {name: keras_archs.LeNet5(alpha=0.5) for name in ("parent", "this")}
+    found = measuring.latencies(networks)
+    assert chosen == [((), {})] * 2  # without a name it is the fastest
+    assert list(found) == ["parent", "this"]
+    assert all(each["runtime"] == "keras" and each["ms"] > 0 for each in found.values())
+
+
+FIGURES = {
+    **{"params": 4218, "macs": 16620, "test_accuracy": 0.9359, "macro_f1": 0.93},
+    **{"test_loss": 0.28, "validation_accuracy": 0.931},
+}
+
+
+def test_the_card_has_a_row_for_each_network_as_table_2_of_squeezenet():
+    metrics = {
+        **{**FIGURES, "params": 1728, "macs": 9400, "test_accuracy": 0.9},
+        **{"parent": FIGURES, "compressed_bytes": 6000, "float32_bytes": 24000},
+        **{"sparsity": 0.0, "bits": None},
+        "fastest": {
+            name: {"runtime": "litert", "ms": 0.0123}
+            for name in ("parent", "this", "parent in int8", "this in int8")
+        },
+        "int8": {
+            name: {"bytes": 3000, "test_accuracy": 0.8, "macro_f1": 0.75}
+            for name in ("parent", "this")
+        },
+    }
+    asked = Compression(run="x", channels=0.4, int8="after")
+    page = section(Path("x"), asked, metrics)
+    header, _, *rows = [line for line in page.split("\n") if line.startswith("|")]
+    rows = [dict(zip(header.split(" | "), row.split(" | "), strict=True)) for row in rows]
+    column = {name.strip("| "): [row[name].strip("| ") for row in rows] for name in rows[0]}
+    assert column["network"] == ["the parent", "this", "the parent, int8", "this, int8"]
+    assert column["weights"] == ["32 bit", "32 bit", "8 bit", "8 bit"]
+    assert column["bytes"][:2] == ["24,000", "24,000 -> 6,000"]
+    assert column["smaller"] == ["1.0x", "4.0x", "8.0x", "8.0x"]
+    assert column["than AlexNet"] == ["10,000x", "40,000x", "80,000x", "80,000x"]
+    assert column["parameters"] == ["4,218", "1,728"] * 2
+    assert column["test accuracy"] == ["93.59 %", "90.00 %", "80.00 %", "80.00 %"]
+    assert column["test loss"] == ["0.2800", "0.2800", "", ""]
+    assert column["latency"] == ["0.0123 ms"] * 4 and column["runtime"] == ["litert"] * 4
+    assert "1608.08710" in page and "1510.00149" not in page
+    assert "4,218 -> 1,728 parameters" in summary(metrics)
+    assert summary(metrics).endswith("93.59 -> 90.00 %; int8: 3,000 bytes, 80.00 %")
 
 
 def test_a_target_is_reached_by_sparsity_first_and_then_by_fewer_bits(parent):
@@ -370,6 +486,96 @@ def test_a_compression_that_was_interrupted_ends_with_the_same_bytes(
     kept = os.listdir(resumed.path)
     compress(trained, **again)  # finished already
     assert sorted(os.listdir(resumed.path)) == sorted(kept)
+
+
+@pytest.mark.slow
+def test_channels_go_for_good_and_an_interrupted_repair_ends_with_the_same_weights(
+    trained, monkeypatch, here
+):
+    options = {"channels": 0.4, "epochs": 4, "verbose": 0}
+    narrow = compress(trained, run_dir=here / "narrow", **options)
+    metrics, before = narrow.metrics, trained.metrics
+    assert metrics["params"] == narrow.model.count_params() < 0.7 * before["params"]
+    assert metrics["macs"] < 0.7 * before["macs"]
+    assert metrics["sparsity"] == 0 and metrics["bits"] is None
+    assert metrics["parent"]["params"] == before["params"]
+    assert metrics["test_accuracy"] > 0.5  # 10 % is chance
+    assert len(narrow.model.layers) == len(trained.model.layers)
+    with open(narrow.path / "profile.csv") as file:
+        assert sum(int(row["params"]) for row in csv.DictReader(file)) == metrics["params"]
+    card = (narrow.path / "card.md").read_text().split("## Compression")[1]
+    for run in (before, metrics):
+        assert f"| {run['params']:,} | {run['macs']:,} |" in card
+    assert "40 % of the channels removed" in card and "shared" not in card
+    packed_model = keras_archs.load_compressed(narrow.path / "model.kac")
+    for ours, theirs in zip(narrow.model.weights, packed_model.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+    save = checkpoints.Checkpoint.on_epoch_end
+
+    def on_epoch_end(self, at, logs=None):
+        save(self, at, logs)
+        if at + 1 == 2:
+            raise KeyboardInterrupt
+
+    again = {"run_dir": here / "again", "resume": True, **options}
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.Checkpoint, "on_epoch_end", on_epoch_end)
+        with pytest.raises(KeyboardInterrupt):
+            compress(trained, **again)
+    with pytest.raises(ValueError, match="`compress` must be as in the run that is resumed"):
+        compress(trained, **{**again, "channels": 0.5})
+    resumed = compress(trained, **again)
+    assert (resumed.path / "model.kac").read_bytes() == (narrow.path / "model.kac").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="LiteRT's converter")
+def test_a_network_trained_for_int8_is_on_its_grid_and_resumes_with_the_same_weights(
+    trained, monkeypatch, here
+):
+    options = {"int8": "aware", "epochs": 2, "verbose": 0}
+    run = compress(trained, run_dir=here / "aware", **options)
+    for layer in run.model.layers:
+        if getattr(layer, "kernel", None) is not None:
+            kernel = layer.kernel.numpy()
+            kernel = kernel.reshape(-1, kernel.shape[-1])
+            codes = kernel / np.abs(kernel).max(axis=0) * 127
+            np.testing.assert_allclose(codes, np.round(codes), atol=1e-3)
+    figures = run.metrics["int8"]
+    assert figures["this"]["bytes"] == (run.path / "model.tflite").stat().st_size
+    assert abs(figures["this"]["test_accuracy"] - run.metrics["test_accuracy"]) < 0.02
+    assert abs(figures["parent"]["test_accuracy"] - trained.metrics["test_accuracy"]) < 0.05
+    assert set(run.metrics["fastest"]) == {"parent", "this", "parent in int8", "this in int8"}
+
+    save = checkpoints.Checkpoint.on_epoch_end
+
+    def on_epoch_end(self, at, logs=None):
+        save(self, at, logs)
+        if at + 1 == 1:  # what the ranges of activations are is in the checkpoint
+            raise KeyboardInterrupt
+
+    again = {"run_dir": here / "again", "resume": True, **options}
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.Checkpoint, "on_epoch_end", on_epoch_end)
+        with pytest.raises(KeyboardInterrupt):
+            compress(trained, **again)
+    resumed = compress(trained, **again)
+    assert (resumed.path / "model.kac").read_bytes() == (run.path / "model.kac").read_bytes()
+    for name in ("parent", "this"):  # the file's size follows names in it, which count on
+        again_ = resumed.metrics["int8"][name]
+        assert again_["test_accuracy"] == figures[name]["test_accuracy"]
+
+
+@pytest.mark.slow
+def test_channels_go_first_and_then_weights_are_pruned_and_shared(trained, here):
+    options = {"channels": 0.3, "per": "layer", "sparsity": 0.5, "bits": 4, "epochs": 4}
+    run = compress(trained, run_dir=here / "both", verbose=0, **options)
+    assert run.metrics["params"] < 0.75 * trained.metrics["params"]
+    assert run.metrics["sparsity"] == pytest.approx(0.5, abs=0.02)
+    kernels = [w.numpy() for w in run.model.trainable_weights if len(w.shape) > 1]
+    assert max(len(np.unique(kernel[kernel != 0])) for kernel in kernels) <= 16
+    assert applications.evaluate(run)["test_accuracy"] == run.metrics["test_accuracy"]
 
 
 @pytest.mark.slow

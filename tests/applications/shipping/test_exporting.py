@@ -409,7 +409,7 @@ def test_ranges_hold_black_and_white():
         config = {"data": "digits", "seed": 0, "resize": "stretch"}
         model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
 
-    found = exporting._ranges(Images())
+    found = exporting.ranges(Images())
     assert len(found) == 129 and (found[-1].min(), found[-1].max()) == (0, 255)
 
 

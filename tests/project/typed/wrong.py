@@ -58,6 +58,7 @@ keras_archs.widen(model, "conv1", units="many")  # many
 keras_archs.deepen(model)  # after
 keras_archs.grow(model, alpha="double")  # double
 keras_archs.shrink(model)  # alpha
+keras_archs.prune_channels(model, 0.5, per="channel")  # channel
 keras_archs.load_compressed(5)  # path
 keras_archs.save_compressed("model.kac")  # path
 keras_archs.surgery.shrinc(model, 0.5)  # shrinc
@@ -107,6 +108,7 @@ applications.retrieve("runs/a", "images").anwers  # anwers
 applications.specialists("runs/a", set=4)  # set
 applications.compress()  # run
 applications.compress("runs/a", per="channel")  # channel
+applications.compress("runs/a", int8="before")  # before
 applications.serve()  # runs
 applications.serve("runs/a", ports=8000)  # ports
 applications.serve("runs/a", runtime="onnx")  # onnx

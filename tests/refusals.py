@@ -14,7 +14,6 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
 import keras_tuner
@@ -29,28 +28,7 @@ from applications import data, recipes
 from applications.cli.commands import app
 from applications.options import Options, Running, Search, Serving
 
-TABLE = Path(__file__).with_name("refusals.txt")
 RUN = Path(__file__).parent / "fixtures" / "before" / "finished"  # LeNet5 of 16 x 16 digits
-
-
-class Refusal(NamedTuple):
-    """An input that is none, by what takes it."""
-
-    room: str
-    given: str
-    answer: str
-
-
-def refusals() -> list[Refusal]:
-    """The rows of the table."""
-    found, room = [], ""
-    lines = iter(TABLE.read_text(encoding="utf-8").splitlines())
-    for line in lines:
-        if line.startswith("== "):
-            room = line[3:]
-        elif line:
-            found.append(Refusal(room, line, next(lines).strip()))
-    return found
 
 
 def is_answer(wanted: str, answer: str) -> bool:

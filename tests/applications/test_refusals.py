@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from refusals import answer, is_answer, prepare, refusals
+from refusal_table import refusals
+from refusals import answer, is_answer, prepare
 
 ROWS = refusals()
 

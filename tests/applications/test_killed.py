@@ -5,11 +5,7 @@
 
 import errno
 import os
-import resource
 import shutil
-import subprocess
-import sys
-import tempfile
 import time
 from itertools import count
 from pathlib import Path
@@ -81,27 +77,3 @@ def test_a_clock_that_runs_backwards_changes_nothing(parent, tmp_path, monkeypat
     monkeypatch.setattr(time, "time", lambda: now - next(back))
     call("train", "result")
     assert content("result") == content("parent")
-
-
-def test_a_poor_environment_is_enough(parent, tmp_path):
-    """No home, no temporary folder, ASCII, closed streams, 64 files, the run in another place."""
-    memory = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else tmp_path)
-    line = "train --arch lenet5 --alpha 0.1 --data few.npz --size 16 --epochs 1 --run-dir"
-    environment = {"LC_ALL": "C", "TMPDIR": "/nowhere", "PYTHONPATH": str(Path.cwd())}
-
-    def poor():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-        for stream in range(3):
-            os.close(stream)
-
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "applications.cli", *line.split(), f"{memory}/run"],
-            cwd=parent,
-            env=environment,
-            preexec_fn=poor,
-        )
-        assert done.returncode == 0 and Path(memory, "run", "metrics.json").exists()
-        assert not leftovers(memory)
-    finally:
-        shutil.rmtree(memory)

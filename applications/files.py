@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import glob
 import json
 import os
 import re
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 PARTIAL = ".partial-"  # how the name of a file begins that is not whole yet
-_PROCESS = secrets.token_hex(4)
+_TOKEN = 8  # letters, after which the name of the whole file follows
 
 
 class Claim(Protocol):
@@ -45,10 +46,10 @@ def write_atomic(
 
     Raises:
         ValueError: the claim no longer holds.
+        OSError: it cannot be written; the error names the file, not the temporary one.
     """
     path = Path(path)
-    # A name that no other process uses. The suffix stays, writers look at it.
-    partial = path.with_name(f"{PARTIAL}{_PROCESS}-{path.name}")
+    partial = _partial(path)
     try:
         if callable(content):
             content(partial)
@@ -59,23 +60,34 @@ def write_atomic(
         if claim:
             claim.check()
         os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # of a file system that takes nothing any more
+            partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and str(error.filename) in ("None", str(partial)):
+            error.filename, error.filename2 = os.fspath(path), None
         raise
+
+
+def _partial(path: Path) -> Path:
+    """A name that nobody else uses. The suffix stays, writers look at it."""
+    return path.with_name(f"{PARTIAL}{secrets.token_hex(_TOKEN // 2)}-{path.name}")
 
 
 @contextmanager
 def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A folder to fill, which has this path when all is in it; it and new parents go on an error.
 
+    What a killed process left of one of the same path goes too.
+
     Raises:
         FileExistsError: there is something at the path.
     """
     path = Path(path)
-    partial = path.with_name(f"{PARTIAL}{_PROCESS}-{path.name}")
+    partial = _partial(path)
     missing = [parent for parent in path.parents if not parent.exists()]
     try:
         partial.mkdir(parents=True)
+        remove_partials(path.parent, path.name, but=partial)
         yield partial
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(path))
@@ -88,10 +100,22 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
 
 
-def remove_partials(folder: str | os.PathLike[str]) -> None:
-    """Delete what killed processes left half-written in a folder that no other one writes into."""
-    for left in Path(folder).glob(f"{PARTIAL}*"):
-        left.unlink(missing_ok=True)
+def remove_partials(
+    folder: str | os.PathLike[str], name: str | None = None, but: Path | None = None
+) -> None:
+    """Delete what killed processes left half-written.
+
+    Args:
+        folder: that no other process writes into now, or not this name.
+        name: of what was to be written. None: whatever it was.
+        but: what this process writes itself.
+    """
+    of = "*" if name is None else f"{'[0-9a-f]' * _TOKEN}-{glob.escape(name)}"
+    for left in Path(folder).glob(f"{PARTIAL}{of}"):
+        if left.is_dir() and left != but:
+            shutil.rmtree(left, ignore_errors=True)
+        elif left != but:
+            left.unlink(missing_ok=True)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

@@ -187,6 +187,8 @@ def _data(name: str, value: Any) -> str:
     if not isinstance(value, str | os.PathLike):
         return applications.data.kept_arrays(value)
     data = _text(name, value)
+    if not data:
+        raise ValueError("`data` must be a name or a path. Received: data=''")
     if data not in applications.data.NAMES and not os.path.exists(os.path.expanduser(data)):
         applications.data.open_source(data)  # says what it wanted
     return data
@@ -224,12 +226,19 @@ def _devices(name: str, value: Any) -> int | str | None:
 def _profile_steps(name: str, steps: Any) -> tuple[int, int] | None:
     if steps is None:
         return None
-    if not (len(steps) == 2 and 1 <= steps[0] <= steps[1]):
+    pair = isinstance(steps, tuple | list) and len(steps) == 2 and all(map(is_count, steps))
+    if not pair or steps[0] > steps[1]:
         raise ValueError(
             "`profile_steps` must be a first step >= 1 and a last one not before it. "
             f"Received: profile_steps={steps!r}"
         )
     return int(steps[0]), int(steps[1])
+
+
+def _budget(name: str, value: Any) -> Budget | None:
+    if not isinstance(value, Budget | None):
+        raise ValueError(f"`{name}` must be None or a tuning.Budget. Received: {name}={value!r}")
+    return value
 
 
 def _seeds(name: str, seeds: Any) -> tuple[int, ...]:
@@ -949,7 +958,11 @@ class Search(_Checked):
         most=1_000_000,
     )
     budget: Budget | None = option(
-        None, help="", doc="what a network may cost; None sets no limit.", python_only=True
+        None,
+        help="",
+        doc="what a network may cost; None sets no limit.",
+        check=_budget,
+        python_only=True,
     )
     algorithm: Literal["random", "bayesian", "hyperband", "asha", "grid"] = option(
         "bayesian",

@@ -719,6 +719,8 @@ def arch_space(arch: str, *, rho: bool = False, **own: Any) -> ArchSpace:
         **own: arguments of its family's own that are fixed, such as `stem="small"`.
 
     Raises:
-        ValueError: the name is unknown.
+        ValueError: the name is unknown, or `rho` is no bool.
     """
+    if not isinstance(rho, bool):
+        raise ValueError(f"`rho` must be a bool. Received: rho={rho!r}")
     return ArchSpace(check_arch(arch).lower(), own, rho)

@@ -26,6 +26,8 @@ def read_config(ctx: typer.Context, path: Path | None) -> Path | None:
         return None
     try:
         text = path.read_text(encoding="utf-8")
+    except IsADirectoryError:
+        raise ValueError(f"`config` must be a file, not a folder. Received: {path}") from None
     except UnicodeDecodeError:
         raise ValueError(f"`config` must be a text file in UTF-8. Received: {path}") from None
     config = _from_yaml(text, f"`config` {path}")

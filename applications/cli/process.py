@@ -26,9 +26,31 @@ def _one_line(error: Exception) -> str:
         text = text[0].lower() + text[1:].replace("Value error, ", "", 1)
     elif isinstance(error, OSError) and error.strerror and error.filename is not None:
         text = f"{error.strerror}: {error.filename}"
+    elif isinstance(error, OSError) and error.strerror:
+        text = error.strerror if _in_a_folder() else "the working directory must be there still"
     else:
         text = str(error) or type(error).__name__
     return one_line(text)
+
+
+def _in_a_folder() -> bool:
+    """Whether the working directory has not been deleted."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _with_streams() -> None:
+    """Where a standard stream is closed it leads nowhere, not into the next file that is opened."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))
 
 
 class CommandLine(TyperGroup):
@@ -38,6 +60,7 @@ class CommandLine(TyperGroup):
     """
 
     def main(self, args=None, prog_name=None, standalone_mode=True, **extra):
+        _with_streams()
         quiet = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3"
         if quiet and "keras" not in sys.modules and _QuietKeras not in sys.meta_path:
             sys.meta_path.insert(0, _QuietKeras)

@@ -12,7 +12,7 @@ from applications.comparison.entries import Entry, parse_archs
 from applications.comparison.reporting import REPORT, report_page, without_seed
 from applications.console import plain_console
 from applications.data.sources import Source, open_source
-from applications.files import write_atomic
+from applications.files import remove_partials, write_atomic
 from applications.options import Comparison, Group, Options, Running, takes, without
 from applications.runs import Run, load
 
@@ -70,6 +70,8 @@ def compare(
     _check_distinct("runs", folders)
 
     run_dir = Path(comparison.run_dir or ("runs" if entries else _common_parent(known)))
+    for name in (TABLE, REPORT):
+        remove_partials(run_dir, name)
     source = _opened(trainings) if trainings else None
     for run in _trained(trainings, source.name, run_dir, running) if source else ():
         if run.path.resolve() not in folders:

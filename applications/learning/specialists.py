@@ -113,6 +113,7 @@ def specialists(
     path, found = find_or_create(config, plan.data_name, running)
     if found and runs.is_finished(path):
         run = runs.load(path)
+        shutil.rmtree(path / runs.CHECKPOINTS, ignore_errors=True)  # of one that was killed since
         if running.verbose:
             print(f"finished already: {last_line(run, dataset.name)}")
         return run

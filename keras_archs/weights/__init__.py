@@ -139,13 +139,15 @@ def check_source(source: Any) -> None:
             f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file. Received: weights={source!r}"
         )
     if not named:
-        _check_file(Path(source))
+        _check_file(source)
 
 
-def _check_file(path: Path) -> None:
+def _check_file(source: str | os.PathLike[str]) -> None:
+    path = Path(source)
     if not path.is_file():
         raise FileNotFoundError(
-            f"`weights` must be the path of a file that exists. Received: weights={str(path)!r}"
+            "`weights` must be the path of a file that exists. "
+            f"Received: weights={os.fspath(source)!r}"
         )
     if path.suffix == ".safetensors":
         timm.check(path)

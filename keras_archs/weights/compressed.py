@@ -90,9 +90,12 @@ def packed(model: keras.Model) -> Compressed:
         model: a built model of Keras' own layers that `keras_archs.profile` can cost.
 
     Raises:
+        TypeError: it is no model.
         ValueError: a layer is of another kind or has weights of an unknown type, or the extra
             `compress` is not installed.
     """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
     with deep_graphs():
         config: Any = keras.saving.serialize_keras_object(model)
         config.pop("compile_config", None)
@@ -132,7 +135,7 @@ def save_compressed(model: keras.Model, path: str | os.PathLike[str]) -> Compres
         What was written.
 
     Raises:
-        ValueError: the name is another, or as `packed`.
+        TypeError, ValueError: the name is another, or as `packed`.
         OSError: the file cannot be written.
     """
     path = Path(path)
@@ -233,7 +236,10 @@ def _check_classes(config: Any) -> None:
     known = {kind.__name__ for kind in RULES} | {"InputLayer"}
     for name in _classes(config):
         if hasattr(keras.layers, name) and name not in known:
-            raise ValueError(f"a layer of type {name} is none that `keras_archs.profile` can cost")
+            raise ValueError(
+                "`model` must have layers that `keras_archs.profile` can cost. "
+                f"Received: a layer of type {name}"
+            )
 
 
 def _classes(config: Any) -> Iterator[str]:

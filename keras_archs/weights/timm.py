@@ -162,6 +162,9 @@ def read(source: str | os.PathLike[str], model: keras.Model) -> Stored:
         ValueError: the file is damaged, pickled or of another network.
         ConnectionError: it cannot be downloaded.
     """
+    candidates = [modules for _, modules in _modules(model)]
+    if not candidates:
+        raise UnfitWeights(source, f"timm and torchvision have no network like {model.name}")
     if str(source).startswith(HUB):
         path, preprocessing = _downloaded(str(source))
     else:
@@ -170,7 +173,7 @@ def read(source: str | os.PathLike[str], model: keras.Model) -> Stored:
     if size > most:
         raise UnfitWeights(source, f"the file has {size:,} bytes, such a network at most {most:,}")
     with _opened(path, source) as file:
-        return _matched(model, file, source, preprocessing)
+        return _matched(model, candidates, file, source, preprocessing)
 
 
 def check(path: Path) -> None:
@@ -179,12 +182,15 @@ def check(path: Path) -> None:
         pass
 
 
-def _matched(model: keras.Model, file, source, preprocessing: Preprocessing | None) -> Stored:
+def _matched(
+    model: keras.Model,
+    candidates: list[dict[str, str]],
+    file,
+    source,
+    preprocessing: Preprocessing | None,
+) -> Stored:
     originals = {_OLD_NAME.sub(r"\1\2", name): name for name in file.keys()}
     found = set(originals)
-    candidates = [modules for _, modules in _modules(model)]
-    if not candidates:
-        raise UnfitWeights(source, f"timm and torchvision have no network like {model.name}")
 
     def missing(modules: dict[str, str]) -> list[str]:
         tensors = (_tensors(model.get_layer(layer), there) for layer, there in modules.items())

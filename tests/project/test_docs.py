@@ -14,11 +14,16 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
-@pytest.fixture(scope="module")
-def tables():
-    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def tables():
+    module = script("tables")
     # Its networks are those of the table, which test_expected.py holds against what is built.
     known = {row.title.lower(): row for row in EXPECTED if not row.kwargs}
     module.profile = lambda name: known.get(name) or keras_archs.profile(name)
@@ -34,6 +39,12 @@ def tables():
 )
 def test_tables_are_current(page, tables):
     assert tables.with_tables(page.read_text()) == page.read_text(), "run `python docs/tables.py`"
+
+
+def test_what_is_refused_is_told_as_the_table_has_it():
+    reliability = script("reliability")
+    text = reliability.PAGE.read_text()
+    assert reliability.with_tables(text) == text, "run `python docs/reliability.py`"
 
 
 def rows(page):

@@ -88,7 +88,10 @@ class Served:
         resize = self._network.config["resize"]
         if isinstance(image, bytes):
             return read_image(image, self.shape, resize, most_pixels=self._most_pixels)
-        found = np.asarray(image)
+        try:
+            found = np.asarray(image)
+        except ValueError:
+            raise ValueError("lists must have one length at each depth") from None
         if found.ndim not in (2, 3):
             raise ValueError(
                 "an array must have the shape (height, width) or (height, width, 1 or 3). "

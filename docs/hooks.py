@@ -6,7 +6,7 @@ repository become links between pages; one to a file that is no page becomes its
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mkdocs.structure.files import File
@@ -30,7 +30,8 @@ OUTSIDE = {
 INSIDE = {file: page for page, file in OUTSIDE.items()}
 
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
-CODE = re.compile(r"(^```.*?^```$|`[^`\n]*`)", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`[^`\n]*`")
 
 
 def file_of(page: str) -> str:
@@ -101,21 +102,25 @@ def on_files(files, config):
 def on_page_markdown(markdown, page, config, files):
     here = page.file.src_uri
     known = {file.src_uri for file in files if file.inclusion.is_included()}
-    parts = CODE.split(markdown)
-    # In a table of GitHub's a bar within code is escaped, in Python-Markdown's it is not.
-    parts[1::2] = [code if "\n" in code else code.replace(r"\|", "|") for code in parts[1::2]]
-    joined = "".join(parts)
-    fenced = re.split(r"(^```.*?^```$)", joined, flags=re.MULTILINE | re.DOTALL)
-    fenced[::2] = [LINK.sub(lambda link: _relinked(link, here, known), text) for text in fenced[::2]]
-    return "".join(fenced)
+    blocks = FENCED.split(markdown)
+    blocks[::2] = [
+        # In a table a bar within code is escaped on GitHub; Python-Markdown would show the escape.
+        CODE.sub(lambda code: code[0].replace(r"\|", "|"), LINK.sub(relinked(here, known), text))
+        for text in blocks[::2]
+    ]
+    return "".join(blocks)
 
 
-def _relinked(link: re.Match[str], here: str, known: set[str]) -> str:
-    """A link between files as one between pages."""
-    picture, text, target, anchor = link.groups(default="")
-    file = posixpath.normpath(posixpath.join(posixpath.dirname(file_of(here)), target))
-    page = page_of(file)
-    if page in known:
-        target = posixpath.relpath(page, posixpath.dirname(here) or ".")
-        return f"{picture}[{text}]({target}{anchor})"
-    return text if (ROOT / file).exists() else link[0]
+def relinked(here: str, known: set[str]) -> Callable[[re.Match[str]], str]:
+    """What makes of a link between files one between pages: on the page `here`, to those known."""
+    folder = posixpath.dirname(here)
+
+    def replaced(link: re.Match[str]) -> str:
+        picture, text, target, anchor = link.groups(default="")
+        file = posixpath.normpath(posixpath.join(posixpath.dirname(file_of(here)), target))
+        page = page_of(file)
+        if page in known:
+            return f"{picture}[{text}]({posixpath.relpath(page, folder or '.')}{anchor})"
+        return text if (ROOT / file).exists() else link[0]
+
+    return replaced

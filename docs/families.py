@@ -11,11 +11,13 @@ counted. docs/reference/networks.md has what all builders share.
 
 import argparse
 import dataclasses
+import functools
 import importlib
 import inspect
 import re
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ import applications
 import keras_archs
 from applications.console import markdown
 from applications.recipes.schema import Recipe
-from keras_archs import profile
+from keras_archs.architecture import Figure
 from keras_archs.registry import builder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,6 +37,9 @@ BUILDERS = "../reference/networks.md"
 NOTE = "<!-- Made by `python docs/families.py`: change the code that it describes. -->\n"
 SMALL = 32  # side in pixels of what the second table of costs is for
 SMALL_CLASSES = 10
+STEPS = 8  # of a schedule that is written out
+
+profile = functools.cache(keras_archs.profile)
 
 
 def main():
@@ -125,7 +130,8 @@ def page(module: str) -> str:
         first,
         *code(titles),
         "## The network",
-        f'<div class="drawing" markdown>\n\n![{titles[0]}, stage by stage]({module}.svg)\n\n</div>',
+        '<div class="drawing" markdown>\n\n'
+        f"[![{titles[0]}, stage by stage]({module}.svg)]({module}.svg)\n\n</div>",
         f"`{titles[0]}`. `keras-archs summary {titles[-1].lower()} --svg FILE.svg` draws "
         + ("it anew." if len(titles) == 1 else "another one, or one of other arguments."),
         "## Counted and published",
@@ -168,14 +174,15 @@ def described(module: str) -> tuple[str, str]:
 
 
 def as_markdown(text: str) -> str:
-    """Addresses become links, lists stand by themselves, asterisks are asterisks."""
+    """Addresses become links, lists stand by themselves, what is set apart stays as it is."""
     paragraphs = []
     for paragraph in text.split("\n\n"):
-        if not paragraph.startswith("    "):
-            code = re.split(r"(`[^`]*`)", paragraph)
-            code[::2] = [linked(part.replace("*", r"\*")) for part in code[::2]]
-            paragraph = re.sub(r"(?<!\n)\n(?=- )", "\n\n", "".join(code), count=1)
-        paragraphs.append(paragraph)
+        if paragraph.startswith("    "):
+            paragraphs.append(f"```text\n{textwrap.dedent(paragraph)}\n```")
+            continue
+        code = re.split(r"(`[^`]*`)", paragraph)
+        code[::2] = [linked(part.replace("*", r"\*")) for part in code[::2]]
+        paragraphs.append(re.sub(r"\A(?!- )(.*?)\n- ", r"\1\n\n- ", "".join(code), flags=re.DOTALL))
     return "\n\n".join(paragraphs)
 
 
@@ -208,13 +215,17 @@ def published(titles: Sequence[str]) -> list[str]:
             theirs = figures.get(quantity)
             row += [f"{ours:,}", f"{theirs.value:,.0f}" if theirs else ""]
         rows.append([*row, accuracy(figures)])
-        sources = ", ".join(
-            f"{quantity_name(quantity)}: {markdown(figure.source)}"
-            for quantity, figure in figures.items()
-        )
-        notes.append(f"- `{title}`: {linked(info.paper)}" + (f". {sources}" if sources else ""))
+        notes.append(f"- `{title}`: {linked(info.paper)}{sources(figures)}")
     head = ("network", "parameters", "published", "MACs", "published", "published top-1")
     return [*table(head, rows), "Where the figures stand:", "\n".join(notes)]
+
+
+def sources(figures: Mapping[str, Figure]) -> str:
+    """Which figure stands where."""
+    found: dict[str, list[str]] = {}
+    for quantity, figure in figures.items():
+        found.setdefault(figure.source, []).append(quantity_name(quantity))
+    return "".join(f"; {' and '.join(of)}: {markdown(source)}" for source, of in found.items())
 
 
 def quantity_name(quantity: str) -> str:
@@ -295,7 +306,8 @@ def code(titles: Sequence[str]) -> list[str]:
         command += f" --weights runs/{recipe.pretrained_from}/model.keras"
     return [
         "```python\n" + "\n".join(lines) + "\n```",
-        f"```sh\n{command}     # as in its paper\n```",
+        "As its paper trained it:",
+        f"```sh\n{command}\n```",
     ]
 
 
@@ -376,15 +388,19 @@ def shown(value: Any) -> str:
         return "yes"
     if isinstance(value, float):
         return f"{value:.4g}"
-    if dataclasses.is_dataclass(value) or hasattr(value, "_fields"):
-        names = getattr(value, "_fields", None) or [f.name for f in dataclasses.fields(value)]
-        return shown({name: getattr(value, name) for name in names})
+    if hasattr(value, "_asdict"):
+        usual = value._field_defaults
+        value = {name: v for name, v in value._asdict().items() if v != usual.get(name)}
     if isinstance(value, Mapping):
         pairs = ((name, shown(item)) for name, item in value.items())
         return ", ".join(f"{str(name).replace('_', ' ')} {text}" for name, text in pairs if text)
+    if isinstance(value, tuple) and all(isinstance(item, tuple) for item in value):
+        steps = [f"x{factor:.4g} from {at:.4g}" for at, factor in value]
+        if len(steps) > STEPS:
+            steps[2:-1] = ["..."]
+            steps.append(f"{len(value)} in all")
+        return ", ".join(steps)
     if isinstance(value, tuple):
-        if all(isinstance(item, tuple) for item in value):
-            return ", ".join(f"x{factor:.4g} from {at:.4g}" for at, factor in value)
         return ", ".join(shown(item) for item in value)
     return markdown(value)
 

@@ -34,7 +34,7 @@ from keras_archs.registry import builder
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "families"
 BUILDERS = "../reference/networks.md"
-NOTE = "<!-- Made by `python docs/families.py`: change the code that it describes. -->\n"
+NOTE = "<!-- Made by `python docs/families.py`: change the code that it describes. -->"
 SMALL = 32  # side in pixels of what the second table of costs is for
 SMALL_CLASSES = 10
 STEPS = 8  # of a schedule that is written out
@@ -83,15 +83,19 @@ def index() -> str:
         years = sorted({keras_archs.info(title).year for title in titles})
         named = ", ".join(f"`{title}`" for title in titles)
         rows.append([f"[{heading(module)}]({module}.md)", " and ".join(map(str, years)), named])
-    return "\n\n".join(
-        [
-            NOTE + "# Networks",
-            "Each family has a page: its papers, a drawing, the published counts beside ours, what "
-            "it costs, its own arguments, how its paper trained it, whose weights load, where it "
-            "departs from the paper. [The lineage](../lineage.md) tells how each came from the one "
-            "before.",
-            *table(("family", "published", "networks"), rows, left=3),
-        ]
+    return (
+        "\n\n".join(
+            [
+                "# Networks",
+                NOTE,
+                "Each family has a page: its papers, a drawing, the published counts beside ours, what "
+                "it costs, its own arguments, how its paper trained it, whose weights load, where it "
+                "departs from the paper. [The lineage](../lineage.md) tells how each came from the one "
+                "before.",
+                *table(("family", "published", "networks"), rows, left=3),
+            ]
+        )
+        + "\n"
     )
 
 
@@ -105,7 +109,8 @@ def builders() -> str:
         if name not in build.spec.own
     ]
     parts = [
-        NOTE + "# Builders",
+        "# Builders",
+        NOTE,
         "Every architecture is a function of this signature, which returns a plain functional "
         "`keras.Model`: images (batch, height, width, channels) to predictions (batch, classes). "
         "What it raises is a `ValueError` for an argument outside its range or weights that do not "
@@ -126,7 +131,8 @@ def page(module: str) -> str:
     titles = keras_archs.MODULES[module]
     first, rest = described(module)
     parts = [
-        NOTE + f"# {heading(module)}",
+        f"# {heading(module)}",
+        NOTE,
         first,
         *code(titles),
         "## The network",

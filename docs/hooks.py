@@ -77,7 +77,7 @@ def _expanded(entries: list, named: set[str]) -> Iterator:
 
 
 def pages_in(folder: str) -> list[str]:
-    """The pages of a folder of the site, its index first, families by the year of their paper."""
+    """The pages of a folder of the site, its index first, families in the library's order."""
     pages = [file.relative_to(DOCS).as_posix() for file in (DOCS / folder).glob("*.md")]
     pages += [page for page in OUTSIDE if posixpath.dirname(page) == folder]
     order = {f"families/{module}.md": at for at, module in enumerate(keras_archs.MODULES)}

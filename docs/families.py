@@ -83,20 +83,15 @@ def index() -> str:
         years = sorted({keras_archs.info(title).year for title in titles})
         named = ", ".join(f"`{title}`" for title in titles)
         rows.append([f"[{heading(module)}]({module}.md)", " and ".join(map(str, years)), named])
-    return (
-        "\n\n".join(
-            [
-                "# Networks",
-                NOTE,
-                "Each family has a page: its papers, a drawing, the published counts beside ours, what "
-                "it costs, its own arguments, how its paper trained it, whose weights load, where it "
-                "departs from the paper. [The lineage](../lineage.md) tells how each came from the one "
-                "before.",
-                *table(("family", "published", "networks"), rows, left=3),
-            ]
-        )
-        + "\n"
-    )
+    parts = [
+        "# Networks",
+        NOTE,
+        "Each family has a page: its papers, a drawing, the published counts beside ours, what it "
+        "costs, its own arguments, how its paper trained it, whose weights load, where it departs "
+        "from the paper. [The lineage](../lineage.md) tells how each came from the one before.",
+        *table(("family", "published", "networks"), rows, left=3),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def builders() -> str:

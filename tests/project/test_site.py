@@ -135,7 +135,7 @@ def test_pages_of_families_are_current(monkeypatch):
     """A few that are quick; `python docs/families.py --check` makes all."""
     monkeypatch.syspath_prepend(DOCS)
     files = module_of("families").files()
-    for name in ("index.md", "../reference/networks.md", "lenet.md", "mobilenet.md", "simpnet.svg"):
+    for name in ("index.md", "../reference/networks.md", "lenet.md", "simpnet.svg"):
         assert (DOCS / "families" / name).read_text() == files[name](), "python docs/families.py"
 
 
@@ -228,7 +228,7 @@ def addresses_of_css(text):
 @pytest.mark.slow
 def test_no_page_fetches_anything_from_elsewhere(site):
     pages = sorted(site.rglob("*.html"))
-    assert len(pages) > 60
+    assert len(pages) > 50
     seen = 0
     for page in pages:
         for address in Fetched(page.read_text()).addresses:
@@ -285,7 +285,7 @@ def test_a_page_opens_from_the_disk_and_fits_a_phone(name, site, tab):
 def test_the_search_works_without_a_server(site, tab):
     tab.set_viewport_size({"width": 1280, "height": 800})
     tab.goto((site / "index.html").as_uri())
-    tab.locator("input.md-search__input").fill("microcontroller")
+    tab.locator("input.md-search__input").press_sequentially("microcontroller")
     found = tab.locator(".md-search-result__link").first
     found.wait_for()
     assert "microcontroller" in found.get_attribute("href")

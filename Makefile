@@ -41,7 +41,7 @@ stubs: install
 
 # To site/, from which it opens without a server; `.venv/bin/mkdocs serve` shows it while it is written.
 docs: install
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 test: install
 	$(PYTEST)

@@ -198,7 +198,7 @@ def site(tmp_path_factory):
     for name in ("mkdocs", "material", "mkdocstrings"):
         pytest.importorskip(name, reason="needs MkDocs (pip install '.[docs]')")
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", folder]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", folder]
     quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=quiet, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

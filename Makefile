@@ -1,4 +1,4 @@
-# make install | lint | stubs | test | test-jax | test-torch | test-slow | notebooks | demo | wheel | clean
+# make install | lint | stubs | docs | test | test-jax | test-torch | test-slow | notebooks | demo | wheel | clean
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
@@ -18,13 +18,13 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 # order the long files come first and the small groups last, so that both workers end together.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --no-loadscope-reorder --durations=10
 
-.PHONY: install lint format stubs test test-jax test-torch test-slow notebooks demo wheel clean
+.PHONY: install lint format stubs docs test test-jax test-torch test-slow notebooks demo wheel clean
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: needs Python 3.11 or newer" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[tensorflow,jax,search,compress,serve,retrieve,runtime,notebooks,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[tensorflow,jax,search,compress,serve,retrieve,runtime,notebooks,docs,dev]'
 	@touch $@
 
 lint: install
@@ -38,6 +38,10 @@ format: install
 
 stubs: install
 	$(BIN)/python docs/stubs.py
+
+# To site/, from which it opens without a server; `.venv/bin/mkdocs serve` shows it while it is written.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 test: install
 	$(PYTEST)
@@ -65,5 +69,5 @@ wheel: install
 	$(BIN)/python -m build --wheel --no-isolation
 
 clean:
-	rm -rf .venv .venv-torch build dist .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-torch build dist site .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

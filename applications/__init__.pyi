@@ -863,7 +863,7 @@ def shrink(
         The new run.
 
     Raises:
-        As `grow`.
+        ValueError, TypeError, FileExistsError, OSError: as `grow`.
     """
 
 def retrieve(

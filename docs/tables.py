@@ -27,7 +27,7 @@ def main():
     parser.add_argument("--check", action="store_true", help="write nothing, say what is old")
     check = parser.parse_args().check
     old = []
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
         text = path.read_text()
         current = with_tables(text)
         if current != text:

@@ -17,7 +17,9 @@ class LocalResponseNormalization(layers.Layer):
 
     Args:
         size: number of channels in the sum, odd.
-        alpha, beta, k: of the equation.
+        alpha: of the equation.
+        beta: of the equation.
+        k: of the equation.
     """
 
     def __init__(

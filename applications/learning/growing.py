@@ -86,7 +86,7 @@ def shrink(shrinking: Shrinking, asked: dict[str, Any], running: Running) -> app
         The new run.
 
     Raises:
-        As `grow`.
+        ValueError, TypeError, FileExistsError, OSError: as `grow`.
     """
     parent = opened_parent(shrinking.run)
     options = _options(parent, asked, shrinking.alpha, 1.0)

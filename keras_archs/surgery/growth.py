@@ -172,8 +172,10 @@ def shrink(model: keras.Model, alpha: float, *, arch: str | None = None, **own: 
     compiled.
 
     Args:
-        model, arch, **own: as in `grow`.
+        model: as in `grow`.
         alpha: width multiplier of the builder, at which no layer is wider than it is.
+        arch: as in `grow`.
+        **own: as in `grow`.
 
     Raises:
         ValueError: as in `grow`; normalisation across channels is no obstacle.

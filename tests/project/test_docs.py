@@ -10,8 +10,14 @@ from expected import EXPECTED
 import keras_archs
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def name_of(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
 
 def script(name):
@@ -33,7 +39,7 @@ def tables():
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, id=page.name, marks=[pytest.mark.slow] * (page.name == "cost.md"))
+        pytest.param(page, id=name_of(page), marks=[pytest.mark.slow] * (page.name == "cost.md"))
         for page in PAGES
     ],
 )

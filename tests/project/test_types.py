@@ -82,6 +82,11 @@ def uses_of_builders() -> tuple[str, str]:
     return "\n".join(right), "\n".join(wrong)
 
 
+def file_of(page: Path) -> str:
+    """docs/families/vgg.md -> docs.families.vgg.md.py."""
+    return f"{page.as_posix().replace('/', '.')}.py"
+
+
 def page_of_examples(page: Path) -> str:
     """The Python of a page, one block after the other."""
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
@@ -112,7 +117,9 @@ def docstrings() -> dict[str, str]:
     return found
 
 
-PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
+PAGES = [
+    page.relative_to(ROOT) for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+]
 EXAMPLES = docstrings()
 
 
@@ -148,7 +155,7 @@ def report(folder):
         "wrong.py": (TYPED / "wrong.py").read_text(),
         "right_builders.py": right,
         "wrong_builders.py": wrong,
-        **{f"{page.stem}.md.py": page_of_examples(page) for page in PAGES},
+        **{file_of(page): page_of_examples(ROOT / page) for page in PAGES},
         **{f"{name}.doc.py": GIVEN + code for name, code in EXAMPLES.items()},
     }
     for name, text in files.items():
@@ -181,9 +188,9 @@ def test_every_wrong_use_is_reported_in_its_line(name, report, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=Path.as_posix)
 def test_the_python_of_a_page_is_clean(page, report):
-    assert report.of(f"{page.stem}.md.py") == {}
+    assert report.of(file_of(page)) == {}
 
 
 @pytest.mark.slow

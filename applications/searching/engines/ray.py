@@ -132,16 +132,20 @@ class Cluster:
 
     def _check_machines(self, nodes: Sequence[Mapping[str, Any]], folder: Path) -> None:
         import ray
+        from ray.exceptions import RayError
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        look = ray.remote(num_cpus=0)(_lacking)
+        look: Any = ray.remote(_lacking)
         wanted = keras_archs.__version__, str(folder.resolve()), os.getcwd()
         strategies = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
-        answers = [look.options(scheduling_strategy=each).remote(*wanted) for each in strategies]
+        answers = [
+            look.options(num_cpus=0, scheduling_strategy=each).remote(*wanted)
+            for each in strategies
+        ]
         for node, answer in zip(nodes, answers, strict=True):
             try:
                 lacking = ray.get(answer)
-            except ray.exceptions.RayError as error:
+            except RayError as error:
                 lacking = str(error).strip().splitlines()[-1]
             if lacking:
                 raise ValueError(

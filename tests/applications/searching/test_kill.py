@@ -299,6 +299,7 @@ def test_a_search_on_ray_outlives_a_machine_that_is_lost_and_its_own_end(here, s
     search.start()
 
     def both_train():
+        time.sleep(0.5)  # to look takes time from those that train
         return all(map(trainers, cluster.nodes)) and len(checkpoints().keys() - ended()) == 2
 
     assert wait_until(both_train, search)
@@ -307,7 +308,11 @@ def test_a_search_on_ray_outlives_a_machine_that_is_lost_and_its_own_end(here, s
     cluster.remove_node(lost, allow_graceful=False)
     wait_for(lambda: not any(map(alive, search.offspring)))
 
-    assert wait_until(lambda: ended() and checkpoints().keys() - ended(), search)
+    def one_is_done_and_one_trains():
+        time.sleep(0.2)
+        return ended() and checkpoints().keys() - ended()
+
+    assert wait_until(one_is_done_and_one_trains, search)
     notes.take()
     search.offspring |= trainers(left)
     (driver,) = search.running

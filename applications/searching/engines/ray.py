@@ -11,6 +11,7 @@ import functools
 import json
 import logging
 import os
+import socket
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _LOSSES = 10  # processes or machines that a trial may lose before that is a failure
 _POLL = 1.0  # seconds
+_PATIENCE = 10  # seconds for a cluster to answer
 _OBJECTS = 100 * 2**20  # bytes of shared memory for Ray on this machine: trials share nothing in it
 _RESOURCE = "resource"  # what ASHA counts in: 1, 3, 9, ... at the ends of rungs, else 0
 _SHARE = 0.9  # of its part of a GPU's memory: what JAX takes at once
@@ -94,13 +96,16 @@ class Cluster:
 
         own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _OBJECTS}
         try:
+            if self._address not in (None, "auto"):  # Ray itself would try for minutes
+                host, _, port = str(self._address).rpartition(":")
+                socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
             ray.init(
                 self._address or "local",
                 log_to_driver=False,
                 logging_level=logging.CRITICAL,
                 **({} if self._address else own),
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, OverflowError, RuntimeError, ValueError) as error:
             raise ValueError(
                 "`address` must be that of a Ray cluster that answers. "
                 f"Received: address={self._address!r} ({one_line(error)})"

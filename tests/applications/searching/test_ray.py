@@ -1,6 +1,7 @@
 """Searches on Ray: what it is asked and told, and a search that is interrupted on this machine."""
 
 import json
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -335,6 +336,16 @@ def test_a_missing_ray_is_said_in_one_line_before_anything_is_made(tmp_path, mon
     with pytest.raises(ValueError, match=r"pip install 'keras-archs\[ray\]'. .* no ray$"):
         tuning.search("lenet5", "digits", engine="ray")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_address_that_nobody_answers_is_said_at_once():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(
+            ValueError, match="`address` must be that of a Ray cluster that answers"
+        ):
+            engine.Cluster(address, cpus=1, gpus=0).__enter__()
 
 
 def test_a_machine_says_what_it_lacks(tmp_path):

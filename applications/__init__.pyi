@@ -444,7 +444,10 @@ def search(
     workers: int = 1,
     keep: int = 1,
     retries: int = 1,
-    engine: Literal["local", "optuna"] = "local",
+    engine: Literal["local", "optuna", "ray"] = "local",
+    address: str | None = None,
+    cpus_per_trial: int | None = None,
+    gpus_per_trial: float | None = None,
     storage: str | None = None,
     study: str | None = None,
     heartbeat: int = 60,
@@ -508,8 +511,9 @@ def search(
             but for the algorithms "hyperband" and "asha" and the engine "optuna".
         budget: what a network may cost; None sets no limit.
         algorithm: "random", "bayesian", "hyperband", "asha" (asynchronous successive halving: the
-            best third of what was trained so far is trained three times as long) or "grid"; the
-            first proposal is the space's default. With the engine "optuna": "random" or "bayesian".
+            best third of what was trained so far is trained three times as long; on Ray by Ray's
+            scheduler) or "grid"; the first proposal is the space's default. With the engine
+            "optuna": "random" or "bayesian".
         principles: "all", or those of SimpNet's principles that bind the space.
         isolate: a principle of `tuning.space`: its settings are compared, all others hold, and
             nothing else varies.
@@ -522,9 +526,16 @@ def search(
             share the processors.
         keep: how many of the best trials keep their model, >= 1.
         retries: how often a trial that failed is tried again.
-        engine: "local", or "optuna": any number of machines that are given the same command share
-            the trials through a database. `run_dir` must then be given and lie where all of them
-            see it; it may exist.
+        engine: "local"; "optuna": any number of machines that are given the same command share the
+            trials through a database, and `run_dir` must be given and may exist; or "ray": Ray Tune
+            trains them on the machines of `address`, as many side by side as these have room for.
+            `run_dir` must lie where all machines see it.
+        address: of engine "ray": "auto" or HOST:PORT of the cluster. None: Ray is started on this
+            machine and ended with the search.
+        cpus_per_trial: of engine "ray": processors of a trial, 1..1024. None: 1.
+        gpus_per_trial: of engine "ray": GPUs of a trial, 0..1024: a whole number, or below 1 a
+            part, whose other parts are for other trials. None: 0, and trials are trained on
+            processors.
         storage: of engine "optuna": URL of the database, without a password.
         study: of engine "optuna": name in the database. None: the folder's name.
         heartbeat: of engine "optuna": seconds between a worker's signs of life, >= 1; after twice

@@ -241,6 +241,22 @@ def _budget(name: str, value: Any) -> Budget | None:
     return value
 
 
+def _address(name: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    text = _text(name, value)
+    if text != "auto" and not re.fullmatch(r"[^\s/:]+:\d+|\[[0-9a-fA-F:.]+\]:\d+", text, re.ASCII):
+        raise ValueError(f"`{name}` must be auto or HOST:PORT. Received: {name}={text!r}")
+    return text
+
+
+def _gpus(name: str, value: Any) -> float:
+    found = number(name, value, least=0, most=1024)
+    if found > 1 and found % 1:
+        raise ValueError(f"`{name}` must be below 1 or a whole number. Received: {name}={value!r}")
+    return found
+
+
 def _seeds(name: str, seeds: Any) -> tuple[int, ...]:
     found = tuple(count(name, seed, least=0, most=2**32 - 1) for seed in seeds)
     if not found:
@@ -968,7 +984,8 @@ class Search(_Checked):
         "bayesian",
         help="Search algorithm.",
         doc='"random", "bayesian", "hyperband", "asha" (asynchronous successive halving: the best '
-        'third of what was trained so far is trained three times as long) or "grid"; the first '
+        "third of what was trained so far is trained three times as long; on Ray by Ray's "
+        'scheduler) or "grid"; the first '
         'proposal is the space\'s default. With the engine "optuna": "random" or "bayesian".',
         check=_one_of("random", "bayesian", "hyperband", "asha", "grid"),
     )
@@ -1029,13 +1046,42 @@ class Search(_Checked):
         check=lambda name, value: count(name, value, least=0),
         least=0,
     )
-    engine: Literal["local", "optuna"] = option(
+    engine: Literal["local", "optuna", "ray"] = option(
         "local",
-        help="optuna: machines share the trials through --storage.",
-        doc='"local", or "optuna": any number of machines that are given the same command share '
-        "the trials through a database. `run_dir` must then be given and lie where all of them "
-        "see it; it may exist.",
-        check=_one_of("local", "optuna"),
+        help="optuna: machines share the trials through --storage. ray: those of --address.",
+        doc='"local"; "optuna": any number of machines that are given the same command share the '
+        'trials through a database, and `run_dir` must be given and may exist; or "ray": Ray Tune '
+        "trains them on the machines of `address`, as many side by side as these have room for. "
+        "`run_dir` must lie where all machines see it.",
+        check=_one_of("local", "optuna", "ray"),
+    )
+    address: str | None = option(
+        None,
+        help="Ray cluster, auto or HOST:PORT.",
+        doc='of engine "ray": "auto" or HOST:PORT of the cluster. None: Ray is started on this '
+        "machine and ended with the search.",
+        check=_address,
+        metavar="HOST:PORT",
+        shown="this machine",
+    )
+    cpus_per_trial: int | None = option(
+        None,
+        help="With ray: processors of a trial.",
+        doc='of engine "ray": processors of a trial, 1..1024. None: 1.',
+        check=_optional(count, most=1024),
+        least=1,
+        most=1024,
+        shown="1",
+    )
+    gpus_per_trial: float | None = option(
+        None,
+        help="With ray: GPUs of a trial, such as 0.5.",
+        doc='of engine "ray": GPUs of a trial, 0..1024: a whole number, or below 1 a part, whose '
+        "other parts are for other trials. None: 0, and trials are trained on processors.",
+        check=_optional(_gpus),
+        least=0,
+        most=1024,
+        shown="0",
     )
     storage: str | None = option(
         None,
@@ -1085,19 +1131,33 @@ class Search(_Checked):
 
     def __post_init__(self):
         super().__post_init__()
-        optuna = self.engine == "optuna"
+        optuna, ray = self.engine == "optuna", self.engine == "ray"
         if optuna != (self.storage is not None):
             raise ValueError(
                 "`storage` must be given with the engine 'optuna' and with no other. "
                 f"Received: engine={self.engine!r}, " + ("no storage" if optuna else "a storage")
             )
+        for name in ("address", "cpus_per_trial", "gpus_per_trial"):
+            if not ray and getattr(self, name) is not None:
+                raise ValueError(
+                    f"`{name}` must be given with the engine 'ray' alone. "
+                    f"Received: engine={self.engine!r}, {name}={getattr(self, name)!r}"
+                )
+        if ray and self.workers > 1:
+            raise ValueError(
+                "`workers` must not be given with the engine 'ray', which trains as many trials "
+                "side by side as there is room for: `cpus_per_trial` and `gpus_per_trial` say how "
+                f"much one has. Received: workers={self.workers}"
+            )
         if not optuna and self.objectives != ("accuracy",):
             raise ValueError(
-                "`objectives` must be accuracy with the engine 'local'. "
+                "`objectives` must be accuracy with the engines 'local' and 'ray'. "
                 f"Received: objectives={','.join(self.objectives)}"
             )
         if self.isolate is not None and optuna:
-            raise ValueError("`isolate` needs the engine 'local'. Received: engine='optuna'")
+            raise ValueError(
+                "`isolate` needs the engine 'local' or 'ray'. Received: engine='optuna'"
+            )
         if optuna and self.run_dir is None:
             raise ValueError(
                 "`run_dir` must be given with the engine 'optuna'. Received: run_dir=None"

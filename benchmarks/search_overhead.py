@@ -1,14 +1,16 @@
-"""Seconds of a search that are not training, for each trial: ours beside plain keras-tuner.
+"""Seconds of a search that are not training, for each trial: ours, on Ray too, and keras-tuner's.
 
     python benchmarks/search_overhead.py [--rounds 4] [--trials 6] [--epochs 3]
 
-Both draw networks at random from one space (LeNet-5 with `alpha` and `dropout`), train them on
+All draw networks at random from one space (LeNet-5 with `alpha` and `dropout`), train them on
 scikit-learn's digits at 32x32 with batches of 64, score them on the validation images and save
 them. Training is what lies between the beginning and the end of the epochs, validation included.
-Each side runs in a process of its own. "search" is the search alone, "process" includes the start
-of Python and the imports, and "a further trial" leaves out what a search begins and ends with: it
-is the time from the end of the first training to that of the last. Rounds change the order of the
-two sides, and the ratio is taken within the round, so that a machine that slows down slows both.
+Each side runs in a process of its own. On Ray, which is started on this machine, a trial has all of
+its processors, so that trials are trained one after another. "search" is the search alone,
+"process" includes the start of Python and the imports, and "a further trial" leaves out what a
+search begins and ends with: it is the time from the end of the first training to that of the last.
+Rounds change the order of the sides, and ratios are taken within the round, so that a machine that
+slows down slows all.
 Prints a Markdown table: the median and the rounds' spread.
 
 Ours trains in a process beside its own, whose imports are part of "search". It also writes after
@@ -18,6 +20,7 @@ the winner, none of which keras-tuner does.
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -27,7 +30,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 SIDE, BATCH, CLASSES = 32, 64, 10
-SIDES = ("ours", "keras-tuner")
+SIDES = ("ours", "on Ray", "keras-tuner")
 PARTS = ("search", "process", "a further trial")
 
 
@@ -38,7 +41,7 @@ def main():
     parser.add_argument("--side", choices=SIDES, help="run this one and print its seconds as JSON")
     options = parser.parse_args()
     if options.side:
-        run = ours if options.side == "ours" else theirs
+        run = {"ours": ours, "on Ray": on_ray, "keras-tuner": theirs}[options.side]
         with tempfile.TemporaryDirectory() as folder:
             print(json.dumps(run(Path(folder), options.trials, options.epochs)))
         return
@@ -49,12 +52,15 @@ def main():
             seconds = overhead(side, options.trials, options.epochs)
             measured[side].append(seconds)
             print(f"round {round_ + 1}, {side}: {seconds}", file=sys.stderr, flush=True)
-    print("| seconds a trial beside training | ours | keras-tuner | ours / keras-tuner |")
-    print("|---|---|---|---|")
+    titles = *SIDES, "ours / keras-tuner", "on Ray / ours"
+    print(f"| seconds a trial beside training | {' | '.join(titles)} |")
+    print("|---" * (1 + len(titles)) + "|")
     for part in PARTS:
-        pair = [[seconds[part] for seconds in measured[side]] for side in SIDES]
-        ratios = [mine / other for mine, other in zip(*pair, strict=True)]
-        print(f"| {part} | {' | '.join(map(spread, (*pair, ratios)))} |")
+        mine, ray, other = ([seconds[part] for seconds in measured[side]] for side in SIDES)
+        ratios = [
+            [a / b for a, b in zip(*two, strict=True)] for two in ((mine, other), (ray, mine))
+        ]
+        print(f"| {part} | {' | '.join(map(spread, (mine, ray, other, *ratios)))} |")
 
 
 def overhead(side: str, trials: int, epochs: int) -> dict[str, float]:
@@ -88,9 +94,13 @@ def space(hp, *, input_shape, classes, budget) -> dict[str, float]:
 space.arch = "lenet5"
 
 
-def ours(folder: Path, trials: int, epochs: int) -> dict[str, Any]:
+def on_ray(folder: Path, trials: int, epochs: int) -> dict[str, Any]:
+    return ours(folder, trials, epochs, engine="ray", cpus_per_trial=os.cpu_count())
+
+
+def ours(folder: Path, trials: int, epochs: int, **engine: Any) -> dict[str, Any]:
     """Seconds of the search and of each training, and when each training had ended."""
-    import keras  # noqa: F401  on both sides it is imported before the search
+    import keras  # noqa: F401  on all sides it is imported before the search
 
     from applications.searching.studies import search
 
@@ -105,6 +115,7 @@ def ours(folder: Path, trials: int, epochs: int) -> dict[str, Any]:
         batch_size=BATCH,
         epochs=epochs,
         verbose=0,
+        **engine,
     )
     seconds = time.perf_counter() - start
     ends = [Path(run, "history.csv").stat().st_mtime for run in result.trials["run"]]

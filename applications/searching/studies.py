@@ -5,8 +5,9 @@
 >>> result.best  # the run of the winner
 
 Trials are trained by processes of `--workers`, each one trial after another, so that a crash ends
-one trial alone. A process that dies or grows is replaced (`pool` says when). All that is known lies
-in the search's folder: see `search`.
+one trial alone. A process that dies or grows is replaced (`pool` says when). With the engine "ray"
+such processes are on the machines of a cluster. All that is known lies in the search's folder: see
+`search`.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -39,10 +40,19 @@ from applications.searching.engines.local import (
     KerasTuner,
     Listed,
     LocalEngine,
+    Oracle,
     rung_of,
+    rungs,
 )
-from applications.searching.engines.optuna import StudyEngine
-from applications.searching.pool import Workers, shared_cores, trial_folder, visible_gpus
+from applications.searching.engines.optuna import StudyEngine, StudyOracle
+from applications.searching.engines.ray import Cluster, check_installed
+from applications.searching.pool import (
+    Event,
+    Workers,
+    shared_cores,
+    trial_folder,
+    visible_gpus,
+)
 from keras_archs.registry import builder, check_arch
 from tuning.principles import PRINCIPLES
 from tuning.spaces import arch_space, settings, space
@@ -118,32 +128,56 @@ def search(asked: Search, shared: Mapping[str, Any]) -> SearchResult:
             be completed.
         FileExistsError: `run_dir` exists, and `resume` was not asked for.
     """
+    if asked.engine == "ray":
+        check_installed()
     plan = _SearchPlan(asked, shared)
     is_shared = asked.engine == "optuna"  # whoever comes second finds the folder of the first
     name = f"search-{plan.arch}-{plan.data_name}-s{plan.base.seed}"
     folder = _folder(asked.run_dir, asked.resume or is_shared, Path("runs", name))
-    try:
-        chosen = _engine(asked, plan, folder)
-    except BaseException:
-        with contextlib.suppress(OSError):  # it is not empty
-            folder.rmdir()
-            if asked.run_dir is None:
-                folder.parent.rmdir()
-        raise
-    try:
-        return _Search(asked, plan, chosen, folder).run()
-    finally:
-        chosen.close()
+    with contextlib.ExitStack() as stack:
+        engine = None
+        try:
+            engine = _engine(asked, plan, folder)
+            stack.callback(engine.close)
+            cluster = None
+            if asked.engine == "ray" and not engine.finished:
+                cluster = stack.enter_context(_connected(asked, folder))
+        except BaseException:
+            if asked.engine == "ray" and engine and not engine.records():
+                (folder / STATE).unlink()
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
+                if asked.run_dir is None:
+                    folder.parent.rmdir()
+            raise
+        return _Search(asked, plan, engine, folder, cluster).run()
+
+
+@contextlib.contextmanager
+def _connected(asked: Search, folder: Path) -> Iterator[Cluster]:
+    cluster = Cluster(asked.address, cpus=asked.cpus_per_trial or 1, gpus=asked.gpus_per_trial or 0)
+    console = plain_console(stderr=True, quiet=not asked.verbose)
+    with contextlib.ExitStack() as stack:
+        with console.status("connecting to Ray" if asked.address else "starting Ray"):
+            stack.enter_context(cluster)
+            cluster.check(folder)
+        yield cluster
 
 
 # ------------------------------------------------------------------------------------------ options
 
 
-def _sets_threads() -> bool:
-    """Whether trials are trained on processors, by a backend whose threads can be numbered."""
+def _threads(asked: Search) -> int | None:
+    """Of a trial that has a part of the processors; None where the backend decides."""
     import keras
 
-    return keras.backend.backend() == "tensorflow" and not visible_gpus()
+    if keras.backend.backend() != "tensorflow":
+        return None
+    if asked.engine == "ray":
+        return None if asked.gpus_per_trial else asked.cpus_per_trial or 1
+    if asked.workers == 1 or visible_gpus():
+        return None
+    return max(1, (os.cpu_count() or 1) // asked.workers)
 
 
 class _SearchPlan:
@@ -183,8 +217,8 @@ class _SearchPlan:
         settled: dict[str, Any] = {"learning_rate": options.learning_rate}  # each trial's recipe's
         # Side by side trials share the processors; a number in the options, so that `train` with
         # them comes to the same weights.
-        if asked.workers > 1 and options.threads is None and _sets_threads():
-            settled["threads"] = max(1, (os.cpu_count() or 1) // asked.workers)
+        if options.threads is None and (threads := _threads(asked)):
+            settled["threads"] = threads
         self.epochs = plan.epochs if options.epochs is not None else math.ceil(plan.epochs / 2)
         self.base = dataclasses.replace(plan.options, **settled, epochs=self.epochs)
         self._asked = asked
@@ -335,32 +369,32 @@ def _engine(asked: Search, plan: _SearchPlan, folder: Path) -> Engine:
         )
         write_json(folder / STATE, {"options": recorded, "study": study})
         return engine
-    if asked.isolate is not None:
-        oracle = Listed(_isolated(asked, plan))
-        trials = len(oracle)
-    else:
-        trials = asked.trials
-        oracle = KerasTuner(
-            asked.algorithm,
-            plan.hyperparameters(),
-            trials=trials,
-            epochs=plan.epochs,
-            seed=plan.base.seed,
-        )
     return LocalEngine(
-        oracle,
+        _oracle(asked, plan),
         plan.of,
         file=folder / STATE,
         options=recorded,
-        trials=trials,
+        trials=_total(asked, plan),
         retries=asked.retries,
     )
+
+
+def _oracle(asked: Search, plan: _SearchPlan) -> Oracle:
+    """What proposes the trials where no database does."""
+    if asked.isolate is not None:
+        return Listed(_isolated(asked, plan))
+    on_ray, space, seed = asked.engine == "ray", plan.hyperparameters(), plan.base.seed
+    if on_ray and asked.algorithm == "bayesian":
+        return StudyOracle(plan, space.values, seed=seed)
+    # Ray's ASHA ends trials, which are drawn at random.
+    algorithm = "random" if on_ray and asked.algorithm == "asha" else asked.algorithm
+    return KerasTuner(algorithm, space, trials=asked.trials, epochs=plan.epochs, seed=seed)
 
 
 # Options that may differ where a search is resumed.
 _FREE = (
     *("run_dir", "resume", "storage", "study", "heartbeat", "workers", "keep", "verbose"),
-    *("space", "budget"),
+    *("address", "cpus_per_trial", "gpus_per_trial", "space", "budget"),
 )
 
 
@@ -402,6 +436,11 @@ def _isolated(asked: Search, plan: _SearchPlan) -> list[dict[str, Any]]:
     ]
 
 
+def _total(asked: Search, plan: _SearchPlan) -> int:
+    """Most trials."""
+    return asked.trials if asked.isolate is None else len(_isolated(asked, plan))
+
+
 # --------------------------------------------------------------------------------------- the search
 
 
@@ -439,20 +478,29 @@ def ranking(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class _Search:
-    """Trains what an engine hands out, and keeps the table."""
+    """Trains what an engine hands out, here or on a cluster, and keeps the table."""
 
-    def __init__(self, asked: Search, plan: _SearchPlan, engine: Engine, folder: Path):
+    def __init__(
+        self,
+        asked: Search,
+        plan: _SearchPlan,
+        engine: Engine,
+        folder: Path,
+        cluster: Cluster | None = None,
+    ):
         self._asked, self._plan, self._engine, self._folder = asked, plan, engine, folder
+        self._cluster = cluster
         self._console = plain_console(stderr=True, quiet=not asked.verbose)
         self._began = time.monotonic()
         self._done_here = 0
+        self._total = _total(asked, plan)
         self._memory: dict[int, dict[str, int]] = {}  # of each trial, once it was counted
 
     def run(self) -> SearchResult:
-        with self._workers() as workers, self._console.status("starting") as status:
+        with self._console.status("starting") as status:
             try:
-                self._train(workers, status)
-                best = self._test(workers)
+                cluster = self._cluster
+                best = self._on_ray(cluster, status) if cluster else self._here(status)
             except KeyboardInterrupt:
                 done = self._count("completed")
                 raise KeyboardInterrupt(
@@ -461,11 +509,24 @@ class _Search:
                 ) from None
         return self._finish(best)
 
-    @property
-    def _total(self) -> int:
-        if self._asked.isolate is not None:
-            return len(_isolated(self._asked, self._plan))
-        return self._asked.trials
+    def _here(self, status: Any) -> runs.Run | None:
+        """Train the trials by processes of this machine; returns the winner, tested."""
+        with self._workers() as workers:
+            self._train(workers, status)
+            return self._tested(lambda message: _done_by(workers, message))
+
+    def _on_ray(self, cluster: Cluster, status: Any) -> runs.Run | None:
+        """Train the trials by machines of a cluster; returns the winner, tested."""
+        completed = (r["trial"] for r in self._engine.records() if r["status"] == "completed")
+        cluster.train(
+            self._engine,
+            self._message,
+            lambda event: self._heard(event, status),
+            self._lost,
+            rungs(self._plan.epochs) if self._asked.algorithm == "asha" else (),
+            [trial_folder(self._folder, number) for number in completed],
+        )
+        return self._tested(cluster.do)
 
     def _count(self, *statuses: str) -> int:
         return sum(record["status"] in statuses for record in self._engine.records())
@@ -480,24 +541,27 @@ class _Search:
         workers.prepare()
         while True:
             while workers.free and (job := self._engine.ask()):
-                self._start(workers, job)
+                workers.start(job, self._message(job))
             if not workers.busy and self._engine.finished:
                 return
-            event = workers.wait(_POLL)
-            if event is None:
-                continue
-            if event.row is not None:
-                status.update(self._progress(event.tag, event.row))
-            elif event.error is not None:
-                self._failed(event.tag, event.error)
-            elif event.metrics is not None:
-                self._completed(event.tag, event.metrics)
+            if event := workers.wait(_POLL):
+                self._heard(event, status)
 
-    def _start(self, workers: Workers, job: Job) -> None:
+    def _heard(self, event: Event, status: Any) -> None:
+        """Note what became of a job."""
+        if event.row is not None:
+            status.update(self._progress(event.tag, event.row))
+        elif event.error is not None:
+            self._failed(event.tag, event.error)
+        elif event.metrics is not None:
+            self._completed(event.tag, event.metrics)
+
+    def _message(self, job: Job) -> dict[str, Any]:
+        """What a worker is told of a job."""
         columns = {
             name: value for name, value in job.values.items() if not name.startswith("tuner/")
         }
-        message = {
+        return {
             "kind": "train",
             "config": job.config,
             "folder": str(trial_folder(self._folder, job.number)),
@@ -505,13 +569,17 @@ class _Search:
             "until": job.epochs,
             "columns": columns,
         }
-        workers.start(job, message)
 
     def _progress(self, job: Job, row: Mapping[str, Any]) -> str:
         return (
             f"trial {job.number + 1} of {self._total}, epoch {row['epoch']} of "
             f"{job.epochs or self._plan.epochs}: {100 * row['val_accuracy']:.1f} % validation "
             "accuracy"
+        )
+
+    def _lost(self, job: Job) -> None:
+        self._console.print(
+            f"trial {job.number + 1} of {self._total} lost its machine: another one goes on with it"
         )
 
     def _failed(self, job: Job, reason: str) -> None:
@@ -559,8 +627,8 @@ class _Search:
             return (ranked[0]["trial"],)
         return pareto(ranked)
 
-    def _test(self, workers: Workers) -> runs.Run | None:
-        """Let the winner meet the test images."""
+    def _tested(self, do: Callable[[dict[str, Any]], Event]) -> runs.Run | None:
+        """Let the winner meet the test images; `do` does what a worker is told."""
         ranked = ranking(self._engine.records())
         if not ranked:
             return None
@@ -568,14 +636,10 @@ class _Search:
         run = runs.load(folder)
         if "test_accuracy" in run.metrics:
             return run
-        while not workers.free:
-            workers.wait(_POLL)
         threads = run.config["threads"]
-        workers.start("test", {"kind": "test", "folder": str(folder), "threads": threads})
-        while workers.busy:
-            event = workers.wait(_POLL)
-            if event is not None and event.error is not None:
-                raise ValueError(f"the winner {folder} could not be tested: {event.error}")
+        event = do({"kind": "test", "folder": str(folder), "threads": threads})
+        if event.error is not None:
+            raise ValueError(f"the winner {folder} could not be tested: {event.error}")
         return runs.load(folder)
 
     def _finish(self, best: runs.Run | None) -> SearchResult:
@@ -696,6 +760,17 @@ class _Search:
             f"{self._folder / TABLE} has all trials, report.html beside it is for a browser. "
             f"Curves: keras-archs dashboard {self._folder}"
         )
+
+
+def _done_by(workers: Workers, message: dict[str, Any]) -> Event:
+    """How one more job of these workers ended."""
+    while not workers.free:
+        workers.wait(_POLL)
+    workers.start("test", message)
+    event = None
+    while workers.busy:
+        event = workers.wait(_POLL) or event
+    return event or Event("test", error="its worker said nothing")
 
 
 def python_call(config: Mapping[str, Any], input_shape: Sequence[int], classes: int) -> str:

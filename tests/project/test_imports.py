@@ -39,7 +39,7 @@ HEAVY = {
     *("pandas", "matplotlib", "plotly", "rich", "sklearn", "scipy", "PIL", "numpy"),
     *("optuna", "sqlalchemy", "psycopg", "h5py", "safetensors", "huggingface_hub"),
     *("onnx", "onnxruntime", "tf2onnx", "openvino", "ai_edge_litert", "pynvml", "resource"),
-    *("constriction", "faiss", "ml_dtypes", "threadpoolctl", "uvicorn"),
+    *("constriction", "faiss", "ml_dtypes", "threadpoolctl", "uvicorn", "ray"),
 }
 
 

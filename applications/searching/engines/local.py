@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ALGORITHMS = ("random", "bayesian", "hyperband", "asha", "grid")
 PROMOTING = ("hyperband", "asha")  # those that train the best trials further
 SCORE = "validation_accuracy"
-_FACTOR = 3  # between the epochs of a rung, or a round of Hyperband, and those of the next
+FACTOR = 3  # between the epochs of a rung, or a round of Hyperband, and those of the next
 _GUIDED_COLLISIONS = 5  # known proposals in a row after which a Bayesian oracle draws at random
 _COLLISIONS = 2000  # known proposals in a row after which a space counts as exhausted
 
@@ -432,7 +432,7 @@ class KerasTuner:
             promoting = _hyperband if algorithm == "hyperband" else _asha
             self._oracle: Any = promoting(trials)(
                 max_epochs=epochs,
-                factor=_FACTOR,
+                factor=FACTOR,
                 hyperband_iterations=None,
                 **options,
             )
@@ -566,8 +566,8 @@ def _hyperband(trials: int) -> type:
 def rungs(epochs: int) -> list[int]:
     """Epochs of ASHA's rungs, the last of which are all: each has about 3 times those before it."""
     found = [epochs]
-    while epochs >= _FACTOR ** len(found):
-        found.append(-(-epochs // _FACTOR ** len(found)))
+    while epochs >= FACTOR ** len(found):
+        found.append(-(-epochs // FACTOR ** len(found)))
     return found[::-1]
 
 

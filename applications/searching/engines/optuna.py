@@ -26,7 +26,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 
 from applications.options import default_of
-from applications.searching.engines.local import SCORE, Job
+from applications.searching.engines.local import SCORE, Job, Proposal
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -480,6 +480,51 @@ def _is_log(name: str, step: float | None, sampling: str) -> bool:
         f'`sampling` must be "linear", or "log" without a step, for a study. '
         f"Received: sampling={sampling!r}, step={step!r} for {name!r}"
     )
+
+
+class StudyOracle:
+    """An `engines.local.Oracle`: Optuna's TPE, with a study in memory.
+
+    Args:
+        plan: as for `StudyEngine`.
+        first: values of the hyperparameters in the first proposal.
+        seed: of all that is drawn.
+    """
+
+    promotes = False
+    exhausted = False
+
+    def __init__(
+        self, plan: Callable[[Any], dict[str, Any]], first: Mapping[str, Any], *, seed: int
+    ):
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._plan, self._first, self._seed = plan, dict(first), seed
+        self._study = optuna.create_study(direction="maximize")
+
+    def propose(self, guided: bool, known: Mapping[str, Any] | None = None) -> Proposal:
+        from optuna.samplers import RandomSampler, TPESampler
+
+        number = len(self._study.get_trials(deepcopy=False))
+        seed = random.Random(f"{self._seed}/{number}").randrange(2**32)
+        self._study.sampler = TPESampler(seed=seed) if guided else RandomSampler(seed)
+        if known or number == 0:
+            self._study.enqueue_trial(dict(known or self._first))
+        hp = _Hyperparameters(self._study.ask())
+        self._plan(hp)
+        return Proposal(str(number), hp.values, None)
+
+    def learn(self, id: str, score: float | None) -> None:
+        from optuna.trial import TrialState
+
+        self._study.tell(int(id), score, TrialState.FAIL if score is None else None)
+
+    def state(self) -> None:
+        """Repeating the calls brings everything back."""
+
+    def restore(self, state: None) -> None:
+        """There is nothing to bring back."""
 
 
 # ------------------------------------------------------------------------------------ the database

@@ -36,6 +36,34 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def cluster(here, monkeypatch):
+    """A Ray cluster of three machines that are all here, the first of which trains nothing."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    from ray.cluster_utils import Cluster
+
+    memory = {"object_store_memory": 80 * 2**20}
+    head = {"num_cpus": 0, "include_dashboard": False, **memory}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster.nodes = [cluster.add_node(num_cpus=1, **memory) for _ in range(2)]
+    yield cluster
+    cluster.shutdown()
+
+
+def trainers(node):
+    """Processes that train on one of the cluster's machines."""
+    ours = [
+        process.process.pid for processes in node.all_processes.values() for process in processes
+    ]
+    return {
+        trainer
+        for process in ours
+        for worker in children(process)
+        for trainer in children(worker)
+        if b"applications.searching.worker" in Path(f"/proc/{trainer}/cmdline").read_bytes()
+    }
+
+
 class Searches:
     """Processes of one search, and all processes that these have ever started."""
 
@@ -262,3 +290,41 @@ def test_a_search_of_three_workers_on_postgresql_outlives_ten_kills(here, search
         check_results(search)
         notes.check()
         check_weights()
+
+
+def test_a_search_on_ray_outlives_a_machine_that_is_lost_and_its_own_end(here, searches, cluster):
+    options = ("--engine", "ray", "--address", cluster.address)
+    search, notes = searches(3, *options), Notes()
+    lost, left = cluster.nodes
+    search.start()
+
+    def both_train():
+        time.sleep(0.5)  # to look takes time from those that train
+        return all(map(trainers, cluster.nodes)) and len(checkpoints().keys() - ended()) == 2
+
+    assert wait_until(both_train, search)
+    notes.take()
+    search.offspring |= trainers(lost)
+    cluster.remove_node(lost, allow_graceful=False)
+    wait_for(lambda: not any(map(alive, search.offspring)))
+
+    def one_is_done_and_one_trains():
+        time.sleep(0.2)
+        return ended() and checkpoints().keys() - ended()
+
+    assert wait_until(one_is_done_and_one_trains, search)
+    notes.take()
+    search.offspring |= trainers(left)
+    (driver,) = search.running
+    search.kill(driver)
+    wait_for(lambda: not any(map(alive, search.offspring)))
+    said = driver.log.read_text().splitlines()
+    assert said and all(line.startswith("trial ") for line in said), "Ray itself says nothing"
+    assert any("lost its machine: another one goes on with it" in line for line in said)
+
+    assert len(ended()) < 3 and any(notes.histories[-1].values())
+    search.start()
+    assert search.running[0].wait() == 0, search.running[0].log.read_text()
+    check_results(search)
+    notes.check()
+    assert set(pd.read_csv("shared/trials.csv")["attempts"]) == {1}, "a loss is no failure"

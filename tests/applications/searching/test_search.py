@@ -285,7 +285,10 @@ def test_a_search_is_resumed_with_its_own_options_alone(searched, option, value,
     ("options", "message"),
     [
         ({"algorithm": "genetic"}, "`algorithm` must be one of 'random', .*algorithm='genetic'"),
-        ({"engine": "ray"}, "`engine` must be one of 'local', 'optuna'. Received: engine='ray'"),
+        (
+            {"engine": "spark"},
+            "`engine` must be one of 'local', 'optuna', 'ray'. Received: engine='spark'",
+        ),
         ({"trials": 0}, r"`trials` must be an integer in \[1, 1000000\]. Received: trials=0"),
         ({"trials": 2.5}, r"`trials` must be an integer in \[1, 1000000\]. Received: trials=2.5"),
         ({"workers": 0}, r"`workers` must be an integer in \[1, 1024\]"),

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import applications
+from applications.options import Options, Search
 from applications.shipping import projects
 
 ROOT = Path(__file__).parents[3]
@@ -96,3 +98,14 @@ def test_the_test_of_a_project_passes(template, tmp_path):
     folder = applications.new(template, tmp_path / "mine")
     status, output = run("-m", "pytest", "-q", "-p", "no:cacheprovider", folder=folder)
     assert status == 0, output
+
+
+@pytest.mark.parametrize("name", ["local", "postgresql", "ray"])
+def test_every_config_of_a_search_is_one_that_search_takes(name):
+    file = Path(projects.__file__).parent / "templates" / "search" / f"{name}.yaml"
+    options = yaml.safe_load(file.read_text())
+    for limit in ("budget_params", "budget_macs"):
+        del options[limit]
+    own = {each for each in options if each in Search.__dataclass_fields__}
+    Search(run_dir="runs", **{each: options.pop(each) for each in own})
+    Options(arch="simpnet", **options)

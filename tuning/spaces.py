@@ -272,12 +272,11 @@ class _Usual(NamedTuple):
 
     Attributes:
         params: about how many parameters the networks have.
-        expansion, tilt, first_pool, last_pool, shortcuts: its hyperparameters.
+        expansion, first_pool, last_pool, shortcuts: its hyperparameters.
     """
 
     params: float
     expansion: float = 1.0
-    tilt: float = 1.0
     first_pool: float = 0.4
     last_pool: float = 0.75
     shortcuts: str = "every_second_layer"
@@ -292,7 +291,7 @@ def _sampled_structure(hp, bounds, side, usual: _Usual) -> _Structure:
     total, deepest = sum(depths), sum(high for _, high in bounds["depths"])
     span = bounds["small_expansion" if params <= LARGE else "expansion"]
     expansion = _float(hp, "expansion", span, 0.25, usual.expansion)
-    tilt = _float(hp, "tilt", bounds["tilt"], 0.25, usual.tilt)
+    tilt = _float(hp, "tilt", bounds["tilt"], 0.25, 1.0)
     fewest, most = _reduction_range(bounds, side)
     count = _int(hp, "reductions", (fewest, most), min(max(fewest, _USUAL_REDUCTIONS), most))
     first = _float(hp, "first_pool", bounds["first_pool"], 0.05, usual.first_pool)
@@ -387,7 +386,7 @@ def _usual(budget, input_shape, classes) -> _Usual:
     if params >= _TINY:
         return _Usual(params)
     if costly:
-        return _Usual(params, 1.0, tilt=1.25, first_pool=0.3, last_pool=0.65, shortcuts="dense")
+        return _Usual(params, first_pool=0.3, last_pool=0.65, shortcuts="dense")
     return _Usual(params, expansion=0.5)
 
 

@@ -521,9 +521,10 @@ def test_where_multiply_adds_bind_the_default_point_reduces_early_grows_and_is_d
     budget = Budget(params=60_000, macs=2_100_000)
     rows = space(Values(), input_shape=(16, 16, 3), classes=10, budget=budget)["rows"]
     assert [at for at, row in enumerate(rows, start=1) if "max2" in row] == [4, 8]
-    assert list(brought(rows, "cat")) == [(1, 2), (2, 3), (4, 5), (5, 6), (6, 7), (9, 10)]
+    joined = [(1, 2), (2, 3), (4, 5), (5, 6), (6, 7), (7, 8), (9, 10)]
+    assert list(brought(rows, "cat")) == joined
     params, macs = counted(rows, (16, 16, 3), 10)
-    assert 44_000 < params < 60_000 and 0.97 * budget.macs < macs <= budget.macs
+    assert 43_000 < params < 60_000 and 0.97 * budget.macs < macs <= budget.macs
     for free in (Budget(params=60_000), Budget(params=60_000, macs=10_000_000)):
         rows = space(Values(), input_shape=(16, 16, 3), classes=10, budget=free)["rows"]
         assert list(brought(rows)) == [(1, 3), (4, 6), (6, 8)]

@@ -249,10 +249,11 @@ class _Compressing(Derivation):
         }
 
     def _measured(self, network: keras.Model, path: Path) -> dict[str, Any]:
-        """How fast both networks are, and what int8 makes of them."""
+        """How fast both networks are, and what int8 makes of them: nothing where it cannot be."""
         networks = {"parent": opened_parent(self.parent).model, "this": network}
         if not self._converts:
-            return {"fastest": latencies(networks)}
+            unseen = {} if self.asked.int8 is None else {"int8": {}}
+            return {"fastest": latencies(networks), **unseen}
         int8 = {name: Int8(each, self._ranges) for name, each in networks.items()}
         write_atomic(path / FILE, int8["this"].file)
         figures = {"parent": self._int8_before, "this": int8["this"].figures(self._dataset)}

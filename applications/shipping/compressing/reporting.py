@@ -11,6 +11,7 @@ from applications.options import Compression
 from keras_archs.weights.compressed import Compressed
 
 ALEXNET_BYTES = 240e6  # Iandola et al. 2016, arXiv:1602.07360, table 2
+_NO_FILE = "There is no model.tflite, which TensorFlow and LiteRT make of these weights"
 _COLUMNS = (
     *("network", "approach", "weights", "bytes", "smaller", "than AlexNet", "parameters", "MACs"),
     *("test accuracy", "macro F1", "test loss", "validation accuracy", "latency", "runtime"),
@@ -21,7 +22,11 @@ def section(parent: Path, asked: Compression, metrics: Mapping[str, Any]) -> str
     """The figures of both runs, as SqueezeNet's paper has them (arXiv:1602.07360, table 2)."""
     rows = [_COLUMNS, ("---",) * len(_COLUMNS), *_rows(asked, metrics)]
     lines = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    int8 = " model.tflite takes what `export` files take." * ("int8" in metrics)
+    int8 = ""
+    if "int8" in metrics:
+        int8 = (
+            " model.tflite takes what `export` files take." if metrics["int8"] else f" {_NO_FILE}."
+        )
     return (
         f"\n## Compression\n\nMade of {parent} (`parent`): {_ways(asked)}. "
         "`keras_archs.load_compressed` reads model.kac, whose weights are those of model.keras "
@@ -110,9 +115,10 @@ def summary(metrics: Mapping[str, Any]) -> str:
             for name, called in (("params", "parameters"), ("macs", "multiply-adds"))
         )
     int8 = ""
-    if "int8" in metrics:
-        figures = metrics["int8"]["this"]
+    if figures := metrics.get("int8", {}).get("this"):
         int8 = f"; int8: {figures['bytes']:,} bytes, {100 * figures['test_accuracy']:.2f} %"
+    elif "int8" in metrics:
+        int8 = f". {_NO_FILE}"
     return (
         f"model.kac: {small:,} bytes for {large:,}, {large / small:.1f} times smaller ({said})"
         f"{narrower}; test accuracy {100 * before['test_accuracy']:.2f} -> "

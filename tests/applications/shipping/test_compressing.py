@@ -393,6 +393,12 @@ def test_the_card_has_a_row_for_each_network_as_table_2_of_squeezenet():
     assert "4,218 -> 1,728 parameters" in summary(metrics)
     assert summary(metrics).endswith("93.59 -> 90.00 %; int8: 3,000 bytes, 80.00 %")
 
+    elsewhere = {**metrics, "int8": {}}  # as `aware` leaves it without TensorFlow
+    page, line = section(Path("x"), asked, elsewhere), summary(elsewhere)
+    assert "int8 |" not in page
+    said = "There is no model.tflite, which TensorFlow and LiteRT make of these weights"
+    assert f" {said}." in page and line.endswith(f"93.59 -> 90.00 %. {said}")
+
 
 def test_a_target_is_reached_by_sparsity_first_and_then_by_fewer_bits(parent):
     run = runs.load(parent)

@@ -63,8 +63,10 @@ def write_atomic(
     except BaseException as error:
         with contextlib.suppress(OSError):  # of a file system that takes nothing any more
             partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and str(error.filename) in ("None", str(partial)):
-            error.filename, error.filename2 = os.fspath(path), None
+        if isinstance(error, OSError) and error.errno is not None:
+            if str(error.filename) in ("None", str(partial)):
+                error.filename = os.fspath(path)
+                del error.filename2  # None would be shown
         raise
 
 

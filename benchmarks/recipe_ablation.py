@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rows import append, found
 from search_quality import DATA, SIDE, prepared, spread
 
 from applications.files import write_atomic
@@ -90,6 +91,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 VARIANTS = ("default", *OTHERS, *CHANGES)
 KEYS = ["data", "images", "epochs", "network", "variant", "seed"]
 FIGURES = ["validation_accuracy", "test_accuracy", "macro_f1"]
+COLUMNS = KEYS + FIGURES
 
 
 def main():
@@ -113,12 +115,13 @@ def main():
                 file = prepared(data, options)
                 for network in options.networks:
                     key = data, options.images, options.epochs, network, variant, seed
-                    if key not in set(found(path)[KEYS].itertuples(index=False, name=None)):
+                    rows = found(path, COLUMNS)[KEYS]
+                    if key not in set(rows.itertuples(index=False, name=None)):
                         figures = trained(file, network, variant, seed, options)
                         if figures is not None:
-                            append(path, [*key, *figures])
+                            append(path, COLUMNS, [*key, *figures])
                             print(*key, *figures, flush=True)
-    text = summary(found(path), options)
+    text = summary(found(path, COLUMNS), options)
     write_atomic(RESULTS / "recipe_ablation.md", text)
     print(text)
 
@@ -157,19 +160,6 @@ def trained(
         catalog._RECIPES["default"] = before
     metrics = run.metrics
     return [round(metrics[name], 5) for name in FIGURES]
-
-
-def found(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=KEYS + FIGURES)
-
-
-def append(path: Path, row: list[Any]) -> None:
-    """One line, in one call, so that several processes may add to a file."""
-    line = ",".join(map(str, row)) + "\n"
-    if not path.exists():
-        line = ",".join(KEYS + FIGURES) + "\n" + line
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(line)
 
 
 def summary(rows: pd.DataFrame, options: argparse.Namespace) -> str:

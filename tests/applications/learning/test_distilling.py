@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from interrupting import interrupt_after
 from scipy.special import log_softmax, softmax
 
 from applications import distill, load, train
@@ -14,7 +15,6 @@ from applications.data.batches import TrainingBatches
 from applications.data.sources import open_source
 from applications.learning.distilling import Distilled, mean_of
 from applications.options import Distillation
-from applications.training import checkpoints
 
 SMALL = {"size": 16, "batch_size": 128, "verbose": 0}
 LOGITS = np.random.default_rng(0).normal(0, 3, (2, 6, 10)).astype(np.float32)
@@ -137,14 +137,8 @@ def test_a_student_has_a_run_folder_and_resumes_bit_for_bit(teacher, monkeypatch
     assert "## Distillation" in card and f"| {teacher.path} | 15,626 |" in card
     assert not (whole.path / "checkpoint").exists()
 
-    save = checkpoints.Checkpoint.on_epoch_end
     with monkeypatch.context() as patch:
-
-        def on_epoch_end(self, epoch, logs=None):
-            save(self, epoch, logs)
-            raise KeyboardInterrupt
-
-        patch.setattr(checkpoints.Checkpoint, "on_epoch_end", on_epoch_end)
+        interrupt_after(patch, 1)
         with pytest.raises(KeyboardInterrupt):
             distill(teacher, "lenet5", run_dir="cut", **asked)
     kept = whole.path.parent / "cut" / "checkpoint" / "soft_targets.npy"

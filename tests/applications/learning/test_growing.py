@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from interrupting import interrupt_after
 
 import keras_archs
 from applications import grow, load, runs, shrink, train
@@ -84,14 +85,8 @@ def test_a_shrunk_network_has_the_strongest_channels_and_learns_on(parent, tempe
 def test_growing_resumes_bit_for_bit(parent, monkeypatch):
     asked = {"alpha": 1.0, "epochs": 3, "verbose": 0}
     whole = grow(parent, run_dir="whole", **asked)
-    save = checkpoints.Checkpoint.on_epoch_end
     with monkeypatch.context() as patch:
-
-        def on_epoch_end(self, epoch, logs=None):
-            save(self, epoch, logs)
-            raise KeyboardInterrupt
-
-        patch.setattr(checkpoints.Checkpoint, "on_epoch_end", on_epoch_end)
+        interrupt_after(patch, 1)
         with pytest.raises(KeyboardInterrupt):
             grow(parent, run_dir="cut", **asked)
     assert not runs.is_finished("cut")

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import yaml
+from interrupting import interrupt_after
 from keras import layers, ops
 
 import applications
@@ -22,7 +23,6 @@ from applications.shipping.compressing.compressing import PruneThenShare, compre
 from applications.shipping.compressing.pruning import pruned, sparsity_at
 from applications.shipping.compressing.reporting import section, summary
 from applications.shipping.compressing.sharing import rounded, shared
-from applications.training import checkpoints
 from applications.training.progress import Progress
 from keras_archs.weights.compressed import packed
 
@@ -471,16 +471,9 @@ def test_a_compressed_run_is_a_run_with_its_parent_beside_it(trained, small):
 def test_a_compression_that_was_interrupted_ends_with_the_same_bytes(
     trained, small, monkeypatch, here
 ):
-    save = checkpoints.Checkpoint.on_epoch_end
-
-    def on_epoch_end(self, at, logs=None):
-        save(self, at, logs)
-        if at + 1 in (3, 7):  # while it prunes, and while values are shared
-            raise KeyboardInterrupt
-
     again = {"run_dir": here / "again", "resume": True, **SETTINGS}
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints.Checkpoint, "on_epoch_end", on_epoch_end)
+        interrupt_after(patch, 3, 7)  # while it prunes, and while values are shared
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
                 compress(trained, **again)
@@ -517,16 +510,9 @@ def test_channels_go_for_good_and_an_interrupted_repair_ends_with_the_same_weigh
     for ours, theirs in zip(narrow.model.weights, packed_model.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
-    save = checkpoints.Checkpoint.on_epoch_end
-
-    def on_epoch_end(self, at, logs=None):
-        save(self, at, logs)
-        if at + 1 == 2:
-            raise KeyboardInterrupt
-
     again = {"run_dir": here / "again", "resume": True, **options}
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints.Checkpoint, "on_epoch_end", on_epoch_end)
+        interrupt_after(patch, 2)
         with pytest.raises(KeyboardInterrupt):
             compress(trained, **again)
     with pytest.raises(ValueError, match="`compress` must be as in the run that is resumed"):
@@ -554,16 +540,9 @@ def test_a_network_trained_for_int8_is_on_its_grid_and_resumes_with_the_same_wei
     assert abs(figures["parent"]["test_accuracy"] - trained.metrics["test_accuracy"]) < 0.05
     assert set(run.metrics["fastest"]) == {"parent", "this", "parent in int8", "this in int8"}
 
-    save = checkpoints.Checkpoint.on_epoch_end
-
-    def on_epoch_end(self, at, logs=None):
-        save(self, at, logs)
-        if at + 1 == 1:  # what the ranges of activations are is in the checkpoint
-            raise KeyboardInterrupt
-
     again = {"run_dir": here / "again", "resume": True, **options}
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints.Checkpoint, "on_epoch_end", on_epoch_end)
+        interrupt_after(patch, 1)  # what the ranges of activations are is in the checkpoint
         with pytest.raises(KeyboardInterrupt):
             compress(trained, **again)
     resumed = compress(trained, **again)

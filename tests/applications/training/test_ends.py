@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from interrupting import interrupt_after
 
 from applications import load, train
 from applications.data.sources import open_source
@@ -103,16 +104,9 @@ def test_patience_ends_a_training_that_gets_no_better(digits, monkeypatch):
 
 
 def test_patience_counts_on_where_a_training_is_resumed(digits, monkeypatch):
-    save = checkpoints.Checkpoint.on_epoch_end
-
-    def on_epoch_end(self, epoch, logs=None):
-        save(self, epoch, logs)
-        if epoch + 1 == 3:
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
         validating(patch, [0.5, 0.8, 0.7])
-        patch.setattr(checkpoints.Checkpoint, "on_epoch_end", on_epoch_end)
+        interrupt_after(patch, 3)
         with pytest.raises(KeyboardInterrupt):
             train(data=digits, run_dir="run", patience=2, **OPTIONS)
     validating(monkeypatch, [0.6, 0.9])

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from interrupting import interrupt_after
 
 from applications import load, recipes, runs
 from applications.options import Options
@@ -39,18 +40,6 @@ def whole(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         keep_checkpoints(patch)
         return train(run_dir=tmp_path_factory.mktemp("whole") / "run", **LENET)
-
-
-def interrupt_after(monkeypatch, epoch, error=KeyboardInterrupt):
-    """The training is stopped right after the checkpoint of this epoch."""
-    save = checkpoints.Checkpoint.on_epoch_end
-
-    def on_epoch_end(self, at, logs=None):
-        save(self, at, logs)
-        if at + 1 == epoch:
-            raise error
-
-    monkeypatch.setattr(checkpoints.Checkpoint, "on_epoch_end", on_epoch_end)
 
 
 def interrupt_at(monkeypatch, epoch, step):

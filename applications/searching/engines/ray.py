@@ -137,7 +137,7 @@ class Cluster:
 
     def _check_machines(self, nodes: Sequence[Mapping[str, Any]], folder: Path) -> None:
         import ray
-        from ray.exceptions import RayError
+        from ray.exceptions import NodeDiedError, RayError, TaskUnschedulableError
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         look: Any = ray.remote(_lacking)
@@ -150,6 +150,8 @@ class Cluster:
         for node, answer in zip(nodes, answers, strict=True):
             try:
                 lacking = ray.get(answer)
+            except (NodeDiedError, TaskUnschedulableError):
+                continue  # the cluster has yet to hear that this machine is lost
             except RayError as error:
                 lacking = str(error).strip().splitlines()[-1]
             if lacking:

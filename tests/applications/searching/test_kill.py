@@ -308,19 +308,22 @@ def test_a_search_on_ray_outlives_a_machine_that_is_lost_and_its_own_end(here, s
     cluster.remove_node(lost, allow_graceful=False)
     wait_for(lambda: not any(map(alive, search.offspring)))
 
-    def one_is_done_and_one_trains():
-        time.sleep(0.2)
-        return ended() and checkpoints().keys() - ended()
+    (driver,) = search.running
+    loss = "lost its machine: another one goes on with it"
 
-    assert wait_until(one_is_done_and_one_trains, search)
+    def the_loss_is_said_one_is_done_and_one_trains():
+        time.sleep(0.2)
+        unfinished = checkpoints().keys() - ended()
+        return loss in driver.log.read_text() and ended() and unfinished and trainers(left)
+
+    assert wait_until(the_loss_is_said_one_is_done_and_one_trains, search)
     notes.take()
     search.offspring |= trainers(left)
-    (driver,) = search.running
     search.kill(driver)
     wait_for(lambda: not any(map(alive, search.offspring)))
     said = driver.log.read_text().splitlines()
     assert said and all(line.startswith("trial ") for line in said), "Ray itself says nothing"
-    assert any("lost its machine: another one goes on with it" in line for line in said)
+    assert any(loss in line for line in said)
 
     assert len(ended()) < 3 and any(notes.histories[-1].values())
     search.start()

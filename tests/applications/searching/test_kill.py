@@ -292,6 +292,11 @@ def test_a_search_of_three_workers_on_postgresql_outlives_ten_kills(here, search
         check_weights()
 
 
+@pytest.mark.skipif(
+    "RAY_CLUSTER" not in os.environ,
+    reason="three machines of Ray on one that is busy run into Ray's own limits of time: "
+    "RAY_CLUSTER=1 runs it",
+)
 def test_a_search_on_ray_outlives_a_machine_that_is_lost_and_its_own_end(here, searches, cluster):
     options = ("--engine", "ray", "--address", cluster.address)
     search, notes = searches(3, *options), Notes()

@@ -294,7 +294,7 @@ def test_a_search_of_three_workers_on_postgresql_outlives_ten_kills(here, search
 
 @pytest.mark.skipif(
     "RAY_CLUSTER" not in os.environ,
-    reason="three machines of Ray on one that is busy run into Ray's own limits of time: "
+    reason="passes alone, and failed once on a busy machine for a reason not yet known: "
     "RAY_CLUSTER=1 runs it",
 )
 def test_a_search_on_ray_outlives_a_machine_that_is_lost_and_its_own_end(here, searches, cluster):

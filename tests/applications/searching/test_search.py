@@ -433,7 +433,7 @@ def test_isolation_compares_the_settings_of_one_principle(here, digits, capfd):
         assert row["macro_f1"] == pytest.approx(f1.mean())
         assert (row["min"], row["max"]) == (scores.min(), scores.max())
         assert row["std"] == pytest.approx(scores.std())
-    assert (trials["params"] <= 6_000).all() and trials["params"].nunique() == 1
+    assert trials["params"].between(0.97 * 6_000, 6_000).all()  # as `tuning.space` promises
     shown = capfd.readouterr().out
     assert all(label in shown for label in labels) and "no further network" not in shown
 

@@ -1747,6 +1747,7 @@ def SqueezeNet(
     stem: Literal["imagenet", "small"] = "imagenet",
     layout: Literal["paper", "caffe", "torch"] = "paper",
     bypass: Literal[None, "simple", "complex"] = None,
+    downsample: Literal["maxpool", "saf"] = "maxpool",
 ) -> keras.Model:
     """One 7x7 convolution, then eight fire modules (version 1.0).
 
@@ -1771,6 +1772,7 @@ def SqueezeNet1_1(
     name: str | None = None,
     stem: Literal["imagenet", "small"] = "imagenet",
     layout: Literal["paper", "caffe", "torch"] = "paper",
+    downsample: Literal["maxpool", "saf"] = "maxpool",
 ) -> keras.Model:
     """One 3x3 convolution, then eight fire modules, pooled earlier (version 1.1).
 

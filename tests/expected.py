@@ -196,6 +196,7 @@ _ROWS = (
     ("MobileNetV2", {"alpha": 1.3}, 5_431_048, 5_386_792, 509_374_560, APPLICATIONS),
     ("MobileNetV2", {"alpha": 1.4}, 6_156_712, 6_108_776, 582_195_824, APPLICATIONS),
     ("SqueezeNet", {}, 1_248_424, 1_248_424, 832_667_936, SQUEEZE),
+    ("SqueezeNet", {"downsample": "saf"}, 1_248_424, 1_248_424, 832_667_936, SQUEEZE),
     ("SqueezeNet", {"bypass": "simple"}, 1_248_424, 1_248_424, 832_667_936, SQUEEZE_2),
     ("SqueezeNet", {"bypass": "complex"}, 1_589_672, 1_589_672, 1_183_953_184, SQUEEZE_2),
     ("SqueezeNet", {"layout": "caffe"}, 1_248_424, 1_248_424, 861_339_936, SQUEEZE_CAFFE),

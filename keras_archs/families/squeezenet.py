@@ -24,6 +24,7 @@ Layout = Literal["paper", "caffe", "torch"]
 POOL = "3x3 max pooling, stride 2"
 
 CONV10_PAD_V1_0, CONV10_PAD_V1_1 = 1, 0  # in the Caffe files
+SAF_RATE = 0.2  # what SAF pooling drops, in the authors' files of the comparison
 
 CONV1_V1_0 = 96, 7  # filters, kernel; stride 2     111 x 111
 TABLE_V1_0 = (
@@ -76,11 +77,13 @@ def _bypassed(x, fired, bypass, widens, name):
     return layers.Add(name=f"{name}_add")([x, fired])
 
 
-def _max_pool(x, layout, name):
+def _max_pool(x, layout, downsample, name):
     """3x3, stride 2. (B, H, W, C) -> (B, (H - 1) // 2, ..., C), or H // 2 where it rounds up."""
     if layout != "paper":
-        return ceil_max_pool(x, 3, 2, name)
-    return layers.MaxPooling2D(3, 2, name=name)(x)
+        x = ceil_max_pool(x, 3, 2, name)
+    else:
+        x = layers.MaxPooling2D(3, 2, name=name)(x)
+    return dropped(x, SAF_RATE if downsample == "saf" else 0, f"{name}_drop")
 
 
 def _conv10_gap(x, *, classes, dropout, classifier_activation, conv10_pad, layout):
@@ -115,12 +118,15 @@ def _squeezenet(
     stem: Stem = "imagenet",
     layout: Layout = "paper",
     bypass: Literal[None, "simple", "complex"] = None,
+    downsample: Literal["maxpool", "saf"] = "maxpool",
 ):
     """One convolution, then eight fire modules.
 
     Args:
         bypass: None, "simple" (the input is added to the output of fire modules 3, 5, 7 and 9,
             which do not widen it) or "complex" (a 1x1 convolution does so around the others, too).
+        downsample: "maxpool", or "saf" as in the comparison of the SimpNet paper
+            (arXiv:1802.06205, Table XI): SAF pooling, a dropout of 0.2 after each max pooling.
     """
     stride_of = reducer(stem)
     filters, kernel = width(conv1[0], alpha), conv1[1]
@@ -129,7 +135,7 @@ def _squeezenet(
     for row in table:
         if row == POOL:
             if stride_of(2) > 1:
-                x = _max_pool(x, layout, f"maxpool{index}")
+                x = _max_pool(x, layout, downsample, f"maxpool{index}")
             continue
         index += 1
         fired = fire(x, *(width(filters, alpha) for filters in row), name=f"fire{index}")

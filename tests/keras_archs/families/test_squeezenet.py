@@ -78,3 +78,14 @@ def test_the_layout_must_be_one_of_the_three():
     with pytest.raises(ValueError, match=wanted):
         keras_archs.SqueezeNet(layout="keras")
     assert np.all([keras_archs.info(n).layout == "paper" for n in ("squeezenet", "squeezenet1_1")])
+
+
+@pytest.mark.parametrize("layout", ["paper", "caffe", "torch"])
+@pytest.mark.parametrize("name", ["squeezenet", "squeezenet1_1"])
+def test_saf_pooling_is_max_pooling_that_drops(name, layout):
+    pooled, saf = (build(name, layout=layout, downsample=d) for d in ("maxpool", "saf"))
+    added = [layer for layer in saf.layers if layer.name not in {x.name for x in pooled.layers}]
+    assert len(added) == 3 and {type(layer) for layer in added} == {layers.Dropout}
+    assert {layer.rate for layer in added} == {0.2}
+    assert all(isinstance(x.input._keras_history[0], layers.MaxPooling2D) for x in added)
+    assert saf.count_params() == pooled.count_params()

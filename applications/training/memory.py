@@ -19,15 +19,17 @@ _OUT_OF_MEMORY = ("ResourceExhausted", "RESOURCE_EXHAUSTED", "OutOfMemory")  # T
 def check_memory(plan: Plan, source: Source) -> None:
     """Raise ValueError, saying what would fit, where the machine cannot hold the training.
 
-    Counted are the weights, their gradients, the optimizer's moments, the outputs of all layers for
-    a batch, and the images that are kept decoded: less than a training on a CPU was seen to take.
+    Counted are the weights, their average where the recipe keeps one, their gradients, the
+    optimizer's moments, the outputs of all layers for a batch, and the images that are kept
+    decoded: less than a training on a CPU was seen to take.
     On a GPU it is the device's memory that counts, of which nothing is said here.
     """
     if device_name() is not None:
         return
     _check_whitening(plan, source)
     moments = 2 if plan.recipe.optimizer.startswith("Adam") else 1
-    weights = plan.cost.weight_bytes * (2 + moments)
+    averages = 1 if plan.recipe.averaging else 0
+    weights = plan.cost.weight_bytes * (2 + moments + averages)
     height, width = plan.image_size
     pixels = height * width * source.channels
     held = source.held((height, width, source.channels))

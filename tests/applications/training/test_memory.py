@@ -41,6 +41,13 @@ def test_what_does_not_fit_is_refused_with_what_would(options, there, advice, mo
     assert advice in message and options["arch"] in message and "GiB (weights" in message
 
 
+def test_averaged_weights_take_room(monkeypatch):
+    options = {"arch": "resnet18", "alpha": 3.0}  # 100 million weights of 4 bytes
+    check(monkeypatch, 1.9 * GIB, **options)
+    with pytest.raises(ValueError, match="must fit into this machine's"):
+        check(monkeypatch, 1.9 * GIB, averaging=0.99, **options)
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -97,7 +97,9 @@ def summary(rows: pd.DataFrame, epochs: int) -> str:
                 continue
             stem = {"stem": "small"} if "small" in keras_archs.info(arch).stems else {}
             cost = keras_archs.profile(
-                arch, (SIDE, SIDE, 3), classes=10, alpha=ALPHA, downsample=downsample, **stem
+                arch,
+                **{"input_shape": (SIDE, SIDE, 3), "classes": 10, "alpha": ALPHA, **stem},
+                downsample=downsample,
             )
             gain = (own.test_accuracy - base.test_accuracy).dropna()
             said = spread(gain) if downsample != kinds[0] and len(gain) else "-"

@@ -140,16 +140,15 @@ _ALL = (
         on={
             "depths": ((1, 2), (2, 4), (3, 6), (1, 3), (1, 2), (1, 2)),  # of the six groups
             "expansion": (0.5, 1.25),  # exponent on the paper's profile of widths
-            "small_expansion": (
-                0.25,
-                1.0,
-            ),  # the same up to LARGE parameters, whose first layers starve
+            "small_expansion": (0.25, 1.0),  # up to LARGE parameters, whose first layers starve
+            "costly_expansion": (0.75, 1.25),  # where multiply-adds bind the smallest
             "may_shrink": False,  # whether a layer may be thinner than one before it
         },
         off={
             "depths": ((1, 3), (1, 5), (2, 8), (1, 4), (1, 3), (1, 3)),
             "expansion": (-0.5, 2.0),
             "small_expansion": (-0.5, 2.0),
+            "costly_expansion": (-0.5, 2.0),
             "may_shrink": True,
         },
         evidence=(
@@ -219,6 +218,8 @@ _ALL = (
         on={
             "first_pool": (0.3, 0.55),  # of the depth
             "last_pool": (0.65, 0.85),
+            "costly_first_pool": (0.3, 0.4),  # where multiply-adds bind
+            "costly_last_pool": (0.55, 0.7),
             "earliest": EARLIEST_REDUCTION,  # part of the layers that stand before any pooling
             "extra_reductions": 1,  # beyond those that leave a map of about 8 pixels a side
             # In groups of equal layers.
@@ -227,6 +228,8 @@ _ALL = (
         off={
             "first_pool": (0.05, 0.55),
             "last_pool": (0.3, 0.95),
+            "costly_first_pool": (0.05, 0.55),
+            "costly_last_pool": (0.3, 0.95),
             "earliest": 0.0,
             "extra_reductions": 2,
             "shortcuts": ("none", "every_layer", "every_second_layer", "dense"),
@@ -300,6 +303,7 @@ _ALL = (
             "none_up_to": LARGE,  # parameters; a larger network has dropout
             "small_rate": (0.05, 0.1),
             "small_placements": ("none", "after_pooling"),
+            "tiny_placements": ("none",),  # what fits too little forgets nothing
         },
         off={
             "rate": (0.05, 0.7),
@@ -307,6 +311,7 @@ _ALL = (
             "none_up_to": math.inf,
             "small_rate": (0.05, 0.7),
             "small_placements": ("none", "after_pooling", "every_layer", "before_classifier"),
+            "tiny_placements": ("none", "after_pooling", "every_layer", "before_classifier"),
         },
         evidence=(
             Evidence(

@@ -272,10 +272,12 @@ class _Usual(NamedTuple):
 
     Attributes:
         params: about how many parameters the networks have.
+        costly: whether these are few and multiply-adds bind.
         expansion, first_pool, last_pool, shortcuts: its hyperparameters.
     """
 
     params: float
+    costly: bool = False
     expansion: float = 1.0
     first_pool: float = 0.4
     last_pool: float = 0.75
@@ -289,13 +291,14 @@ def _sampled_structure(hp, bounds, side, usual: _Usual) -> _Structure:
         for group, limits, default in zip(_GROUPS, bounds["depths"], DEPTHS, strict=True)
     ]
     total, deepest = sum(depths), sum(high for _, high in bounds["depths"])
-    span = bounds["small_expansion" if params <= LARGE else "expansion"]
+    costly = "costly_" * usual.costly
+    span = bounds[f"{costly or 'small_' * (params <= LARGE)}expansion"]
     expansion = _float(hp, "expansion", span, 0.25, usual.expansion)
     tilt = _float(hp, "tilt", bounds["tilt"], 0.25, 1.0)
     fewest, most = _reduction_range(bounds, side)
     count = _int(hp, "reductions", (fewest, most), min(max(fewest, _USUAL_REDUCTIONS), most))
-    first = _float(hp, "first_pool", bounds["first_pool"], 0.05, usual.first_pool)
-    last = _float(hp, "last_pool", bounds["last_pool"], 0.05, usual.last_pool)
+    first = _float(hp, "first_pool", bounds[f"{costly}first_pool"], 0.05, usual.first_pool)
+    last = _float(hp, "last_pool", bounds[f"{costly}last_pool"], 0.05, usual.last_pool)
     kind = _choice(hp, "pooling", bounds["kinds"], "max")
     around = _choice(hp, "shortcuts", bounds["shortcuts"], usual.shortcuts)
     reductions = _positions(count, total, first, last, bounds["earliest"])
@@ -386,14 +389,17 @@ def _usual(budget, input_shape, classes) -> _Usual:
     if params >= _TINY:
         return _Usual(params)
     if costly:
-        return _Usual(params, first_pool=0.3, last_pool=0.65, shortcuts="dense")
+        return _Usual(params, True, first_pool=0.3, last_pool=0.65, shortcuts="dense")
     return _Usual(params, expansion=0.5)
 
 
 def _dropout(hp, bounds, params) -> tuple[str, float]:
     """Where it stands and its rate, in networks with about this number of parameters."""
     if params <= _SMALL:
-        placement = _choice(hp, "dropout_placement", bounds["small_placements"], "none")
+        placements = bounds["tiny_placements" if params < _TINY else "small_placements"]
+        placement = _choice(hp, "dropout_placement", placements, "none")
+        if placements == ("none",):
+            return placement, 0.0
         return placement, _float(hp, "dropout_rate", bounds["small_rate"], 0.05, 0.1)
     placements = list(bounds["placements"])
     if params > bounds["none_up_to"]:
@@ -432,7 +438,8 @@ def space(
     widths go by the paper's network of the nearest size (flatter below 150,000 parameters), and
     shortcuts around two layers each stand where maps are equal within a group: they cost nothing,
     and hold those layers at one width. Where multiply-adds bind below 150,000 parameters, maps are
-    reduced as early as the principles have it, widths grow, and groups are dense.
+    reduced as early as the principles have it, widths grow, and groups are dense; samples stay near
+    that. Below 150,000 parameters nothing is dropped.
 
     A sample never exceeds a limit; it uses at least 97 % of the one that binds, but where a limit
     on MACs leaves layers fewer than 4 filters, and where the memory of activations binds, which a

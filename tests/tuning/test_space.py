@@ -591,7 +591,7 @@ def test_large_networks_have_dropout():
 
 @pytest.mark.parametrize(
     "budget",
-    [Budget(params=500_000), Budget(params=5_000_000, macs=20_000_000), Budget(macs=20_000_000)],
+    [Budget(params=500_000), Budget(params=5_000_000, macs=50_000_000), Budget(macs=50_000_000)],
     ids=["by parameters", "by the limit that binds", "by multiply-adds"],
 )
 def test_small_networks_have_little_dropout_or_none(budget):
@@ -601,6 +601,22 @@ def test_small_networks_have_little_dropout_or_none(budget):
     assert set(hp.choices["dropout_placement"]) == {"none", "after_pooling"}
     rows = space_of(Values(dropout_placement="after_pooling", dropout_rate=0.1), budget=budget)
     assert rates(rows) == [0.1, 0.15]
+
+
+@pytest.mark.parametrize("budget", [Budget(params=149_999), Budget(macs=5_000_000)])
+def test_tiny_networks_have_no_dropout(budget):
+    hp = Values()
+    assert not any("drop" in row for row in space_of(hp, budget=budget))
+    assert hp.choices["dropout_placement"] == ["none"] and "dropout_rate" not in hp.choices
+
+
+def test_where_multiply_adds_bind_tiny_networks_maps_are_reduced_early_and_widths_grow():
+    free, costly = Values(), Values()
+    space_of(free, budget=Budget(params=60_000))
+    space_of(costly, budget=Budget(params=60_000, macs=5_000_000))
+    for name in ("first_pool", "last_pool"):
+        assert max(costly.choices[name]) < max(free.choices[name])
+    assert min(costly.choices["expansion"]) > min(free.choices["expansion"])
 
 
 @pytest.mark.parametrize(

@@ -513,7 +513,7 @@ def search(
         algorithm: "random", "bayesian", "hyperband", "asha" (asynchronous successive halving: the
             best third of what was trained so far is trained three times as long; on Ray by Ray's
             scheduler) or "grid"; the first proposal is the space's default. With the engine
-            "optuna": "random" or "bayesian".
+            "optuna" all but "grid", and the first proposal is drawn as well.
         principles: "all", or those of SimpNet's principles that bind the space.
         isolate: a principle of `tuning.space`: its settings are compared, all others hold, and
             nothing else varies.

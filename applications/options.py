@@ -986,7 +986,8 @@ class Search(_Checked):
         doc='"random", "bayesian", "hyperband", "asha" (asynchronous successive halving: the best '
         "third of what was trained so far is trained three times as long; on Ray by Ray's "
         'scheduler) or "grid"; the first '
-        'proposal is the space\'s default. With the engine "optuna": "random" or "bayesian".',
+        'proposal is the space\'s default. With the engine "optuna" all but "grid", and the '
+        "first proposal is drawn as well.",
         check=_one_of("random", "bayesian", "hyperband", "asha", "grid"),
     )
     principles: str | Sequence[str] = option(

@@ -33,7 +33,6 @@ from applications.options import SEARCHED, TUNED, Group, Options, Search, takes
 from applications.recipes import recipe
 from applications.recipes.schema import OPTIMIZERS
 from applications.searching.engines.local import (
-    PROMOTING,
     SCORE,
     Engine,
     Job,
@@ -41,10 +40,9 @@ from applications.searching.engines.local import (
     Listed,
     LocalEngine,
     Oracle,
-    rung_of,
-    rungs,
 )
 from applications.searching.engines.optuna import StudyEngine, StudyOracle
+from applications.searching.engines.promoting import PROMOTING, rung_of, rungs
 from applications.searching.engines.ray import Cluster, check_installed
 from applications.searching.pool import (
     Event,
@@ -361,6 +359,7 @@ def _engine(asked: Search, plan: _SearchPlan, folder: Path) -> Engine:
             study=study,
             trials=asked.trials,
             algorithm=asked.algorithm,
+            epochs=plan.epochs,
             objectives=asked.objectives,
             seed=plan.base.seed,
             retries=asked.retries,

@@ -1024,6 +1024,14 @@ class Search(_Checked):
         parse=parse_names,
         metavar="A,B,...",
     )
+    transfer: bool = option(
+        False,
+        help="Begin a trial with the weights of the best one before that grows into its network.",
+        doc="whether a trial begins with the weights of the best finished trial whose network is "
+        "its own, or becomes it when it is made wider (arXiv:1511.05641). `best.yaml` trains the "
+        "winner anew.",
+        check=_boolean,
+    )
     workers: int = option(
         1,
         help="Trials trained side by side.",

@@ -167,11 +167,11 @@ class Hyperband:
                     if at == rung - 1 and self._bracket[trial] == number
                 ]
                 left = [trial for trial in begun if (trial, rung) not in scores]
-                ended = [trial for trial in left if scores[trial, rung - 1] is not None]
+                each = {trial: scores[trial, rung - 1] for trial in left}
+                ended = {trial: score for trial, score in each.items() if score is not None}
                 size, past = bracket[rung].size, bracket[rung - 1].size
                 if len(begun) - len(left) < size and (over or len(ended) > past - size):
-                    found = {trial: scores[trial, rung - 1] for trial in ended}
-                    best = max(ended, key=found.__getitem__, default=None)
-                    if best is not None and found[best] != FAILED:
+                    best = max(ended, key=ended.__getitem__, default=None)
+                    if best is not None and ended[best] != FAILED:
                         return best, rung
         return None

@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import applications
@@ -89,7 +88,7 @@ widths.arch = "lenet5"
 def test_trials_begin_with_what_narrower_ones_have_learned(tmp_path, monkeypatch, digits):
     monkeypatch.chdir(tmp_path)
     options = {"algorithm": "grid", "trials": 3, "epochs": 1, "size": 16, "verbose": 0}
-    result = studies.search(widths, digits, **options, transfer=True, run_dir="s")
+    result = studies.search(widths, digits, **options, transfer=True, run_dir="s", keep=2)
     table = result.trials
     narrow, middle, wide = map(applications.load, table["run"])
     known = [narrow.metrics, middle.metrics]
@@ -102,14 +101,12 @@ def test_trials_begin_with_what_narrower_ones_have_learned(tmp_path, monkeypatch
         ("s/trial-0001", 0),
     ]
     assert "parent" not in (result.path / "best.yaml").read_text()
-    assert sum((run.path / "model.keras").exists() for run in (narrow, middle, wide)) == 1
+    kept = [run for run in (narrow, middle, wide) if (run.path / "model.keras").exists()]
+    assert len(kept) == 2, "the others were kept as long as a trial might begin with them"
 
-    again = studies.search(widths, digits, **options, transfer=True, run_dir="t", keep=3)
-    same = ["parent", "validation_accuracy", "validation_loss", "hp/alpha"]
-    pd.testing.assert_frame_equal(again.trials[same], table[same])
-    parent = applications.load("t/trial-0000")
-    new = Options.made_of({name: middle.config[name] for name in Options(arch="lenet5").as_dict()})
-    given = transfer(new, "t/trial-9999", ["trial-0000"])
+    parent = kept[0]
+    new = Options.made_of({name: wide.config[name] for name in Options(arch="lenet5").as_dict()})
+    given = transfer(new, "s/trial-9999", [parent.path.name])
     source = given.selected(open_source(str(new.data), seed=new.seed))
     plan = new.planned(source)
     network = given.network(plan, source.at(plan.image_size, resize=new.resize))

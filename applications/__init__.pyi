@@ -441,6 +441,7 @@ def search(
     isolate: str | None = None,
     seeds: Sequence[int] = (0, 1, 2),
     tune: Sequence[str] = (),
+    transfer: bool = False,
     workers: int = 1,
     keep: int = 1,
     retries: int = 1,
@@ -497,8 +498,8 @@ def search(
     `latency_ms_p95` of one image; `epochs`; `train_seconds`; `test_accuracy` and `macro_f1`, the
     winner's alone; `remarks` on what makes these figures mean less than they seem to; `run`, its
     folder; the options of `train` that differ between trials; `hp/NAME`, each hyperparameter; with
-    ASHA `rung`, from 0, the highest that it was trained to. Options of a training are the same for
-    all trials.
+    ASHA `rung`, from 0, the highest that it was trained to; with `transfer` `parent`, the trial
+    whose weights it began with. Options of a training are the same for all trials.
 
     Args:
         space: "simpnet", which stands for `tuning.space`; another architecture, whose `arch_space`
@@ -513,7 +514,7 @@ def search(
         algorithm: "random", "bayesian", "hyperband", "asha" (asynchronous successive halving: the
             best third of what was trained so far is trained three times as long; on Ray by Ray's
             scheduler) or "grid"; the first proposal is the space's default. With the engine
-            "optuna": "random" or "bayesian".
+            "optuna" all but "grid", and the first proposal is drawn as well.
         principles: "all", or those of SimpNet's principles that bind the space.
         isolate: a principle of `tuning.space`: its settings are compared, all others hold, and
             nothing else varies.
@@ -522,6 +523,9 @@ def search(
             shift of images), "recipe" (the default one or the architecture's paper's) and the
             options optimizer, schedule, rand_augment, random_erasing, mixup, cutmix,
             label_smoothing, stochastic_depth, averaging, progressive.
+        transfer: whether a trial begins with the weights of the best finished trial whose network
+            is its own, or becomes it when it is made wider (arXiv:1511.05641). `best.yaml` trains
+            the winner anew.
         workers: trials trained side by side, 1..1024: one to a GPU where there are GPUs, else they
             share the processors.
         keep: how many of the best trials keep their model, >= 1.

@@ -986,7 +986,8 @@ class Search(_Checked):
         doc='"random", "bayesian", "hyperband", "asha" (asynchronous successive halving: the best '
         "third of what was trained so far is trained three times as long; on Ray by Ray's "
         'scheduler) or "grid"; the first '
-        'proposal is the space\'s default. With the engine "optuna": "random" or "bayesian".',
+        'proposal is the space\'s default. With the engine "optuna" all but "grid", and the '
+        "first proposal is drawn as well.",
         check=_one_of("random", "bayesian", "hyperband", "asha", "grid"),
     )
     principles: str | Sequence[str] = option(
@@ -1022,6 +1023,14 @@ class Search(_Checked):
         check=_some_of(*_TUNABLE),
         parse=parse_names,
         metavar="A,B,...",
+    )
+    transfer: bool = option(
+        False,
+        help="Begin a trial with the weights of the best one before that grows into its network.",
+        doc="whether a trial begins with the weights of the best finished trial whose network is "
+        "its own, or becomes it when it is made wider (arXiv:1511.05641). `best.yaml` trains the "
+        "winner anew.",
+        check=_boolean,
     )
     workers: int = option(
         1,

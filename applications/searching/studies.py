@@ -33,7 +33,6 @@ from applications.options import SEARCHED, TUNED, Group, Options, Search, takes
 from applications.recipes import recipe
 from applications.recipes.schema import OPTIMIZERS
 from applications.searching.engines.local import (
-    PROMOTING,
     SCORE,
     Engine,
     Job,
@@ -41,10 +40,9 @@ from applications.searching.engines.local import (
     Listed,
     LocalEngine,
     Oracle,
-    rung_of,
-    rungs,
 )
 from applications.searching.engines.optuna import StudyEngine, StudyOracle
+from applications.searching.engines.promoting import PROMOTING, rung_of, rungs
 from applications.searching.engines.ray import Cluster, check_installed
 from applications.searching.pool import (
     Event,
@@ -117,8 +115,8 @@ def search(asked: Search, shared: Mapping[str, Any]) -> SearchResult:
     `latency_ms_p95` of one image; `epochs`; `train_seconds`; `test_accuracy` and `macro_f1`, the
     winner's alone; `remarks` on what makes these figures mean less than they seem to; `run`, its
     folder; the options of `train` that differ between trials; `hp/NAME`, each hyperparameter; with
-    ASHA `rung`, from 0, the highest that it was trained to. Options of a training are the same for
-    all trials.
+    ASHA `rung`, from 0, the highest that it was trained to; with `transfer` `parent`, the trial
+    whose weights it began with. Options of a training are the same for all trials.
 
     Args:
 
@@ -361,6 +359,7 @@ def _engine(asked: Search, plan: _SearchPlan, folder: Path) -> Engine:
             study=study,
             trials=asked.trials,
             algorithm=asked.algorithm,
+            epochs=plan.epochs,
             objectives=asked.objectives,
             seed=plan.base.seed,
             retries=asked.retries,
@@ -568,7 +567,18 @@ class _Search:
             "threads": job.config.get("threads"),
             "until": job.epochs,
             "columns": columns,
+            "parents": self._parents(job) if self._asked.transfer else [],
         }
+
+    def _parents(self, job: Job) -> list[str]:
+        """Names of the run folders of the trials that its network may be grown from, best first."""
+        may_grow = applications.training.transferring.may_grow
+        folders = [
+            trial_folder(self._folder, record["trial"])
+            for record in ranking(self._engine.records())
+            if record["trial"] != job.number and may_grow(record["config"], job.config)
+        ]
+        return [folder.name for folder in folders if (folder / "model.keras").is_file()]
 
     def _progress(self, job: Job, row: Mapping[str, Any]) -> str:
         return (
@@ -596,7 +606,8 @@ class _Search:
         self._engine.tell(job, metrics)
         self._done_here += 1
         ranked = ranking(self._engine.records())
-        self._prune(ranked)
+        if not self._asked.transfer:  # what comes later may begin with any of them
+            self._prune(ranked)
         self._write_table()
         best = ranked[0]
         left = self._total - self._count("completed", "failed")
@@ -651,10 +662,12 @@ class _Search:
         if best is None:
             reasons = "; ".join(sorted({r["reason"] for r in self._engine.records()})[:3])
             raise ValueError(f"no trial of {self._folder} could be completed: {reasons}")
-        runs.write_config(self._folder / BEST, best.config)
+        kept = {name: value for name, value in best.config.items() if name not in runs.DERIVED}
+        runs.write_config(self._folder / BEST, kept)
         if self._asked.isolate is not None:
             self._write_isolation(table)
         ranked = ranking(self._engine.records())
+        self._prune(ranked)
         self._write_report(ranked)
         front = self._front(ranked)
         if self._asked.verbose:
@@ -675,6 +688,7 @@ class _Search:
                     **{column: metrics.get(key) for column, key in _METRICS.items()},
                     **self._memory_of(record),
                     **self._rung_of(record),
+                    **self._parent_of(record),
                     "remarks": "; ".join(runs.remarks(metrics, self._plan.classes)),
                     "run": str(folder),
                     **{name: record["config"].get(name) for name in _OPTIONS},
@@ -696,6 +710,13 @@ class _Search:
             return {}
         trained = record["metrics"].get("epochs")
         return {"rung": trained and rung_of(self._plan.epochs, trained)}
+
+    def _parent_of(self, record: Mapping[str, Any]) -> dict[str, int | None]:
+        """Number of the trial that it began with; {} where none does."""
+        if not self._asked.transfer:
+            return {}
+        parent = record["metrics"].get("parent")
+        return {"parent": parent and int(parent["run"].rpartition("-")[2])}
 
     def _memory_of(self, record: Mapping[str, Any]) -> dict[str, int]:
         """As the budget counts it; {} where it does not."""

@@ -3,11 +3,11 @@
 `python -m applications.searching.worker [CORE,...]`
 
 It imports its libraries at once and waits for jobs on standard input, each a line of JSON: `kind`,
-"train" or "test", `folder`, `threads` and, to train, `config`, `until` and `columns`. It answers on
-standard output in lines of JSON: `epoch`, a row, after each epoch; then `metrics`, or `error`, a
-line, with `damaged`, whether this process may no longer do what a new one would; and unless it is,
-`ready`, the bytes of its resident memory, when it waits for the next job. A damaged one ends. When
-standard input closes, which is what the end of the parent does, it ends itself.
+"train" or "test", `folder`, `threads` and, to train, `config`, `until`, `columns` and `parents`. It
+answers on standard output in lines of JSON: `epoch`, a row, after each epoch; then `metrics`, or
+`error`, a line, with `damaged`, whether this process may no longer do what a new one would; and
+unless it is, `ready`, the bytes of its resident memory, when it waits for the next job. A damaged
+one ends. When standard input closes, which is what the end of the parent does, it ends itself.
 
 A job ends as it would in a new process: its seed is set, and what Keras remembers of networks, the
 numbers in the names of layers among it, is forgotten after each.
@@ -54,6 +54,7 @@ def _do(job: dict[str, Any], answer: Callable[..., None]) -> bool:
                 job["folder"],
                 until=job["until"],
                 columns=job["columns"],
+                parents=job["parents"],
                 report=lambda row: answer(epoch=row),
             )
     except Exception as error:

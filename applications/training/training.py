@@ -4,7 +4,7 @@ import dataclasses
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,6 +62,7 @@ from applications.training.results import (
     write_results,
 )
 from applications.training.teaching import FallingTeacher, hint_phases, teacher_of
+from applications.training.transferring import transfer
 from keras_archs.graph import deep_graphs
 
 _LOGGED = 64  # validation images whose activations and gradients are logged
@@ -91,6 +92,7 @@ def train_trial(
     *,
     until: int | None = None,
     columns: Mapping[str, Any] | None = None,
+    parents: Sequence[str] = (),
     report: Callable[[dict[str, float]], None] | None = None,
 ) -> runs.Run:
     """Train one configuration of a search, or resume it, and score it on validation images.
@@ -105,6 +107,8 @@ def train_trial(
             a later call with a higher number needs to continue. None: train to the end.
         columns: what TensorBoard's table of hyperparameters shows of the configuration in place of
             the architecture's own arguments.
+        parents: names of the run folders, beside this one, of finished trials: the network begins
+            as that of the first one that it can be grown from. Without one it begins anew.
         report: called with each finished epoch's row of the history.
 
     Returns:
@@ -114,7 +118,8 @@ def train_trial(
         As `train`.
     """
     running = Running(run_dir=folder, resume=True, verbose=0)
-    return _train(options, running, _Trial(until, columns, report))
+    trial = _Trial(until, columns, report)
+    return _train(options, running, trial, transfer(options, folder, parents))
 
 
 def test_trial(folder: str | os.PathLike[str]) -> runs.Run:

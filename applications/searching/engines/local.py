@@ -19,15 +19,14 @@ from threadpoolctl import threadpool_limits
 
 from applications.files import naming_file, remove_partials, write_json
 from applications.options import default_of
+from applications.searching.engines.promoting import FACTOR, PROMOTING, best_third, cut, rungs
 from keras_archs.checks import choice, count
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
 
 ALGORITHMS = ("random", "bayesian", "hyperband", "asha", "grid")
-PROMOTING = ("hyperband", "asha")  # those that train the best trials further
 SCORE = "validation_accuracy"
-FACTOR = 3  # between the epochs of a rung, or a round of Hyperband, and those of the next
 _GUIDED_COLLISIONS = 5  # known proposals in a row after which a Bayesian oracle draws at random
 _COLLISIONS = 2000  # known proposals in a row after which a space counts as exhausted
 
@@ -552,8 +551,7 @@ def _hyperband(trials: int) -> type:
             size = super()._get_size(bracket_num, round_num)
             if bracket_num != self._current_bracket:
                 return size
-            whole = super()._get_size(bracket_num, 0)
-            return -(-size * min(whole, self._room) // whole)
+            return cut(size, super()._get_size(bracket_num, 0), self._room)
 
         def _random_trial(self, trial_id, bracket):
             if self._begun() >= trials:
@@ -563,57 +561,39 @@ def _hyperband(trials: int) -> type:
     return Hyperband
 
 
-def rungs(epochs: int) -> list[int]:
-    """Epochs of ASHA's rungs, the last of which are all: each has about 3 times those before it."""
-    found = [epochs]
-    while epochs >= FACTOR ** len(found):
-        found.append(-(-epochs // FACTOR ** len(found)))
-    return found[::-1]
-
-
-def rung_of(epochs: int, trained: int) -> int:
-    """The highest rung, from 0, that a trial which was trained for so many epochs has reached."""
-    return max(0, sum(trained >= least for least in rungs(epochs)) - 1)
-
-
 def _asha(trials: int) -> type:
-    """Asynchronous successive halving: Algorithm 2 of Li et al. 2018, arXiv:1810.05934.
+    """Asynchronous successive halving, by `best_third`.
 
-    Whoever is free is given a trial that is among the best third of its rung, from the highest rung
-    down, and was not promoted; where there is none, a new one in rung 0. Nobody waits for a rung to
-    be full. Departures: configurations end at `trials` (the paper's never do), and if none has then
-    reached the last rung, which takes 3 trials a rung, the best of the highest goes on to it.
+    Whoever is free is given what that promotes; where there is nothing, a new trial in rung 0.
+    Departure from the paper, whose configurations never end: they end at `trials`.
     """
     import keras_tuner
 
     class Asha(keras_tuner.oracles.HyperbandOracle):
         def populate_space(self, trial_id):
-            in_rungs = self._ranked()
+            if promoted := self._promoted(over=False):
+                return promoted
             known = [trial.hyperparameters.values for trial in self.trials.values()]
-            promoted = {values.get("tuner/trial_id") for values in known}
-            for rung in reversed(range(len(in_rungs) - 1)):
-                ranked = in_rungs[rung]
-                for trial in ranked[: len(ranked) // self.factor]:
-                    if trial.trial_id not in promoted:
-                        return self._into(rung + 1, trial.hyperparameters.values, trial.trial_id)
             begun = sum(values["tuner/rung"] == 0 for values in known)
             if begun < trials and (drawn := self._random_values()):
                 return self._into(0, drawn)
             if self.ongoing_trials:
                 return {"status": "IDLE"}
-            for rung in () if in_rungs[-1] else reversed(range(len(in_rungs) - 1)):
-                for trial in in_rungs[rung]:
-                    if trial.trial_id not in promoted:
-                        return self._into(rung + 1, trial.hyperparameters.values, trial.trial_id)
-            return {"status": "STOPPED"}
+            return self._promoted(over=True) or {"status": "STOPPED"}
 
-        def _ranked(self) -> list[list]:
-            """The completed trials of each rung, the best first."""
-            found: list[list] = [[] for _ in rungs(self.max_epochs)]
+        def _promoted(self, over: bool) -> dict | None:
+            in_rungs: list[dict[str, float]] = [{} for _ in rungs(self.max_epochs)]
             for trial in self.trials.values():
                 if trial.status == "COMPLETED":
-                    found[trial.hyperparameters.values["tuner/rung"]].append(trial)
-            return [sorted(rung, key=lambda trial: -trial.score) for rung in found]
+                    rung = trial.hyperparameters.values["tuner/rung"]
+                    in_rungs[rung][trial.trial_id] = trial.score
+            known = [trial.hyperparameters.values for trial in self.trials.values()]
+            promoted = {values.get("tuner/trial_id") for values in known}
+            found = best_third(in_rungs, promoted, over=over)
+            if found is None:
+                return None
+            id, rung = found
+            return self._into(rung, self.trials[id].hyperparameters.values, id)
 
         def _into(self, rung: int, values: dict[str, Any], promoted: str | None = None) -> dict:
             """`promoted`: the trial of the rung below that has these values."""

@@ -9,6 +9,10 @@ not get through is repeated; where nobody knows whether it did, it finds what it
 A trial is tried again, under the same number, when its worker dies (as often as that happens: being
 killed is no failure) and when it fails (`retries` times). Times are the database's, in UTC, so the
 machines' clocks and time zones do not matter.
+
+With ASHA and Hyperband each rung that a trial is trained to is one of Optuna's trials, all of them
+under the same number: what Optuna's own pruners end has ended for good, while here any worker may
+train it further, as soon as the scores say so, from the checkpoint in its run folder.
 """
 
 import contextlib
@@ -27,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 
 from applications.options import default_of
 from applications.searching.engines.local import SCORE, Job, Proposal
+from applications.searching.engines.promoting import FAILED, PROMOTING, Scores, ladder
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
     from sqlalchemy import URL, Connection
 
-ALGORITHMS = ("random", "bayesian")
+ALGORITHMS = ("random", "bayesian", *PROMOTING)
 _T = TypeVar("_T")
 
 _PATIENCE = 600  # seconds that the database may be away
@@ -76,8 +81,9 @@ class StudyEngine:
             in PGPASSFILE or PGPASSWORD, or `sqlite:///FILE` for workers on one machine.
         study: name under which the workers find each other; the first one creates it.
         trials: how many are completed, or fail for good, in all; at least 1.
-        algorithm: "random" or "bayesian" (TPE; NSGA-II where there are several objectives). Not
-            "asha": Optuna's pruner ends a trial for good, and none can be promoted later.
+        algorithm: "random", "bayesian" (TPE; NSGA-II where there are several objectives), or
+            "asha" or "hyperband", whose trials are drawn at random, for the accuracy alone.
+        epochs: of a full training, which those two give to the best alone.
         objectives: names of `OBJECTIVES`, each once.
         seed: of the proposals. "random" proposes the same trials for any number of workers.
         retries: how many times a trial that failed is tried again.
@@ -99,6 +105,7 @@ class StudyEngine:
         study: str,
         trials: int,
         algorithm: str = "bayesian",
+        epochs: int = 1,
         objectives: Sequence[str] = ("accuracy",),
         seed: int = 0,
         retries: int = 1,
@@ -116,6 +123,11 @@ class StudyEngine:
                 f"`objectives` must be some of {', '.join(OBJECTIVES)}, each once. "
                 f"Received: objectives={objectives!r}"
             )
+        if algorithm in PROMOTING and tuple(objectives) != ("accuracy",):
+            raise ValueError(
+                f"`objectives` must be accuracy with the algorithm {algorithm!r}. "
+                f"Received: objectives={objectives!r}"
+            )
         minimums = {"trials": (trials, 1), "retries": (retries, 0), "heartbeat": (heartbeat, 1)}
         for name, (value, minimum) in minimums.items():
             if value < minimum:
@@ -129,6 +141,7 @@ class StudyEngine:
         self._name = study
         self._trials = trials
         self._algorithm = algorithm
+        self._ladder = ladder(algorithm, trials=trials, epochs=epochs)
         self._objectives = [OBJECTIVES[name] for name in objectives]
         self._seed = seed
         self._retries = retries
@@ -216,14 +229,14 @@ class StudyEngine:
     def finished(self) -> bool:
         """Whether all trials are completed or failed for good, by whichever worker."""
         attempts = self._database.transaction(self._attempts)
-        ended = all(trials[-1].state.is_finished() for trials in attempts.values())
-        return ended and (self.exhausted or len(attempts) == self._trials)
+        return self._over(attempts) and self._promotion(attempts) is None
 
     def records(self) -> list[dict[str, Any]]:
         """Every trial by number, as `applications.searching.engines.local.Engine` has it.
 
-        `attempts` counts how often it was started, after kills too. Trials that an exhausted space
-        has no configuration for are not listed.
+        `attempts` counts how often it was started, after kills too, but not to be trained further;
+        `metrics` are those of the last rung that it completed. Trials that an exhausted space has
+        no configuration for are not listed.
         """
         from optuna.trial import TrialState
 
@@ -241,15 +254,17 @@ class StudyEngine:
                 continue
             status = names[trials[-1].state] if trials else "waiting"
             known = copy.deepcopy(trials[-1].user_attrs) if trials else {}
+            done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+            started = sum(trial.state != TrialState.WAITING for trial in trials)
             records.append(
                 {
                     "trial": number,
                     "status": status,
                     "reason": known["reason"] if status == "failed" else "",
-                    "attempts": sum(trial.state != TrialState.WAITING for trial in trials),
+                    "attempts": started - known.get("rung", 0),
                     "values": known.get("values", {}),
                     "config": known.get("config", {}),
-                    "metrics": known["metrics"] if status == "completed" else {},
+                    "metrics": copy.deepcopy(done[-1].user_attrs["metrics"]) if done else {},
                 }
             )
         return records
@@ -343,25 +358,68 @@ class StudyEngine:
             trial_id = self._key(storage, attempts[number][-1])
             storage.set_trial_state_values(trial_id, TrialState.RUNNING)
             storage.set_trial_user_attr(trial_id, "claim", claim)
-        elif self.exhausted or len(attempts) == self._trials:
-            return None
         else:
-            number = len(attempts)
-            trial = self._propose(
-                number, [trial for trials in attempts.values() for trial in trials]
-            )
+            promoted = self._promotion(attempts)
+            trial = self._further(attempts, *promoted) if promoted else self._new(attempts, storage)
             if trial is None:
-                storage.set_study_user_attr(self._study_id, "exhausted", True)
-                self.exhausted = True
                 return None
-            trial.user_attrs.update(number=number, claim=claim)
+            number = trial.user_attrs["number"]
+            trial.user_attrs["claim"] = claim
             trial_id = storage.create_new_trial(self._study_id, trial)
-            attempts[number] = [trial]
+            attempts.setdefault(number, []).append(trial)
         storage.record_heartbeat(trial_id)
         return trial_id, _job(number, attempts[number])
 
     def _key(self, storage: "Storage", trial: "FrozenTrial") -> int:
         return storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
+
+    def _over(self, attempts: "dict[int, list[FrozenTrial]]") -> bool:
+        """Whether nothing runs, nothing waits, and no new trial will come."""
+        ended = all(trials[-1].state.is_finished() for trials in attempts.values())
+        return ended and (self.exhausted or len(attempts) == self._trials)
+
+    def _promotion(self, attempts: "dict[int, list[FrozenTrial]]") -> tuple[int, int, int] | None:
+        """The number of a trial that is to be trained further, its rung, and to which epoch."""
+        if self._ladder is None:
+            return None
+        found = self._ladder.promotion(_scores(attempts), over=self._over(attempts))
+        return found and (*found, self._ladder.epochs(*found))
+
+    def _further(
+        self, attempts: "dict[int, list[FrozenTrial]]", number: int, rung: int, epochs: int
+    ) -> "FrozenTrial | None":
+        """A running trial that goes on with this one; None where it may still be running here."""
+        import optuna
+        from optuna.trial import TrialState
+
+        if number in self._claims:
+            return None
+        last = attempts[number][-1]
+        kept = ("number", "values", "config", "failures")
+        known = {name: last.user_attrs[name] for name in kept if name in last.user_attrs}
+        return optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=last.params,
+            distributions=last.distributions,
+            user_attrs={**known, "rung": rung, "epochs": epochs},
+        )
+
+    def _new(
+        self, attempts: "dict[int, list[FrozenTrial]]", storage: "Storage"
+    ) -> "FrozenTrial | None":
+        """A running trial of a new configuration; None where none is wanted or is left."""
+        if self.exhausted or len(attempts) == self._trials:
+            return None
+        number = len(attempts)
+        trial = self._propose(number, [trial for trials in attempts.values() for trial in trials])
+        if trial is None:
+            storage.set_study_user_attr(self._study_id, "exhausted", True)
+            self.exhausted = True
+            return None
+        trial.user_attrs["number"] = number
+        if self._ladder is not None:
+            trial.user_attrs.update(rung=0, epochs=self._ladder.epochs(number, 0))
+        return trial
 
     def _propose(self, number: int, known: list["FrozenTrial"]) -> "FrozenTrial | None":
         """A running trial of a configuration that no other one has; None where no more is found.
@@ -390,7 +448,7 @@ class StudyEngine:
     def _sampler(self, seed: int) -> "BaseSampler":
         from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
 
-        if self._algorithm == "random":
+        if self._algorithm != "bayesian":
             return RandomSampler(seed)
         if len(self._objectives) == 1:
             return TPESampler(seed=seed)  # by default multivariate, and wary of what is running
@@ -415,11 +473,24 @@ def _canonical(config: Mapping[str, Any]) -> str:
     return json.dumps(config, sort_keys=True)
 
 
+def _scores(attempts: "dict[int, list[FrozenTrial]]") -> Scores:
+    """Of each trial in each rung; the last attempt at a rung has the last word."""
+    from optuna.trial import TrialState
+
+    found: dict[tuple[int, int], float | None] = {}
+    for number, trials in sorted(attempts.items()):
+        for trial in trials:
+            scores = {TrialState.COMPLETE: trial.value, TrialState.FAIL: FAILED}
+            found[number, trial.user_attrs["rung"]] = scores.get(trial.state)
+    return found
+
+
 def _job(number: int, attempts: "list[FrozenTrial]") -> Job:
     known = attempts[-1].user_attrs
+    again = sum(trial.user_attrs.get("rung") == known.get("rung") for trial in attempts)
     # The first attempt is to have what a second one will read from the database.
     values, config = json.loads(json.dumps([known["values"], known["config"]]))
-    return Job(number, values, config, attempt=len(attempts))
+    return Job(number, values, config, known.get("epochs"), attempt=again)
 
 
 class _Hyperparameters:

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 import keras_archs
 from applications import runs
 from applications.console import one_line
-from applications.searching.engines.local import FACTOR, SCORE, Engine, Job, rung_of
+from applications.searching.engines.local import SCORE, Engine, Job
+from applications.searching.engines.promoting import FACTOR, rung_of
 from applications.searching.pool import Event, Workers
 
 if TYPE_CHECKING:

@@ -20,9 +20,8 @@ from applications.searching.engines.local import (
     KerasTuner,
     Listed,
     LocalEngine,
-    rung_of,
-    rungs,
 )
+from applications.searching.engines.promoting import Hyperband
 
 EPOCHS = 9
 OPTIONS = {"arch": "lenet5", "algorithm": "random", "seed": 0, "size": [16, 16]}
@@ -268,14 +267,20 @@ def test_hyperband_promotes_the_best_of_a_round(open_engine):
     assert len(first_promoted) < len(rivals)
 
 
+@pytest.mark.parametrize("trials", [4, 12, 20])
+def test_a_study_has_the_rounds_that_hyperband_has_here(open_engine, trials):
+    """keras-tuner's oracle deals out the same brackets as the rules of a study."""
+    engine = open_engine("hyperband", trials=trials)
+    jobs = sorted((job.number, job.epochs) for job in run(engine))
+    rules, scores = Hyperband(trials, EPOCHS), {}
+    for config in configs(engine):
+        scores[len(scores), 0] = accuracy(config, rules.epochs(len(scores), 0))
+    while step := rules.promotion(scores, over=True):
+        scores[step] = accuracy(configs(engine)[step[0]], rules.epochs(*step))
+    assert jobs == sorted((trial, rules.epochs(trial, rung)) for trial, rung in scores)
+
+
 # ------------------------------------------------------------------------------------------ asha
-
-
-def test_rungs_have_three_times_the_epochs_of_the_one_below():
-    assert [rungs(epochs) for epochs in (1, 2, 3, 9, 10, 30)] == [
-        *([1], [2], [1, 3], [1, 3, 9], [2, 4, 10], [2, 4, 10, 30]),
-    ]
-    assert [rung_of(9, trained) for trained in (1, 2, 3, 8, 9)] == [0, 0, 1, 1, 2]
 
 
 def asha_jobs(engine, scores, workers=1):

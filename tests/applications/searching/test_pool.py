@@ -205,7 +205,14 @@ def test_a_successor_that_dies_before_its_turn_is_not_missed(start_workers):
 
 # -------------------------------------------------------------------------------- the worker's side
 
-JOB = {"kind": "train", "folder": "f", "threads": None, "until": None, "columns": None}
+JOB = {
+    "kind": "train",
+    "folder": "f",
+    "threads": None,
+    "until": None,
+    "columns": None,
+    "parents": [],
+}
 
 
 def caused(error, cause):

@@ -492,6 +492,35 @@ def test_asha_for_a_microcontroller_goes_on_from_its_checkpoints_after_a_kill(
         searching.search("lenet5", **options, resume=True)
 
 
+@pytest.mark.slow
+def test_asha_of_a_study_goes_on_from_its_checkpoints_with_another_worker(
+    here, digits, monkeypatch
+):
+    options = {"algorithm": "asha", "trials": 3, "epochs": 3, "size": 16, "data": digits}
+    options |= {"engine": "optuna", "storage": "sqlite:///s.db", "run_dir": "s", "verbose": 0}
+    message = searching._Search._message
+
+    def dies_at_the_promotion(self, job):
+        if job.epochs == 3:
+            raise KeyboardInterrupt
+        return message(self, job)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(searching._Search, "_message", dies_at_the_promotion)
+        searching.search("lenet5", **options)
+    folders = sorted(Path("s").glob("trial-*/checkpoint"))
+    stopped = [last_checkpoint(folder, or_anew=False) for folder in folders]
+    assert [len(each.progress.history) for each in stopped] == [1, 1, 1]
+    result = searching.search("lenet5", **options)
+    done = result.trials
+    assert sorted(zip(done["rung"], done["epochs"], strict=True)) == [(0, 1), (0, 1), (1, 3)]
+    assert set(done["status"]) == {"completed"}
+    history = result.best.history.to_dict("records")
+    promoted = stopped[int(done["trial"][done["epochs"].idxmax()])].progress.history
+    assert len(history) == 3 and history[:1] == promoted, "its first epoch is that of before"
+    assert not list(Path("s").glob("trial-*/checkpoint"))
+
+
 def test_what_is_tuned_begins_at_the_recipe_and_has_rates_for_each_optimizer(digits):
     asked = Search(space="resnet20", tune=("learning_rate", *TUNED), algorithm="random")
     plan = searching._SearchPlan(asked, {"data": digits, "mixup": 0.3})

@@ -376,6 +376,114 @@ def test_ten_kills_at_random_moments_lose_nothing_and_double_nothing(
     assert counts["FAIL"] >= killed == 4 + 3 * 3, "every kill did hit a trial"
 
 
+# ------------------------------------------------------------------------------------- promotions
+
+
+@pytest.fixture
+def open_file(tmp_path):
+    """Engines of a study in a file, closed at the test's end: what a few calls show in no time."""
+    engines = []
+
+    def start(algorithm, **options):
+        given = {"study": "s", "trials": 6, "epochs": 3, "heartbeat": 60, **options}
+        storage = f"sqlite:///{tmp_path}/study.db"
+        found = StudyEngine(plan, storage=storage, algorithm=algorithm, **given)
+        engines.append(found)
+        return found
+
+    yield start
+    for engine in engines:
+        engine.close()
+
+
+def train(engine, job, accuracy):
+    engine.tell(job, {"validation_accuracy": accuracy, "epochs": job.epochs})
+
+
+def test_a_trial_that_one_worker_stopped_another_one_trains_further(open_file):
+    first, second = open_file("asha"), open_file("asha")
+    for accuracy in (0.8, 0.9, 0.1):
+        train(first, first.ask(), accuracy)
+    best = second.ask()
+    assert (best.number, best.epochs, best.attempt) == (1, 3, 1)
+    assert best.config == first.records()[1]["config"]
+    assert first.records()[1]["status"] == "running", "it has the figures of its first rung"
+    assert first.records()[1]["metrics"]["validation_accuracy"] == 0.9
+    for accuracy in (0.2, 0.3, 0.4):
+        job = first.ask()
+        assert job.epochs == 1
+        train(first, job, accuracy)
+    later = first.ask()
+    assert (later.number, later.epochs) == (0, 3), "stopped long ago, and now of the best third"
+    assert second.ask() is None and not second.finished
+    train(second, best, 0.95)
+    train(first, later, 0.85)
+    assert first.ask() is None and first.finished and second.finished
+    records = second.records()
+    assert [record["metrics"]["epochs"] for record in records] == [3, 3, 1, 1, 1, 1]
+    assert {(record["status"], record["attempts"]) for record in records} == {("completed", 1)}
+
+
+def test_a_worker_that_dies_in_a_promotion_leaves_it_to_another(open_file):
+    first = open_file("asha", trials=3)
+    for accuracy in (0.1, 0.9, 0.2):
+        train(first, first.ask(), accuracy)
+    begun = first.ask()
+    first.close()
+    second = open_file("asha", trials=3)
+    again = second.ask()
+    assert (again.number, again.epochs, again.attempt) == (1, 3, 2)
+    assert again.config == begun.config
+    train(second, again, 0.95)
+    assert second.finished
+    assert [record["attempts"] for record in second.records()] == [1, 2, 1]
+
+
+def test_a_promotion_that_fails_for_good_gives_its_place_to_the_next(open_file):
+    engine = open_file("asha", trials=3, retries=0)
+    for accuracy in (0.1, 0.9, 0.2):
+        train(engine, engine.ask(), accuracy)
+    assert not engine.fail(engine.ask(), "out of memory")
+    job = engine.ask()
+    assert (job.number, job.epochs) == (2, 3)
+    train(engine, job, 0.3)
+    assert engine.finished
+    records = engine.records()
+    assert [record["status"] for record in records] == ["completed", "failed", "completed"]
+    assert records[1]["reason"] == "out of memory"
+
+
+def test_hyperband_of_three_workers_trains_what_that_of_one_does(open_file):
+    """Scores depend on the configuration alone, and the trials on nothing but the seed."""
+
+    def trained(count):
+        options = {"trials": 7, "epochs": 9, "seed": 5}
+        engines = [open_file("hyperband", **options, study=f"of {count}") for _ in range(count)]
+        found = []
+        while jobs := [(engine, job) for engine in engines if (job := engine.ask())]:
+            for engine, job in reversed(jobs):
+                found.append((job.number, job.epochs))
+                train(engine, job, score(job.config)["validation_accuracy"])
+        assert all(engine.finished for engine in engines)
+        return sorted(found)
+
+    assert trained(1) == trained(3)
+
+
+def test_a_space_that_is_exhausted_still_promotes(open_file, monkeypatch):
+    engine = open_file("asha", trials=20)
+    monkeypatch.setattr(engine, "_plan", small_plan)
+    while job := engine.ask():
+        train(engine, job, score(job.config)["validation_accuracy"])
+    assert engine.exhausted and engine.finished and len(engine.records()) == 6
+    assert sorted(record["metrics"]["epochs"] for record in engine.records()) == [1, 1, 1, 1, 3, 3]
+
+
+def test_what_promotes_has_one_objective(open_file):
+    with pytest.raises(ValueError, match="`objectives` must be accuracy with .* 'asha'"):
+        open_file("asha", objectives=("accuracy", "macs"))
+
+
 # -------------------------------------------------------------------------------- what is proposed
 
 
@@ -540,8 +648,7 @@ def test_a_study_of_something_else_is_left_alone(server, study, open_engine):
 @pytest.mark.parametrize(
     ("wanted", "options"),
     [
-        ("`algorithm` must be one of random, bayesian", {"algorithm": "hyperband"}),
-        ("`algorithm` must be one of random, bayesian", {"algorithm": "grid"}),
+        ("`algorithm` must be one of random, bayesian, hyperband, asha", {"algorithm": "grid"}),
         ("`objectives` must be some of accuracy, macs", {"objectives": ("accuracy", "speed")}),
         ("`objectives` must be some of", {"objectives": ("macs", "macs")}),
         ("`trials` must be at least 1", {"trials": 0}),

@@ -1,7 +1,7 @@
 """Trained networks that are files of this package: `weights="mnist"`.
 
 They are compressed networks (`.kac`) in the folder `trained/`, whose `table.json` has the facts of
-each. No network is asked: what is read is compared with the table's SHA-256 first.
+each. Nothing is downloaded; what is read is compared with the table's SHA-256 first.
 
 Their preprocessing is a layer of the network that the builder makes, `rescaling` behind the input,
 so that images are given as they are, with pixels of 0 to 255. That differs from all other weights,

@@ -24,7 +24,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: needs Python 3.11 or newer" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[tensorflow,jax,search,ray,compress,serve,retrieve,runtime,notebooks,docs,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[tensorflow,jax,search,ray,serve,retrieve,runtime,notebooks,docs,dev]'
 	@touch $@
 
 lint: install

@@ -156,7 +156,7 @@ def train(
         averaging: decay by step of a moving average of the weights, which is what validates and is
             kept, in [0, 1); 0 keeps the weights themselves. A short training remembers a tenth of
             its steps at most. None: the recipe's.
-        weights: None for random weights, or what the builder takes: a file, "imagenet" or
+        weights: None for random weights, or what the builder takes: a file, "imagenet", "mnist" or
             "hf://timm/NAME". Images then get the preprocessing that these weights were trained
             with, where it is known. With a recipe that starts from layers of another network: that
             network's `.keras` file, of which nothing else is read.
@@ -381,7 +381,7 @@ def compare(
         averaging: decay by step of a moving average of the weights, which is what validates and is
             kept, in [0, 1); 0 keeps the weights themselves. A short training remembers a tenth of
             its steps at most. None: the recipe's.
-        weights: None for random weights, or what the builder takes: a file, "imagenet" or
+        weights: None for random weights, or what the builder takes: a file, "imagenet", "mnist" or
             "hf://timm/NAME". Images then get the preprocessing that these weights were trained
             with, where it is known. With a recipe that starts from layers of another network: that
             network's `.keras` file, of which nothing else is read.
@@ -726,7 +726,7 @@ def distill(
         averaging: decay by step of a moving average of the weights, which is what validates and is
             kept, in [0, 1); 0 keeps the weights themselves. A short training remembers a tenth of
             its steps at most. None: the recipe's.
-        weights: None for random weights, or what the builder takes: a file, "imagenet" or
+        weights: None for random weights, or what the builder takes: a file, "imagenet", "mnist" or
             "hf://timm/NAME". Images then get the preprocessing that these weights were trained
             with, where it is known. With a recipe that starts from layers of another network: that
             network's `.keras` file, of which nothing else is read.

@@ -30,6 +30,7 @@ from applications.console import markdown
 from applications.recipes.schema import Recipe
 from keras_archs.architecture import Figure
 from keras_archs.registry import builder
+from keras_archs.weights import KnownWeights, TrainedWeights
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "families"
@@ -414,12 +415,12 @@ def weights(titles: Sequence[str]) -> list[str]:
             known.data,
             f"{known.accuracy:g} %" if known.accuracy else "",
             markdown(known.licence or "not stated"),
-            f"[{re.sub('^https?://', '', known.source)}]({known.source})" if known.source else "",
+            _published_at(known),
         ]
         for title in titles
         for known in keras_archs.info(title).weights
     ]
-    parts = ["## Weights from elsewhere"]
+    parts = ["## Trained weights"]
     if rows:
         head = ("weights", "network", "trained on", "top-1", "licence", "published at")
         parts += table(head, rows, left=6)
@@ -428,6 +429,12 @@ def weights(titles: Sequence[str]) -> list[str]:
         "Caffe, and how."
     )
     return parts
+
+
+def _published_at(known: KnownWeights) -> str:
+    if isinstance(known, TrainedWeights):
+        return f"[in the package](../weights.md#in-the-package), {known.bytes:,} bytes"
+    return f"[{re.sub('^https?://', '', known.source)}]({known.source})" if known.source else ""
 
 
 if __name__ == "__main__":

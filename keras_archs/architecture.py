@@ -42,12 +42,15 @@ from keras_archs.graph import (
     without_values,
 )
 from keras_archs.kinds import globally_pooled
+from keras_archs.normalization import rescaled
 from keras_archs.weights import (
     KnownWeights,
+    Preprocessing,
     check_source,
     known_weights,
     layout_of,
     load_weights,
+    trained_for,
 )
 
 _REGISTRY: dict[str, Callable] = {}
@@ -153,7 +156,9 @@ _COMMON_DOCS = {
     "classifier_activation": "name of the classifier's activation, None for logits.",
     "weights": "None for random weights; the path of a `.keras`, `.h5`, `.safetensors` "
     "(timm's or torchvision's names) or `.caffemodel` file; \"imagenet\" for those of "
-    'keras.applications; or "hf://timm/NAME". `model.load_report` says what was loaded.',
+    'keras.applications; "hf://timm/NAME"; or "mnist" for those that are in this package: '
+    "then `input_shape` and `classes` default to theirs, and the network rescales pixels of 0 to "
+    "255 itself. `model.load_report` says what was loaded.",
     "adapt": "whether weights for another number of classes or channels, a larger alpha or another "
     "image size are adapted: kernels of the first layer are summed or repeated, the channels of "
     "largest norm kept; a classifier for other classes keeps its random weights.",
@@ -443,7 +448,12 @@ class _Spec:
 
 
 def _assemble(
-    title: str, spec: _Spec, info: ArchInfo, common: Mapping[str, Any], own: Mapping[str, Any]
+    title: str,
+    spec: _Spec,
+    info: ArchInfo,
+    common: Mapping[str, Any],
+    own: Mapping[str, Any],
+    preprocessing: Preprocessing | None,
 ) -> keras.Model:
     smallest = spec.smallest(own)
     paper_shape, paper_classes = spec.usual_input(own)
@@ -451,7 +461,11 @@ def _assemble(
     dropout = common["dropout"]
     available = {**common, **spec.fixed, **own}
     inputs = keras.Input(shape, name="input")
-    x = _call(spec.body, available, inputs)
+    x = inputs
+    if preprocessing:
+        at_hand = preprocessing.for_channels(shape[-1])
+        x = rescaled(inputs, at_hand.mean, at_hand.std)
+    x = _call(spec.body, available, x)
     if isinstance(x, tuple):
         x, available["taps"] = x
     if common["features"] is not None:
@@ -491,13 +505,21 @@ def _builder(title: str, spec: _Spec) -> Callable:
         _check_own(own, own_parameters)
         if own.get("aux") and (not common["include_top"] or common["features"] is not None):
             raise ValueError("`aux` must be False without the classifier. Received: aux=True")
-        assemble = functools.partial(_assemble, title, spec, info, common, own)
+        trained = trained_for(info.name, weights, common["alpha"])
+        if trained:
+            usual = {"input_shape": trained.input_shape, "classes": len(trained.labels)}
+            missing = {name: value for name, value in usual.items() if common[name] is None}
+            common |= missing
+            given |= missing
+        inside = trained.preprocessing if trained else None
+        assemble = functools.partial(_assemble, title, spec, info, common, own, inside)
         with deep_graphs():
             _check_fits(assemble, common, own)
             model = assemble()
             if weights is not None:
                 options = {"adapt": adapt, "arch": info.name, "built": given}
-                model.load_report = load_weights(model, weights, **options)
+                report = load_weights(model, weights, **options)
+                model.load_report = replace(report, inside=trained is not None)
         return model
 
     build.__name__ = build.__qualname__ = title

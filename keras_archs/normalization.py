@@ -1,9 +1,24 @@
-"""Local response normalisation, the one layer that Keras does not have."""
+"""Local response normalisation, the one layer that Keras does not have, and that of pixels."""
 
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
+
+
+def rescaled(images: Any, mean: Any, std: Any) -> Any:
+    """`(images - mean) / std` as a layer `rescaling`, in float32 whatever the network's precision.
+
+    Args:
+        images: symbolic, (B, H, W, C).
+        mean: of each channel, or of each pixel, (H, W, C).
+        std: likewise, or one number.
+    """
+    mean, std = np.asarray(mean), np.asarray(std)
+    return layers.Rescaling(
+        (1 / std).tolist(), (-mean / std).tolist(), dtype="float32", name="rescaling"
+    )(images)
 
 
 @keras.saving.register_keras_serializable("keras_archs")

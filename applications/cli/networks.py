@@ -1,5 +1,6 @@
 """Commands about architectures and networks: list, summary, lint, bench."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,6 +30,10 @@ def parse_arch(name: str) -> str:
 def list_(
     pattern: Annotated[str, typer.Argument(help="Shell pattern such as 'resnet*'.")] = "*",
     details: Annotated[bool, typer.Option("--details", help="Show what is known of each.")] = False,
+    weights: Annotated[
+        bool,
+        typer.Option("--weights", help="Show the trained weights that are known of each."),
+    ] = False,
     debug: Debug = False,
 ):
     """Print the names of the architectures."""
@@ -38,6 +43,11 @@ def list_(
             f"`pattern` must match an architecture.{nearest(pattern, keras_archs.list_archs())} "
             f"Received: pattern={pattern!r}"
         )
+    if weights:
+        print_table(
+            ("name", "weights", "arguments", "data", "accuracy", "where"), _weights_rows(names)
+        )
+        return
     if not details:
         print(*names, sep="\n")
         return
@@ -47,6 +57,19 @@ def list_(
         shape = "x".join(map(str, known.input_shape))
         rows.append((name, str(known.year), shape, str(known.min_size), known.paper))
     print_table(("name", "year", "input", "minimum", "paper"), rows)
+
+
+def _weights_rows(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """What is known of the weights of these architectures; the package's own have their size."""
+    for known in (known for name in names for known in keras_archs.info(name).weights):
+        own = isinstance(known, keras_archs.weights.TrainedWeights)
+        yield (
+            *(known.arch, known.weights),
+            " ".join(f"{name}={value}" for name, value in known.kwargs.items()),
+            known.data,
+            f"{known.accuracy:.2f} %" if known.accuracy else "",
+            f"in the package, {known.bytes:,} bytes" if own else known.source or "",
+        )
 
 
 @app.command()

@@ -15,6 +15,7 @@ from applications.data.preprocessing import (
 )
 from applications.data.sources import Dataset
 from applications.options import Plan
+from keras_archs.normalization import rescaled
 from keras_archs.weights import Preprocessing, reverse_colours
 
 
@@ -29,8 +30,10 @@ def built_network(plan: Plan, dataset: Dataset) -> keras.Model:
     built = keras_archs.build(options.arch, **arguments)
     report = getattr(built, "load_report", None)
     images = keras.Input(dataset.image_shape, dtype="uint8", name="images")
-    if report and report.preprocessing:
-        x = _rescaled(images, *_statistics_of(report.preprocessing, built))
+    if report and report.inside:
+        x = images
+    elif report and report.preprocessing:
+        x = rescaled(images, *_statistics_of(report.preprocessing, built))
     else:
         x = preprocessed(images, plan.recipe.preprocessing, dataset)
 
@@ -60,10 +63,10 @@ def preprocessed(images: Any, kind: str, dataset: Dataset) -> Any:
     """
     layers = keras.layers
     if kind == "channel":
-        return _rescaled(images, *channel_statistics(dataset.train))
+        return rescaled(images, *channel_statistics(dataset.train))
     if kind in ("mean_image", "pixel"):
         mean, std = pixel_statistics(dataset.train)
-        return _rescaled(images, mean, std if kind == "pixel" else np.ones(()))
+        return rescaled(images, mean, std if kind == "pixel" else np.ones(()))
     size = math.prod(dataset.image_shape)
     x: Any = layers.Rescaling(1 / 255, dtype="float32", name="rescaling")(images)
     if kind == "unit":
@@ -85,12 +88,6 @@ def preprocessed(images: Any, kind: str, dataset: Dataset) -> Any:
     x = whiten(x)
     whiten.set_weights(whitening(dataset.train))
     return layers.Reshape(dataset.image_shape, dtype="float32", name="whitened")(x)
-
-
-def _rescaled(images: Any, mean: np.ndarray, std: np.ndarray) -> Any:
-    return keras.layers.Rescaling(
-        (1 / std).tolist(), (-mean / std).tolist(), dtype="float32", name="rescaling"
-    )(images)
 
 
 def _statistics_of(

@@ -1,4 +1,4 @@
-"""Weights for a built network: from files, from keras.applications, from timm.
+"""Weights for a built network: the package's own, from files, from keras.applications, from timm.
 
 An importer is a module with a function `read`, which returns a `Stored`: arrays in Keras' layout by
 the names of our layers. `fitting.fit` compares them with the network, adapts them if asked and
@@ -9,6 +9,7 @@ sets them: all that fits, or nothing.
     .caffemodel            caffe
     .safetensors, hf://    timm
     "imagenet"             keras_applications
+    "mnist"                packaged
 """
 
 import os
@@ -21,8 +22,13 @@ import keras
 
 from keras_archs.registry import builder
 from keras_archs.surgery.growth import shrink
-from keras_archs.weights import caffe, keras_applications, keras_files, timm
-from keras_archs.weights.catalog import KnownWeights, Preprocessing, known_weights
+from keras_archs.weights import caffe, keras_applications, keras_files, packaged, timm
+from keras_archs.weights.catalog import (
+    KnownWeights,
+    Preprocessing,
+    TrainedWeights,
+    known_weights,
+)
 from keras_archs.weights.fitting import (
     LoadReport,
     Stored,
@@ -31,6 +37,7 @@ from keras_archs.weights.fitting import (
     replaceable,
     reverse_colours,
 )
+from keras_archs.weights.packaged import trained_for
 from keras_archs.weights.timm import HUB, RECIPE
 from keras_archs.weights.timm import save as save_safetensors
 
@@ -38,11 +45,13 @@ __all__ = [
     "KnownWeights",
     "LoadReport",
     "Preprocessing",
+    "TrainedWeights",
     "known_weights",
     "layout_of",
     "load_weights",
     "reverse_colours",
     "save_safetensors",
+    "trained_for",
 ]
 
 SUFFIXES = (".keras", ".h5", ".safetensors", ".caffemodel")
@@ -77,7 +86,8 @@ def load_weights(
         model: a built model.
         source: path of a `.keras`, `.weights.h5`, `.h5` (of Keras 2), `.safetensors` (timm's or
             torchvision's names) or `.caffemodel` file, `"imagenet"` (those of keras.applications,
-            through its own download and hash check) or `"hf://timm/NAME"`.
+            through its own download and hash check), `"mnist"` (the package's own) or
+            `"hf://timm/NAME"`.
         layers: names of the layers whose weights are set. None: all of them.
         adapt: whether weights for another number of channels or classes, a larger `alpha` or
             another size of the image are adapted.
@@ -110,6 +120,8 @@ def _read(
     check_source(source)
     if source == "imagenet":
         return keras_applications.read(arch, model.input_shape[1:], built, adapt)
+    if source in packaged.NAMES:
+        return packaged.read(str(source), model, arch, built, adapt)
     if str(source).startswith(HUB):
         return timm.read(source, model)
     path = Path(source)
@@ -131,11 +143,12 @@ def check_source(source: Any) -> None:
         raise ValueError(
             f"`weights` must not be pickled. Where Torch is: {RECIPE}. Received: weights={source!r}"
         )
-    named = isinstance(source, str) and (source == "imagenet" or source.startswith(HUB))
+    names = ("imagenet", *packaged.NAMES)
+    named = isinstance(source, str) and (source in names or source.startswith(HUB))
     path = isinstance(source, str | os.PathLike) and str(source).endswith(SUFFIXES)
     if not named and not path:
         raise ValueError(
-            f"`weights` must be None, 'imagenet', '{HUB}NAME' or the path of a "
+            f"`weights` must be None, {', '.join(map(repr, names))}, '{HUB}NAME' or the path of a "
             f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file. Received: weights={source!r}"
         )
     if not named:
@@ -160,7 +173,8 @@ def _check_file(source: str | os.PathLike[str]) -> None:
 def _wider_alpha(model: keras.Model, stored: Stored, built: Mapping[str, Any]) -> float | None:
     """The width multiplier of the stored network, if it is larger than the model's.
 
-    The ratio of all widths, to a hundredth or a sixteenth: which is right if all shapes then fit.
+    Where it is not known: the ratio of all widths, to a hundredth or a sixteenth, which is right if
+    all shapes then fit.
     """
     pairs = [
         (layer.weights[0].shape, stored.values[layer.name][0].shape)
@@ -170,7 +184,8 @@ def _wider_alpha(model: keras.Model, stored: Stored, built: Mapping[str, Any]) -
     widths = [(o[-1], t[-1]) for o, t in pairs if len(o) == len(t) == 4 and o[:2] == t[:2]]
     ours, theirs = (sum(column) for column in zip(*widths, strict=True)) if widths else (1, 1)
     ratio = built.get("alpha", 1.0) * theirs / ours
-    alpha = min((round(n * ratio) / n for n in (100, 16)), key=lambda value: abs(value - ratio))
+    rounded = (round(n * ratio) / n for n in (100, 16))
+    alpha = stored.alpha or min(rounded, key=lambda value: abs(value - ratio))
     return alpha if theirs > ours else None
 
 

@@ -1,7 +1,8 @@
 """Known weights as data: who trained them, under which licence, on which pixels, how good they are.
 
-Nothing here is hosted by this project: `source` is where those who trained them publish them. What
-is not known for certain is None.
+Most are not hosted by this project: `source` is where those who trained them publish them. Those
+in the folder `trained/` beside this file are part of the package. What is not known for certain is
+None.
 
 >>> from keras_archs.weights.catalog import known_weights
 >>> [known.weights for known in known_weights("mobilenet")]
@@ -9,6 +10,7 @@ is not known for certain is None.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,8 +69,8 @@ class KnownWeights:
     """Weights that somebody published.
 
     Attributes:
-        weights: what the builder's `weights=` takes: "imagenet", "hf://timm/NAME" or the usual name
-            of the file to be downloaded from `source`.
+        weights: what the builder's `weights=` takes: "imagenet", "hf://timm/NAME", "mnist" for what
+            the package has, or the usual name of the file to be downloaded from `source`.
         arch: the registry's name.
         kwargs: arguments of the builder but for `weights`.
         data: what they were trained on.
@@ -88,6 +90,86 @@ class KnownWeights:
     preprocessing: Preprocessing | None = None
     accuracy: float | None = None
     sha256: str | None = None
+
+
+TRAINED = Path(__file__).with_name("trained")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedWeights(KnownWeights):
+    """Weights that are a file of this package. benchmarks/trained.py makes them.
+
+    Attributes:
+        file: its name in the folder `trained/`.
+        bytes: its size.
+        input_shape: `(height, width, channels)` of the images.
+        labels: of the classes, in the order of the network's outputs.
+        params: parameters of the network.
+        macs: its multiply-adds for one image.
+        right: how many of the test images the network that is loaded from the file classifies as
+            they are labelled, on TensorFlow; another backend's rounding may turn one or two.
+        tested: how many test images there are: the whole test split.
+        data_source: who collected the images, and where they are described.
+        data_licence: SPDX identifier of the images' licence.
+        commands: what made the file.
+    """
+
+    file: str
+    bytes: int
+    input_shape: tuple[int, int, int]
+    labels: tuple[str, ...]
+    params: int
+    macs: int
+    right: int
+    tested: int
+    data_source: str
+    data_licence: str
+    commands: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return TRAINED / self.file
+
+    @property
+    def card(self) -> str:
+        """All that is known of them, as Markdown."""
+        arguments = "".join(f", {name}={value}" for name, value in self.kwargs.items())
+        commands = "\n".join(f"    {command}" for command in self.commands)
+        return f"""# {self.arch} on {self.data}
+
+`keras_archs.build("{self.arch}", weights="{self.weights}"{arguments})`
+
+- network: {self.params:,} parameters, {self.macs:,} multiply-adds
+- input: images of {"x".join(map(str, self.input_shape))}, pixels of 0 to 255; inside: {
+            self.preprocessing
+        }
+- output: probabilities of {", ".join(self.labels)}
+- test: {self.right:,} of all {self.tested:,} test images right, {self.accuracy:.2f} %
+- file: {self.file}, {self.bytes:,} bytes, SHA-256 {self.sha256}
+- licence: {self.licence}
+- data: {self.data_source}; licence {self.data_licence}
+
+Made by
+
+{commands}
+"""
+
+
+def _trained(entry: Mapping[str, Any]) -> TrainedWeights:
+    """An entry of `trained/table.json`."""
+    mean, std = (tuple(entry[name]) for name in ("mean", "std"))
+    rest = {name: value for name, value in entry.items() if name not in ("mean", "std")}
+    lists = {name: tuple(value) for name, value in rest.items() if isinstance(value, list)}
+    accuracy = 100 * entry["right"] / entry["tested"]
+    return TrainedWeights(
+        **{**rest, **lists}, accuracy=accuracy, preprocessing=Preprocessing(mean, std)
+    )
+
+
+def _table() -> tuple[TrainedWeights, ...]:
+    text = (TRAINED / "table.json").read_text(encoding="utf-8")
+    return tuple(_trained(entry) for entry in json.loads(text))
 
 
 _BVLC = "https://github.com/BVLC/caffe/tree/master/models"
@@ -160,6 +242,7 @@ def _caffe(
 
 
 CATALOG: tuple[KnownWeights, ...] = (
+    *_table(),
     _imagenet("mobilenet", TF, 70.4),
     _imagenet("mobilenetv2", TF, 71.3),
     _imagenet("vgg16", CAFFE, 71.3),

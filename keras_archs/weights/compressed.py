@@ -91,8 +91,8 @@ def packed(model: keras.Model) -> Compressed:
 
     Raises:
         TypeError: it is no model.
-        ValueError: a layer is of another kind or has weights of an unknown type, or the extra
-            `compress` is not installed.
+        ValueError: a layer is of another kind or has weights of an unknown type, or constriction
+            is not installed.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
@@ -162,8 +162,8 @@ def load_compressed(path: str | os.PathLike[str]) -> keras.Model:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no `.kac` file, cut, changed, or of a later version; or the extra
-            `compress` is not installed.
+        ValueError: it is no `.kac` file, cut, changed, or of a later version; or constriction is
+            not installed.
     """
     data = Path(path).read_bytes()
     coder()
@@ -397,8 +397,8 @@ def coder() -> Any:
         import constriction
     except ModuleNotFoundError:
         raise ValueError(
-            "a .kac file needs an entropy coder, for example by pip install "
-            "'keras-archs[compress]'. Received: no constriction"
+            "a .kac file needs an entropy coder, for example by pip install constriction. "
+            "Received: no constriction"
         ) from None
     library: Any = constriction  # whose stubs leave its modules out
     return library.stream

@@ -25,11 +25,13 @@ class Stored:
             our network. They may have other shapes, and there may be more layers.
         unused: what else the source holds, by its own names.
         preprocessing: what the weights expect of images, where it is known.
+        alpha: the stored network's width multiplier, where it is known.
     """
 
     values: Mapping[str, Sequence[np.ndarray]]
     unused: Sequence[str] = ()
     preprocessing: Preprocessing | None = None
+    alpha: float | None = None
 
 
 def is_within(array: Any, file: h5py.File, size: int) -> bool:
@@ -54,6 +56,7 @@ class LoadReport:
         unused: what the source holds and the network has no layer for.
         adapted: what was changed on the way, in words.
         preprocessing: what the weights expect of images, where it is known.
+        inside: whether the network itself does that: it takes pixels of 0 to 255.
     """
 
     source: str
@@ -62,6 +65,7 @@ class LoadReport:
     unused: tuple[str, ...] = ()
     adapted: tuple[str, ...] = field(default=())
     preprocessing: Preprocessing | None = None
+    inside: bool = False
 
     def __str__(self) -> str:
         lines = [f"{self.source}: {len(self.loaded)} layers have their weights from it"]
@@ -71,7 +75,7 @@ class LoadReport:
         if self.unused:
             lines.append(f"not used of it: {_shortened(self.unused)}")
         if self.preprocessing:
-            lines.append(f"expects {self.preprocessing}")
+            lines.append(f"{'inside:' if self.inside else 'expects'} {self.preprocessing}")
         return "\n".join(lines)
 
 

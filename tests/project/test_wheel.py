@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from environments import run
+from environments import ROOT, run
 
 
 @pytest.fixture
@@ -25,6 +25,8 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel):
     assert len(info) == 1
     for package in ("keras_archs", "applications", "tuning"):
         assert {f"{package}/py.typed", f"{package}/__init__.pyi"} <= set(files)
+    weights = ROOT / "keras_archs" / "weights" / "trained"
+    assert {f"keras_archs/weights/trained/{path.name}" for path in weights.iterdir()} <= set(files)
     tests = {name for name in files if "test" in name}
     assert tests == {name for name in files if name.endswith("/test_project.py")}  # of templates
     assert {name.split("/")[2] for name in tests} == {"templates"}

@@ -99,6 +99,15 @@ def test_list_details_shows_paper_and_sizes():
     assert all(text in shown for text in ("lenet5", "1998", "32x32x1", "LeCun"))
 
 
+def test_list_weights_shows_the_package_s_own_and_those_from_elsewhere():
+    shown = invoke("list", "--weights", "*e*5*").split()
+    for known in keras_archs.info("lenet5").weights:
+        figures = f"{known.bytes:,}", f"alpha={known.kwargs['alpha']}", f"{known.accuracy:.2f}"
+        assert {"mnist", "package,", *figures} <= set(shown)
+    assert {"resnet50", "imagenet", "74.90"} <= set(shown)
+    assert len(invoke("list", "--weights", "mlp").split()) == 6  # the table's head alone
+
+
 def test_summary_shows_paper_layers_and_totals():
     shown = invoke("summary", "lenet5")
     assert "LeCun" in shown

@@ -344,11 +344,12 @@ def test_preprocessings_are_those_of_keras_applications():
 def test_known_weights_are_of_architectures_and_layouts_that_exist():
     names = set(keras_archs.list_archs())
     assert {known.arch for known in CATALOG} <= names
-    assert len({(known.weights, known.arch) for known in CATALOG}) == len(CATALOG)
+    keys = {(known.weights, known.arch, tuple(known.kwargs.items())) for known in CATALOG}
+    assert len(keys) == len(CATALOG)
     imagenet = [known for known in CATALOG if known.weights == "imagenet"]
     assert all(known.preprocessing and known.accuracy for known in imagenet)
     assert known_weights("ResNet50") == keras_archs.info("resnet50").weights
-    assert known_weights("lenet5") == []
+    assert known_weights("alexnetonetower") == []
 
 
 def test_of_one_channel_the_means_count():

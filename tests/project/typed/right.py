@@ -39,6 +39,8 @@ assert_type(info.input_shape, tuple[int, int, int])
 assert_type(info.published["params"].source, str)
 if preprocessing := info.weights[0].preprocessing:
     assert_type(preprocessing(images), np.ndarray)
+if isinstance(known := info.weights[0], keras_archs.weights.TrainedWeights):
+    assert_type(known.card, str)
 assert_type(keras_archs.MobileNet.info.min_size, int)
 
 cost = keras_archs.profile(keras_archs.VGG16, batch_size=2, input_shape=(64, 64, 3))

@@ -1,9 +1,11 @@
 """How many requests `keras-archs serve` answers, beside what one would write oneself.
 
     pip install litserve     # for this benchmark alone; without it that side is left out
-    python benchmarks/serving.py [--rounds 5] [--seconds 5] [--output benchmarks/results/serving.md]
+    python benchmarks/serving.py [--network FILE.keras] [--rounds 5] [--seconds 5]
+        [--output benchmarks/results/serving.md]
 
-The same network answers the same requests, a PNG in base64 in JSON, in three servers:
+The same network, a trained one or an architecture with random weights (`--arch`), answers the same
+requests, a PNG in base64 in JSON, in three servers:
 
     keras-archs   `keras-archs serve`, as it is
     plain         FastAPI, each request in a thread that calls `model.predict`
@@ -12,10 +14,9 @@ The same network answers the same requests, a PNG in base64 in JSON, in three se
 1, 8 and 32 clients ask as fast as they are answered. The servers run at the same time and are asked
 in turns, the order changing, and ratios are taken within a round, so that a machine that slows down
 slows all sides. Prints, and writes as Markdown, requests a second, the median and the 99th
-percentile of the time of an answer, and the ratios with the rounds' spread. Aims: at 8 clients 5
+percentile of the time of an answer, and the ratios with the rounds' spread; a CSV beside it has
+every round. What is not answered with 200 is counted as an error. Aims: no error, at 8 clients 5
 times as many requests as `plain`, and more than `litserve`. Ends with 1 where one is missed.
-
-No figures are kept in this repository yet: a quiet machine has not measured them.
 """
 
 import argparse
@@ -56,16 +57,19 @@ _START = 300.0  # seconds that a server may take to start
 
 
 class Measured(NamedTuple):
-    """Of one side in one round: requests a second, milliseconds of an answer."""
+    """Of one side in one round: answers a second, milliseconds of an answer, requests without."""
 
     rate: float
     p50: float
     p99: float
+    answers: int
+    errors: int
 
 
 def main():
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--arch", default="lenet5", help="default: %(default)s")
+    parser.add_argument("--network", metavar="FILE.keras", help="in the place of --arch")
     parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
     parser.add_argument("--seconds", type=float, default=5.0, help="of a measurement")
     parser.add_argument("--output", type=Path, help="the Markdown file to write")
@@ -77,8 +81,9 @@ def main():
         {"plain": plain, "litserve": litserve}[options.side](options.model, options.port)
         return
     sides = [side for side in SIDES if side != "litserve" or library]
+    load = os.getloadavg()  # of others
     with TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        model, body = made(options.arch, Path(folder))
+        model, body = made(options, Path(folder))
         ports = {side: stack.enter_context(started(side, model)) for side in sides}
         for port in ports.values():
             wait_for(port, body)
@@ -87,25 +92,31 @@ def main():
             for clients, rounds in measured.items():
                 order = sides[:: -1 if at % 2 else 1]
                 rounds.append({s: measure(ports[s], body, clients, options.seconds) for s in order})
-    text, reached = report(options.arch, measured, sides)
+    called = options.network and "a trained network" or f"{options.arch}, random weights"
+    text, reached = report(called, measured, sides, load)
     print(text)
     if options.output:
         options.output.write_text(text)
+        options.output.with_suffix(".csv").write_text(table(measured))
     sys.exit(not reached)
 
 
-def made(arch: str, folder: Path) -> tuple[str, bytes]:
-    """The file of a network with random weights, and the body of a request to it."""
+def made(options: argparse.Namespace, folder: Path) -> tuple[str, bytes]:
+    """The file of the network, and the body of a request to it."""
+    import keras
+
     import keras_archs
 
-    model = keras_archs.build(arch)
-    model.save(folder / "model.keras")
+    name = options.network or str(folder / "model.keras")
+    if options.network is None:
+        keras_archs.build(options.arch).save(name)
+    model: Any = keras.saving.load_model(name, compile=False)
     height, width, channels = model.input_shape[1:]
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, channels), np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels.squeeze()).save(file, "PNG")
     body = json.dumps({"images": [base64.b64encode(file.getvalue()).decode()]})
-    return str(folder / "model.keras"), body.encode()
+    return name, body.encode()
 
 
 # ------------------------------------------------------------------------------------- the servers
@@ -196,12 +207,27 @@ def litserve(file: str, port: int) -> None:
 # ---------------------------------------------------------------------------------- the measurement
 
 
-def ask(connection: http.client.HTTPConnection, body: bytes) -> None:
-    connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+class Refused(RuntimeError):
+    """An answer that is none."""
+
+
+def ask(
+    connection: http.client.HTTPConnection,
+    body: bytes,
+    kind: str = "application/json",
+    address: str = "/predict",
+) -> bytes:
+    """What the server answers.
+
+    Raises:
+        Refused, OSError, http.client.HTTPException: it does not.
+    """
+    connection.request("POST", address, body, {"Content-Type": kind})
     answer = connection.getresponse()
     text = answer.read()
     if answer.status != 200:
-        raise RuntimeError(f"{answer.status}: {text[:200]!r}")
+        raise Refused(f"{answer.status}: {text[:200]!r}")
+    return text
 
 
 def wait_for(port: int, body: bytes) -> None:
@@ -217,19 +243,29 @@ def wait_for(port: int, body: bytes) -> None:
             time.sleep(0.2)
 
 
-def measure(port: int, body: bytes, clients: int, seconds: float) -> Measured:
+def measure(port: int, body: bytes, clients: int, seconds: float, **asked: str) -> Measured:
     """`clients` connections ask for so many seconds, each once before that, and finish."""
     times: list[float] = []
+    errors: list[Exception] = []
     together = threading.Barrier(clients + 1)
 
-    def work():
+    def timed(connection: http.client.HTTPConnection, into: list[float]) -> None:
+        begin = time.perf_counter()
+        try:
+            ask(connection, body, **asked)
+        except (Refused, OSError, http.client.HTTPException) as error:
+            errors.append(error)
+            connection.close()  # the next request opens it again
+        else:
+            into.append(1000 * (time.perf_counter() - begin))
+
+    def work() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        ask(connection, body)
+        timed(connection, [])
         together.wait()
         end = time.perf_counter() + seconds
-        while (asked := time.perf_counter()) < end:
-            ask(connection, body)
-            times.append(1000 * (time.perf_counter() - asked))
+        while time.perf_counter() < end:
+            timed(connection, times)
         connection.close()
 
     threads = [threading.Thread(target=work) for _ in range(clients)]
@@ -239,8 +275,11 @@ def measure(port: int, body: bytes, clients: int, seconds: float) -> Measured:
     begin = time.perf_counter()
     for thread in threads:
         thread.join()
-    p50, p99 = np.percentile(times, (50, 99))
-    return Measured(len(times) / (time.perf_counter() - begin), float(p50), float(p99))
+    for error in errors[:1]:
+        print(f"port {port}, {len(errors)} errors, the first: {error}", file=sys.stderr)
+    rate = len(times) / (time.perf_counter() - begin)
+    p50, p99 = np.percentile(times or [np.nan], (50, 99))
+    return Measured(rate, float(p50), float(p99), len(times), len(errors))
 
 
 def spread(values: list[float], digits: int = 1) -> str:
@@ -249,27 +288,42 @@ def spread(values: list[float], digits: int = 1) -> str:
 
 
 def report(
-    arch: str, measured: dict[int, list[dict[str, Measured]]], sides: list[str]
+    network: str,
+    measured: dict[int, list[dict[str, Measured]]],
+    sides: list[str],
+    load: tuple[float, ...],
 ) -> tuple[str, bool]:
     """As Markdown, and whether the aims were reached."""
-    load, processors = os.getloadavg(), os.cpu_count() or 1
+    processors, loads = os.cpu_count() or 1, ", ".join(f"{each:.1f}" for each in load)
+    count = len(measured[CLIENTS[0]])
     lines = [
         "# Serving: `python benchmarks/serving.py`",
         "",
-        f"{datetime.date.today()}. {arch}, {processors} processors, which servers and clients "
-        f"share; load averages at the end {', '.join(f'{each:.1f}' for each in load)}. Python "
-        f"{platform.python_version()}. {len(measured[CLIENTS[0]])} rounds; median (lowest to "
-        "highest).",
+        f"{datetime.date.today()}. {network}; {processors} processors, which servers and clients "
+        f"share with other work: its load averages were {loads} before the servers "
+        "started. So no time here is one of a quiet machine; what carries further are ratios, "
+        f"taken within a round. Python {platform.python_version()}. {count} rounds; "
+        "median (lowest to highest). serving.csv has them all.",
         "",
-        "| clients | server | requests a second | p50, ms | p99, ms |",
-        "|--:|---|--:|--:|--:|",
+        "| clients | server | answers a second | p50, ms | p99, ms | answers | errors |",
+        "|--:|---|--:|--:|--:|--:|--:|",
     ]
     for clients, rounds in measured.items():
         for side in sides:
-            cells = [spread([getattr(each[side], f) for each in rounds]) for f in Measured._fields]
+            of_side = [each[side] for each in rounds]
+            cells = [
+                *(
+                    spread([getattr(one, field) for one in of_side])
+                    for field in ("rate", "p50", "p99")
+                ),
+                *(
+                    f"{sum(getattr(one, field) for one in of_side):,}"
+                    for field in ("answers", "errors")
+                ),
+            ]
             lines.append(f"| {clients} | {side} | {' | '.join(cells)} |")
     lines += ["", "| clients | keras-archs over | times as many | aim |", "|--:|---|--:|--:|"]
-    reached = True
+    reached = not any(each["keras-archs"].errors for rounds in measured.values() for each in rounds)
     for clients, rounds in measured.items():
         for side in sides[1:]:
             ratios = [each["keras-archs"].rate / each[side].rate for each in rounds]
@@ -280,6 +334,17 @@ def report(
     if "litserve" not in sides:
         lines += ["", "LitServe is not installed, and was left out."]
     return "\n".join(lines) + "\n", reached
+
+
+def table(measured: dict[int, list[dict[str, Measured]]]) -> str:
+    """Every round, as CSV."""
+    lines = [",".join(("round", "clients", "server", *Measured._fields))]
+    for clients, rounds in measured.items():
+        for at, each in enumerate(rounds):
+            for side, one in each.items():
+                figures = (format(value, ".6g") for value in one)
+                lines.append(",".join((str(at), str(clients), side, *figures)))
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

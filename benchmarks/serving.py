@@ -14,9 +14,10 @@ requests, a PNG in base64 in JSON, in three servers:
 1, 8 and 32 clients ask as fast as they are answered. The servers run at the same time and are asked
 in turns, the order changing, and ratios are taken within a round, so that a machine that slows down
 slows all sides. Prints, and writes as Markdown, requests a second, the median and the 99th
-percentile of the time of an answer, and the ratios with the rounds' spread; a CSV beside it has
-every round. What is not answered with 200 is counted as an error. Aims: no error, at 8 clients 5
-times as many requests as `plain`, and more than `litserve`. Ends with 1 where one is missed.
+percentile of the time of an answer, the processor time that the server took for it, which depends
+less on what else runs, and the ratios with the rounds' spread; a CSV beside it has every round.
+What is not answered with 200 is counted as an error. Aims: no error, at 8 clients 5 times as many
+requests as `plain`, and more than `litserve`. Ends with 1 where one is missed.
 """
 
 import argparse
@@ -52,18 +53,35 @@ CLIENTS = (1, 8, 32)
 SIDES = ("keras-archs", "plain", "litserve")
 GOALS = {"plain": 5.0, "litserve": 1.0}  # times as many requests, at GOAL_CLIENTS
 GOAL_CLIENTS = 8
+SPREAD, SUMMED = ("rate", "p50", "p99", "cpu"), ("answers", "errors")
 _BATCH, _WAIT = 32, 0.002
 _START = 300.0  # seconds that a server may take to start
 
 
 class Measured(NamedTuple):
-    """Of one side in one round: answers a second, milliseconds of an answer, requests without."""
+    """Of one side in one round.
+
+    Attributes:
+        rate: answers a second.
+        p50, p99: milliseconds until an answer.
+        cpu: milliseconds of processor time of the server for an answer.
+        answers: how many there were.
+        errors: requests without one.
+    """
 
     rate: float
     p50: float
     p99: float
+    cpu: float
     answers: int
     errors: int
+
+
+class Server(NamedTuple):
+    """A server of this machine, and the session of its processes."""
+
+    port: int
+    session: int
 
 
 def main():
@@ -84,14 +102,15 @@ def main():
     load = os.getloadavg()  # of others
     with TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         model, body = made(options, Path(folder))
-        ports = {side: stack.enter_context(started(side, model)) for side in sides}
-        for port in ports.values():
-            wait_for(port, body)
+        servers = {side: stack.enter_context(started(side, model)) for side in sides}
+        for server in servers.values():
+            wait_for(server.port, body)
         measured: dict[int, list[dict[str, Measured]]] = {clients: [] for clients in CLIENTS}
         for at in range(options.rounds):
             for clients, rounds in measured.items():
                 order = sides[:: -1 if at % 2 else 1]
-                rounds.append({s: measure(ports[s], body, clients, options.seconds) for s in order})
+                found = {s: measure(servers[s], body, clients, options.seconds) for s in order}
+                rounds.append(found)
     called = options.network and "a trained network" or f"{options.arch}, random weights"
     text, reached = report(called, measured, sides, load)
     print(text)
@@ -124,7 +143,7 @@ def made(options: argparse.Namespace, folder: Path) -> tuple[str, bytes]:
 
 @contextlib.contextmanager
 def started(side: str, model: str):
-    """A server as a process of its own; gives its port."""
+    """A server as a process of its own."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     own = ["-m", "applications.cli", "serve", model]
@@ -133,7 +152,7 @@ def started(side: str, model: str):
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, start_new_session=True, **quiet)
     try:
-        yield port
+        yield Server(port, process.pid)
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -243,7 +262,18 @@ def wait_for(port: int, body: bytes) -> None:
             time.sleep(0.2)
 
 
-def measure(port: int, body: bytes, clients: int, seconds: float, **asked: str) -> Measured:
+def consumed(session: int) -> float:
+    """Seconds of processor time of the processes of a session, so far. On Linux alone."""
+    ticks = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # a process that has ended
+            fields = file.read_text().rpartition(") ")[2].split()
+            if int(fields[3]) == session:
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def measure(server: Server, body: bytes, clients: int, seconds: float, **asked: str) -> Measured:
     """`clients` connections ask for so many seconds, each once before that, and finish."""
     times: list[float] = []
     errors: list[Exception] = []
@@ -260,8 +290,9 @@ def measure(port: int, body: bytes, clients: int, seconds: float, **asked: str) 
             into.append(1000 * (time.perf_counter() - begin))
 
     def work() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         timed(connection, [])
+        connection.close()  # a server may close one that waits for the others
         together.wait()
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
@@ -272,14 +303,15 @@ def measure(port: int, body: bytes, clients: int, seconds: float, **asked: str) 
     for thread in threads:
         thread.start()
     together.wait()
-    begin = time.perf_counter()
+    begin, before = time.perf_counter(), consumed(server.session)
     for thread in threads:
         thread.join()
     for error in errors[:1]:
-        print(f"port {port}, {len(errors)} errors, the first: {error}", file=sys.stderr)
+        print(f"port {server.port}, {len(errors)} errors, the first: {error}", file=sys.stderr)
     rate = len(times) / (time.perf_counter() - begin)
+    cpu = 1000 * (consumed(server.session) - before) / max(1, len(times))
     p50, p99 = np.percentile(times or [np.nan], (50, 99))
-    return Measured(rate, float(p50), float(p99), len(times), len(errors))
+    return Measured(rate, float(p50), float(p99), cpu, len(times), len(errors))
 
 
 def spread(values: list[float], digits: int = 1) -> str:
@@ -305,32 +337,32 @@ def report(
         f"taken within a round. Python {platform.python_version()}. {count} rounds; "
         "median (lowest to highest). serving.csv has them all.",
         "",
-        "| clients | server | answers a second | p50, ms | p99, ms | answers | errors |",
-        "|--:|---|--:|--:|--:|--:|--:|",
+        "| clients | server | answers a second | p50, ms | p99, ms | processor, ms an answer | "
+        "answers | errors |",
+        "|--:|---|--:|--:|--:|--:|--:|--:|",
     ]
     for clients, rounds in measured.items():
         for side in sides:
             of_side = [each[side] for each in rounds]
-            cells = [
-                *(
-                    spread([getattr(one, field) for one in of_side])
-                    for field in ("rate", "p50", "p99")
-                ),
-                *(
-                    f"{sum(getattr(one, field) for one in of_side):,}"
-                    for field in ("answers", "errors")
-                ),
-            ]
+            cells = [spread([getattr(one, name) for one in of_side]) for name in SPREAD]
+            cells += [f"{sum(getattr(one, name) for one in of_side):,}" for name in SUMMED]
             lines.append(f"| {clients} | {side} | {' | '.join(cells)} |")
-    lines += ["", "| clients | keras-archs over | times as many | aim |", "|--:|---|--:|--:|"]
+    lines += [
+        "",
+        "| clients | keras-archs over | times as many answers | aim | times less processor time |",
+        "|--:|---|--:|--:|--:|",
+    ]
     reached = not any(each["keras-archs"].errors for rounds in measured.values() for each in rounds)
     for clients, rounds in measured.items():
         for side in sides[1:]:
             ratios = [each["keras-archs"].rate / each[side].rate for each in rounds]
+            costs = [each[side].cpu / each["keras-archs"].cpu for each in rounds]
             goal = GOALS[side] if clients == GOAL_CLIENTS else None
             reached &= goal is None or statistics.median(ratios) >= goal
             aim = "" if goal is None else f"{goal:g}"
-            lines.append(f"| {clients} | {side} | {spread(ratios, 2)} | {aim} |")
+            lines.append(
+                f"| {clients} | {side} | {spread(ratios, 2)} | {aim} | {spread(costs, 2)} |"
+            )
     if "litserve" not in sides:
         lines += ["", "LitServe is not installed, and was left out."]
     return "\n".join(lines) + "\n", reached

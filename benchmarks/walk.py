@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 from PIL import Image
-from serving import measure
+from serving import Server, measure
 
 from applications.files import read_json, write_atomic, write_json
 
@@ -45,8 +45,8 @@ CLIENTS = 8
 PICTURES, SHOWN = 50, 10  # that curl sends, and of those the page
 
 TRAIN = "train --arch lenet5 --data {data} --epochs 4 --run-dir runs/lenet5"
-NARROW = "compress runs/lenet5 --channels 0.4 --epochs 3 --run-dir runs/narrow"
-SMALL = "compress runs/narrow --sparsity 0.8 --bits 5 --int8 after --epochs 5 --run-dir runs/small"
+NARROW = "compress runs/lenet5 --channels 0.2 --epochs 3 --run-dir runs/narrow"
+SMALL = "compress runs/narrow --sparsity 0.85 --bits 5 --int8 after --epochs 6 --run-dir runs/small"
 EXPORTS = {
     "keras": ["fp32"],
     "saved_model": ["fp32"],
@@ -173,13 +173,18 @@ class User:
         """The answers of the server: to curl, to the page, to clients that ask without a break."""
         pictures = self.pictures()
         expected = self.predicted(pictures)
-        with self.serving() as address:
+        with self.serving() as (address, session):
             yield self.curls(pictures, expected, address)
             if chromium := shutil.which("chromium") or shutil.which("chromium-browser"):
                 yield self.looks(chromium, pictures[:SHOWN], expected, address)
             port = int(address.rpartition(":")[2])
             found = measure(
-                *(port, (self.folder / pictures[0]).read_bytes(), CLIENTS, seconds),
+                *(
+                    Server(port, session),
+                    (self.folder / pictures[0]).read_bytes(),
+                    CLIENTS,
+                    seconds,
+                ),
                 **{"kind": "image/png", "address": "/predict/small"},
             )
         yield Row(
@@ -214,12 +219,12 @@ class User:
         return found
 
     @contextmanager
-    def serving(self) -> Iterator[str]:
-        """A server as its user starts it; gives its address, and ends with Ctrl-C."""
+    def serving(self) -> Iterator[tuple[str, int]]:
+        """A server as its user starts it; gives its address and session, ends with Ctrl-C."""
         print(f"$ keras-archs {SERVE}", flush=True)
         with open(self.folder / "serve.log", "w") as log:
             arguments, options = self.ready(SERVE, stdout=subprocess.PIPE, stderr=log, text=True)
-            server = subprocess.Popen(arguments, **options)
+            server = subprocess.Popen(arguments, start_new_session=True, **options)
             try:
                 said = server.stdout.readline() if server.stdout else ""
                 found = re.search(r"http://\S+:\d+", said)
@@ -227,7 +232,7 @@ class User:
                     sys.exit(
                         f"error: the server did not start, {self.folder / 'serve.log'}: {said}"
                     )
-                yield found[0]
+                yield found[0], server.pid
             finally:
                 server.send_signal(signal.SIGINT)
                 server.wait(60)
@@ -289,7 +294,7 @@ def trained(user: User) -> Iterator[Row]:
     before = user.metrics(NARROW)["fastest"]["parent"]
     steps = (
         ("trained", TRAIN, large, before),
-        ("without 40 % of the channels", NARROW, None, None),
+        ("without a fifth of the channels", NARROW, None, None),
         ("pruned, shared, coded", SMALL, None, None),
     )
     for step, command, size, time in steps:

@@ -1,7 +1,7 @@
 """Does training for int8 gain over int8 after the training, where int8 costs accuracy?
 
     python benchmarks/quantisation.py [--data mnist|FILE.npz] [--seeds 0,1,2] [--alpha 0.125]
-        [--images 12000] [--epochs 8] [--more 4] [--folder runs/quantisation]
+        [--size 16] [--images 6000] [--epochs 8] [--more 2] [--folder runs/quantisation]
 
 A narrow MobileNet, whose depthwise kernels have few weights and channels of very different ranges,
 is trained on the first images of MNIST, and then trained on in two ways of as many epochs: in
@@ -30,7 +30,7 @@ import applications
 from applications.files import write_atomic
 
 RESULTS = Path(__file__).parent / "results" / "quantisation.csv"
-SETTINGS = ["alpha", "images", "epochs", "more"]
+SETTINGS = ["alpha", "size", "images", "epochs", "more"]
 NETWORKS = {  # columns of the accuracy in float32 and in int8
     "trained": "as trained",
     "more": "trained on in float32",
@@ -46,9 +46,10 @@ def main():
         ("--data", "mnist"),
         ("--seeds", "0,1,2"),
         ("--alpha", 0.125),
-        ("--images", 12_000),
+        ("--size", 16),
+        ("--images", 6_000),
         ("--epochs", 8),
-        ("--more", 4),
+        ("--more", 2),
         ("--folder", "runs/quantisation"),
     ):
         parser.add_argument(name, default=default, type=type(default), help="default: %(default)s")
@@ -84,7 +85,7 @@ def measured(options: argparse.Namespace, data: Path, seed: int) -> list[float]:
     folder = Path(options.folder, "-".join(str(getattr(options, name)) for name in SETTINGS))
     runs = {name: folder / f"{name}-{seed}" for name in NETWORKS}
     common = {"data": data, "seed": seed, "resume": True, "verbose": 0}
-    network = {"alpha": options.alpha, "size": 28, "args": {"stem": "small"}}
+    network = {"alpha": options.alpha, "size": options.size, "args": {"stem": "small"}}
     training = {**common, **network, "batch_size": 128}
     applications.train("mobilenet", **training, epochs=options.epochs, run_dir=runs["trained"])
     aware = applications.compress(
@@ -123,12 +124,12 @@ def report(rows: pd.DataFrame) -> str:
     """As Markdown."""
     lines = ["# Training for int8: `python benchmarks/quantisation.py`", ""]
     for setting, group in rows.groupby(SETTINGS, sort=False):
-        alpha, images, epochs, more = setting
+        alpha, size, images, epochs, more = setting
         group = group.sort_values("seed")
         lines += [
             f"MobileNet with alpha {alpha:g} and `stem=small` on the first {images:,.0f} training "
-            f"images of MNIST, 28x28, {epochs:.0f} epochs, then {more:.0f} more in either way. "
-            "Accuracy on the 10,000 test images, in float32 -> in int8 by LiteRT.",
+            f"images of MNIST at {size:.0f}x{size:.0f}, {epochs:.0f} epochs, then {more:.0f} more "
+            "in either way. Accuracy on the 10,000 test images, in float32 -> in int8 by LiteRT.",
             "",
             "| seed | " + " | ".join(NETWORKS.values()) + " | gain of training for int8 |",
             "|--:|" + "--:|" * (len(NETWORKS) + 1),

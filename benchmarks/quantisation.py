@@ -142,10 +142,13 @@ def report(rows: pd.DataFrame) -> str:
             ]
             lines.append(f"| {row['seed']:.0f} | {' | '.join(cells)} | {gain:+.2f} points |")
         low, high = gains.min(), gains.max()
+        cost = 100 * (group["more_float32"] - group["more_int8"]).mean()
         lines += [
             "",
             f"The gain is that of int8 over int8 after as many epochs in float32: mean "
-            f"{gains.mean():+.2f} points, {low:+.2f} to {high:+.2f}, {len(gains)} seeds.",
+            f"{gains.mean():+.2f} points, {low:+.2f} to {high:+.2f}, of {len(gains)} "
+            f"seed{'s'[: len(gains) > 1]}. int8 itself cost {cost:.2f} "
+            "points there: what is gained beyond that is another training's luck, or its learning.",
             "",
         ]
     return "\n".join(lines)

@@ -1,14 +1,16 @@
-"""The tables of architectures and of costs in README.md and docs/, made from the code.
+"""The tables of architectures, of costs and of a walk in README.md and docs/.
 
     python docs/tables.py           # writes them anew
     python docs/tables.py --check   # exit 1 where one is not current
 
 A table stands between `<!-- networks: NAME NAME ... -->` and `<!-- networks: end -->`; names are
 those of `list_archs`, with shell patterns, and come in the order of the papers. One between
-`<!-- cost: NAME -->` and `<!-- cost: end -->` is that of tests/reference/arithmetic.py.
+`<!-- cost: NAME -->` and `<!-- cost: end -->` is that of tests/reference/arithmetic.py, and one of
+`<!-- walk: PART -->` has the rows of benchmarks/results/walk.csv of that part.
 """
 
 import argparse
+import csv
 import re
 import sys
 from fnmatch import fnmatchcase
@@ -18,7 +20,24 @@ import keras_archs
 from keras_archs import profile
 
 ROOT = Path(__file__).resolve().parent.parent
-BLOCK = re.compile(r"(<!-- (networks|cost): (?!end)(.+?) -->\n).*?(<!-- \2: end -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"(<!-- (networks|cost|walk): (?!end)(.+?) -->\n).*?(<!-- \2: end -->)", re.DOTALL
+)
+WALK = {  # part -> column of the CSV -> what it is called, and its format
+    "run": {
+        **{"step": ("step", ""), "bytes": ("bytes", ",.0f"), "smaller": ("times smaller", ".1f")},
+        **{"accuracy": ("test accuracy", ".2%"), "macs": ("multiply-adds", ",.0f")},
+    },
+    "export": {
+        **{"step": ("format", ""), "bytes": ("bytes", ",.0f"), "smaller": ("times smaller", ".1f")},
+        **{"accuracy": ("test accuracy", ".2%"), "agrees": ("same class", ".2%")},
+        "difference": ("largest difference", ".1e"),
+    },
+    "served": {
+        **{"step": ("who asks", ""), "agrees": ("same class as `predict`", ".2%")},
+        **{"answers": ("answers", ",.0f"), "errors": ("errors", ",.0f")},
+    },
+}
 DATA = {"imagenet": "ImageNet", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "mnist": "MNIST"}
 
 
@@ -46,10 +65,31 @@ def with_tables(text: str) -> str:
 def made(kind: str, what: str) -> str:
     if kind == "networks":
         return table(what.split())
+    if kind == "walk":
+        return walk(what)
     sys.path.insert(0, str(ROOT / "tests"))
     from reference import arithmetic  # it imports Keras
 
     return arithmetic.TABLES[what]()
+
+
+def walk(part: str) -> str:
+    """Markdown, the rows of a part."""
+    columns = WALK[part]
+    lines = [
+        "| " + " | ".join(title for title, _ in columns.values()) + " |",
+        "|---|" + "--:|" * (len(columns) - 1),
+    ]
+    with open(ROOT / "benchmarks" / "results" / "walk.csv", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["part"] == part:
+                texts = (shown(row[name], form) for name, (_, form) in columns.items())
+                lines.append(f"| {' | '.join(texts)} |")
+    return "\n".join(lines) + "\n"
+
+
+def shown(value: str, form: str) -> str:
+    return format(float(value), form).replace("%", " %") if value and form else value
 
 
 def table(patterns: list[str]) -> str:

@@ -1,5 +1,6 @@
 """The documents say what the code does: tables are current, links and names lead somewhere."""
 
+import csv
 import importlib.util
 import re
 from pathlib import Path
@@ -75,6 +76,19 @@ def test_a_table_is_made_between_its_marks_and_nothing_else_is_touched(tables):
     link = "[Sandler et al.](https://arxiv.org/abs/1801.04381)"
     assert f"| `MobileNetV2` | 2018 | {link} | 224x224x3 | 3,538,984 | 300,774,272 |" in made
     assert tables.with_tables(made) == made
+
+
+@pytest.mark.parametrize(("part", "column"), [("run", 1), ("export", 1), ("served", 2)])
+def test_a_table_of_the_walk_has_the_figures_of_its_part(part, column, tables):
+    made = tables.with_tables(f"<!-- walk: {part} -->\nold\n<!-- walk: end -->\n")
+    lines = [line.strip("| ").split(" | ") for line in made.splitlines() if line.startswith("| ")]
+    with open(ROOT / "benchmarks/results/walk.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["part"] == part]
+    assert [line[0] for line in lines[1:]] == [row["step"] for row in rows] and rows
+    name = "answers" if part == "served" else "bytes"
+    assert [line[column] for line in lines[1:] if len(line) > column] == [
+        f"{int(row[name]):,}" for row in rows if row[name]
+    ]
 
 
 @every_page

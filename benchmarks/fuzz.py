@@ -50,6 +50,8 @@ _STATUS = re.compile(rb"#(\d+)\s+\w+ +cov: (\d+) ft: (\d+)")
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=int, default=60, help="each target (%(default)s)")
+    parser.add_argument("--runs", type=int, default=-1, help="each target, where it is sooner")
+    parser.add_argument("--seed", type=int, default=0, help="0: another one each time")
     parser.add_argument("--targets", default=",".join(TARGETS), help="%(default)s")
     parser.add_argument("--folder", type=Path, default=Path("runs", "fuzz"), help="%(default)s")
     parser.add_argument("--output", type=Path, metavar="FILE.csv")
@@ -57,7 +59,7 @@ def main():
     found = 0
     print(f"| {' | '.join(COLUMNS)} |\n|---|{'--:|' * (len(COLUMNS) - 1)}", flush=True)
     for name in options.targets.split(","):
-        row = fuzzed(name, (options.folder / name).resolve(), options.seconds)
+        row = fuzzed(name, (options.folder / name).resolve(), options)
         print(f"| {' | '.join(map(str, row))} |", flush=True)
         if options.output:
             rows.append(options.output, COLUMNS, row)
@@ -65,7 +67,7 @@ def main():
     sys.exit(bool(found))
 
 
-def fuzzed(name: str, folder: Path, seconds: int) -> tuple[Any, ...]:
+def fuzzed(name: str, folder: Path, options: argparse.Namespace) -> tuple[Any, ...]:
     """The row of one target."""
     for place in ("corpus", "findings", "seeds"):
         (folder / place).mkdir(parents=True, exist_ok=True)
@@ -76,7 +78,7 @@ def fuzzed(name: str, folder: Path, seconds: int) -> tuple[Any, ...]:
         child = os.fork()
         if not child:
             tempfile.tempdir = place
-            _become(name, folder, seconds, log)
+            _become(name, folder, options, log)
         _, status, used = os.wait4(child, 0)
     took = round(time.monotonic() - begin)
     figures = _STATUS.findall(log.read_bytes())
@@ -90,7 +92,7 @@ def fuzzed(name: str, folder: Path, seconds: int) -> tuple[Any, ...]:
     return name, took, executions, edges, features, used.ru_maxrss // 1024, count
 
 
-def _become(name: str, folder: Path, seconds: int, log: Path) -> None:
+def _become(name: str, folder: Path, options: argparse.Namespace, log: Path) -> None:
     """Fuzz in this process until it ends."""
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, 1)
@@ -105,7 +107,8 @@ def _become(name: str, folder: Path, seconds: int, log: Path) -> None:
         traceback.print_exc()
         os._exit(1)
     arguments = [
-        *(name, f"-max_total_time={seconds}", f"-timeout={SECONDS}", "-rss_limit_mb=4096"),
+        *(name, f"-max_total_time={options.seconds}", f"-runs={options.runs}"),
+        *(f"-seed={options.seed}", f"-timeout={SECONDS}", "-rss_limit_mb=4096"),
         *(f"-max_len={target.longest}", f"-artifact_prefix={folder}/findings/"),
         *(str(folder / "corpus"), str(folder / "seeds")),
     ]

@@ -36,12 +36,14 @@ def test_a_target_refuses_what_is_none(name, content):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("atheris"), reason="needs atheris, of `dev`")
-def test_seconds_of_fuzzing_find_nothing(tmp_path):
-    command = [sys.executable, ROOT / "benchmarks" / "fuzz.py", "--seconds", "1"]
+def test_a_little_fuzzing_finds_nothing(tmp_path):
+    targets = [name for name in fuzzing.TARGETS if name != "h5"]  # HDF5 itself may not return
+    command = [sys.executable, ROOT / "benchmarks" / "fuzz.py", "--runs", "40", "--seed", "1"]
+    command += ["--targets", ",".join(targets)]
     command += ["--folder", tmp_path / "fuzz", "--output", tmp_path / "fuzz.csv"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     with open(tmp_path / "fuzz.csv") as file:
         rows = list(csv.DictReader(file))
-    assert [row["target"] for row in rows] == list(fuzzing.TARGETS)
+    assert [row["target"] for row in rows] == targets
     assert all(int(row["executions"]) > 0 and int(row["edges"]) > 0 for row in rows)

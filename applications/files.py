@@ -161,6 +161,8 @@ def read_arrays(path: str | os.PathLike[str], *names: str) -> "dict[str, np.ndar
         for name in names:
             if name not in arrays:
                 raise ValueError(f"it has no {name}")
+            if not isinstance(arrays[name], np.ndarray):  # bytes, as NumPy has other members
+                raise ValueError(f"its {name} is no array")
     return arrays
 
 

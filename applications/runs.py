@@ -244,7 +244,7 @@ class Run:
         found = read_arrays(path, "ids", "labels", "probabilities")
         kinds = {"ids": ("U", ()), "labels": ("iu", ()), "probabilities": ("f", (classes,))}
         for name, (kind, shape) in kinds.items():
-            array, wanted = found[name], (len(found["ids"]), *shape)
+            array, wanted = found[name], (found["ids"].size, *shape)
             if array.dtype.kind not in kind or array.shape != wanted:
                 raise ValueError(
                     f"`{name}` must have the shape {wanted}. "

@@ -1,10 +1,11 @@
-"""The tables of docs/reliability.md, made from tests/refusals.txt.
+"""The tables of docs/reliability.md, made from tests/refusals.txt and two benchmarks' results.
 
 python docs/reliability.py           # writes them anew
 python docs/reliability.py --check   # exit 1 where they are not current
 """
 
 import argparse
+import csv
 import re
 import sys
 from collections import Counter
@@ -14,10 +15,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from refusal_table import Refusal, refusals  # noqa: E402  it stands there
+from refusal_table import refusals  # noqa: E402  it stands there
 
 PAGE = ROOT / "docs" / "reliability.md"
-BLOCK = re.compile(r"(<!-- refusals: (counts|all) -->\n).*?(<!-- refusals: end -->)", re.DOTALL)
+RESULTS = ROOT / "benchmarks" / "results"
+BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- table: end -->)", re.DOTALL)
 
 
 def main():
@@ -33,19 +35,56 @@ def main():
 
 def with_tables(text: str) -> str:
     """`text` with every table made anew."""
-    made = {"counts": counts, "all": everything}
-    return BLOCK.sub(lambda found: f"{found[1]}\n{made[found[2]](refusals())}\n\n{found[3]}", text)
+    made = {"counts": counts, "all": everything, "fuzz": fuzz, "kills": kills}
+    return BLOCK.sub(lambda found: f"{found[1]}\n{made[found[2]]()}\n\n{found[3]}", text)
 
 
-def counts(found: list[Refusal]) -> str:
+def fuzz() -> str:
+    """All runs of each target together."""
+    lines = ["| target | seconds | inputs | branches | most memory | findings |"]
+    lines.append("|---|--:|--:|--:|--:|--:|")
+    for target, rows in _grouped("fuzz.csv", "target").items():
+        seconds, inputs, found = (
+            sum(int(row[name]) for row in rows) for name in ("seconds", "executions", "findings")
+        )
+        edges, peak = (max(int(row[name]) for row in rows) for name in ("edges", "peak_mb"))
+        lines.append(
+            f"| `{target}` | {seconds:,} | {inputs:,} | {edges:,} | {peak:,} MB | {found} |"
+        )
+    return "\n".join(lines)
+
+
+def kills() -> str:
+    """How many of the kills of each command were tried."""
+    lines = ["| command | at writes | at random moments | results that differ | files left |"]
+    lines.append("|---|--:|--:|--:|--:|")
+    for command, rows in _grouped("kills.csv", "command").items():
+        at = {kind: [row for row in rows if row["at"] == kind] for kind in ("write", "random")}
+        tried = [f"{len(each)} of {each[0]['of']}" if each else "0" for each in at.values()]
+        sums = [str(sum(int(row[name]) for row in rows)) for name in ("differs", "left")]
+        lines.append(f"| `{command}` | {' | '.join([*tried, *sums])} |")
+    return "\n".join(lines)
+
+
+def _grouped(file: str, column: str) -> dict[str, list[dict[str, str]]]:
+    """The rows of a table of results by what stands in a column."""
+    found: dict[str, list[dict[str, str]]] = {}
+    with open(RESULTS / file, encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            found.setdefault(row[column], []).append(row)
+    return found
+
+
+def counts() -> str:
+    found = refusals()
     by_room = Counter(room for room, _, _ in found)
     lines = ["| what takes it | inputs refused |", "|---|--:|"]
     lines += [f"| {room.lower()} | {count} |" for room, count in by_room.items()]
     return "\n".join([*lines, f"| all | {len(found)} |"])
 
 
-def everything(found: list[Refusal]) -> str:
-    parts = []
+def everything() -> str:
+    found, parts = refusals(), []
     for room in dict.fromkeys(room for room, _, _ in found):
         lines = [f"### {room}", "", "| input | answer |", "|---|---|"]
         lines += [f"| {_code(x)} | {_code(y)} |" for of, x, y in found if of == room]

@@ -29,8 +29,18 @@ class Call(NamedTuple):
 
 
 def calls(model: keras.Model) -> list[Call]:
-    """The calls of a functional model in the (topological) order in which Keras runs them."""
-    by_depth = model._nodes_by_depth  # Keras offers no public list of nodes
+    """The calls of a functional model in the (topological) order in which Keras runs them.
+
+    Raises:
+        ValueError: it has no graph: its layers are called by a method of its own.
+    """
+    graph: Any = graph_of(model) or model
+    if not isinstance(graph, Functional):
+        raise ValueError(
+            "`model` must be a functional or Sequential model that is built. "
+            f"Received: {model.name!r}, a {type(model).__name__}"
+        )
+    by_depth = graph._nodes_by_depth  # Keras offers no public list of nodes
     nodes = (node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth])
     return [Call(n.operation, n.input_tensors, n.outputs, n.arguments) for n in nodes]
 

@@ -640,6 +640,8 @@ def _check_npz(path: Path) -> list[str]:
         zipfile.ZipFile(path) as archive,
     ):
         entries = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        if len(entries) < len(archive.infolist()):  # of which NumPy may read another one
+            raise ValueError("two members have one name")
         for pair in (["x_test", "y_test"], ["x_val", "y_val"]):
             # Without test images they are cut, unless something else may have been meant for them.
             if set(pair) & entries.keys() or (pair[0] == "x_test" and entries.keys() - set(wanted)):

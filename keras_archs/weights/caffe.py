@@ -182,6 +182,8 @@ def _blob(wire: _Wire, data: memoryview, layer: str) -> np.ndarray:
     values = parts[0] if len(parts) == 1 else np.concatenate(parts or [np.empty(0)])
     if math.prod(shape) != values.size:
         raise wire.damaged(f"a blob of layer `{layer}` claims {shape}, but holds {values.size:,}")
+    if 0 in shape:
+        raise wire.damaged(f"a blob of layer `{layer}` is empty: {shape}")
     return values.astype(np.float32, copy=False).reshape(shape)
 
 
@@ -300,6 +302,16 @@ def read(path: Path, model: keras.Model, arch: str) -> Stored:
     Raises:
         ValueError: the file cannot be read, or its layers are of other kinds.
     """
+    try:
+        return _stored(path, model, arch)
+    except UnfitWeights:
+        raise
+    except (ValueError, IndexError, OverflowError) as error:  # NumPy's, of shapes that are none
+        why = f"the shapes of its blobs do not go together ({error})"
+        raise UnfitWeights(path, why) from error
+
+
+def _stored(path: Path, model: keras.Model, arch: str) -> Stored:
     found, family = layers(path), keras_archs.info(arch).family
     units = _units([layer for layer in found if layer.blobs], path)
     if family == "alexnet":

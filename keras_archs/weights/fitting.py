@@ -146,7 +146,7 @@ def fit(
     if not values:
         raise UnfitWeights(source, "no layer of it fits")
     for name, found in values.items():
-        if not all(np.isfinite(array).all() for array in found):
+        if not all(_is_finite(array) for array in found):
             raise UnfitWeights(source, f"layer `{name}` has values that are not finite")
     for name, found in values.items():
         model.get_layer(name).set_weights(found)
@@ -162,6 +162,14 @@ def fit(
     )
     logger.info("%s", report)
     return report
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Whether all values are finite numbers: a file may hold texts and records, too."""
+    try:
+        return bool(np.isfinite(array).all())
+    except TypeError:
+        return False
 
 
 def _other_channels(there: list[tuple], wanted: list[tuple]) -> bool:

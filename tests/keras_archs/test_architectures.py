@@ -20,20 +20,13 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from networks import DEEP, KINDS, ONE_A_FAMILY, title
+from networks import COMMON, DEEP, KINDS, LONG_TO_BUILD, ONE_A_FAMILY, own_arguments, title
 from running import run
 
 import keras_archs
 from keras_archs import architecture, heads
 from keras_archs.graph import without_values
 
-COMMON = """input_shape classes alpha rho include_top pooling features dropout
-    classifier_activation weights adapt name""".split()
-LONG_TO_BUILD = {  # seconds each
-    *("inceptionv3", "inceptionv4", "inceptionresnetv2", "bninception", "resnet50v2"),
-    *("densenet121", "densenetbc_100_12", "resnext50_32x4d", "wideresnet50_2", "resnet200v2"),
-    DEEP,
-}
 # On backends that compile: half a minute for the gradients of these, so one of each family
 # predicts, the others learn, and what does not depend on the body is tried on a few.
 LONG_TO_COMPILE = {"densenet40_12", "googlenet", "highway19", "simplenet_310k", "simpnet_300k"}
@@ -72,20 +65,6 @@ every_kind_that_runs = pytest.mark.parametrize("name", _names(_run, slow=_SLOW))
 every_kind_that_learns = pytest.mark.parametrize("name", _names(_learn, slow=_SLOW))
 one_a_family = pytest.mark.parametrize("name", _names(ONE_A_FAMILY, slow=_SLOW))
 a_few = pytest.mark.parametrize("name", _names(_few, slow=_SLOW))
-
-
-def own_arguments(name) -> dict[str, tuple]:
-    """The values that each argument of the family's own takes; of a number its default alone."""
-
-    def values(parameter):
-        if parameter.annotation is bool:
-            return True, False
-        if typing.get_origin(parameter.annotation) is typing.Literal:
-            return typing.get_args(parameter.annotation)
-        return (parameter.default,)
-
-    parameters = inspect.signature(getattr(keras_archs, title(name))).parameters.values()
-    return {p.name: values(p) for p in parameters if p.name not in COMMON}
 
 
 def shape_only(name, *args, **kwargs) -> keras.Model:

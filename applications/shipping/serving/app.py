@@ -18,6 +18,7 @@ import binascii
 import contextlib
 import functools
 import hashlib
+import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -96,6 +97,13 @@ _IMAGES = {
 }
 
 
+class _Answer(JSONResponse):
+    """JSON in ASCII: a client may send a text that UTF-8 cannot have, and gets it back."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+
+
 class _Model(NamedTuple):
     served: Served
     batcher: Batcher
@@ -160,7 +168,7 @@ def application(networks: Sequence[Served], options: Serving, token: str | None 
         request.scope["model"] = name
         return models[name]
 
-    async def answered(request: Request, name: str) -> JSONResponse:
+    async def answered(request: Request, name: str) -> _Answer:
         model = find(request, name)
         asked = await _uploaded(request, options.max_batch)
         request.scope["images"] = len(asked.images)
@@ -174,7 +182,7 @@ def application(networks: Sequence[Served], options: Serving, token: str | None 
         explanations = None
         if asked.explain:
             explanations = await loop.run_in_executor(explainer, _explained, model.served, pixels)
-        return JSONResponse(_named(model.served, asked, found, explanations))
+        return _Answer(_named(model.served, asked, found, explanations))
 
     @app.post("/predict", **_IMAGES)
     async def predict_first(request: Request):
@@ -236,18 +244,18 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Bad)
     async def bad(_: Request, error: Bad):
-        return JSONResponse({"error": str(error)}, 400)
+        return _Answer({"error": str(error)}, 400)
 
     @app.exception_handler(HTTPException)
     @app.exception_handler(400)  # of a form that is none
     @app.exception_handler(404)
     @app.exception_handler(405)
     async def known(_: Request, error: Any):
-        return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+        return _Answer({"error": str(error.detail)}, error.status_code, error.headers)
 
     @app.exception_handler(Exception)
     async def unknown(_: Request, error: Exception):  # which goes on to the log
-        return JSONResponse({"error": "an error of the server; its log has it"}, 500)
+        return _Answer({"error": "an error of the server; its log has it"}, 500)
 
 
 def _add_pages(
@@ -312,13 +320,16 @@ async def _uploaded(request: Request, most: int) -> _Uploaded:
     images: list[Any] = []
     count = None
     if kind == "multipart/form-data":
-        async with request.form(max_files=most, max_fields=8) as form:
-            for name, value in form.multi_items():
-                if isinstance(value, str):
-                    asked[name] = value
-                else:
-                    names.append(value.filename)
-                    images.append(await value.read())
+        try:
+            async with request.form(max_files=most, max_fields=8) as form:
+                for name, value in form.multi_items():
+                    if isinstance(value, str):
+                        asked[name] = value
+                    else:
+                        names.append(value.filename)
+                        images.append(await value.read())
+        except ValueError:  # codecs that are none for texts raise it, and some UnicodeError
+            raise Bad("the form's `charset` must be UTF-8") from None
     elif kind == "application/json":
         asked |= protocol.parsed(await request.body())
         given = asked.get("images")

@@ -12,7 +12,7 @@ import h5py
 import keras
 import numpy as np
 
-from keras_archs.weights import legacy_files
+from keras_archs.weights import hdf5, legacy_files
 from keras_archs.weights.catalog import Preprocessing
 from keras_archs.weights.fitting import Stored, UnfitWeights, is_within
 
@@ -32,19 +32,19 @@ def read(path: Path, model: keras.Model, arch: str) -> Stored:
         ValueError: the file is damaged, or claims more than it holds.
     """
     if path.suffix == ".h5":
-        with _opened(path, h5py.File) as file:
+        with _opened(path, hdf5.opened) as file:
             if legacy_files.is_legacy(file):
                 return legacy_files.read(path, model, arch)
             return Stored(_layers(file, path))
     with _opened(path, zipfile.ZipFile) as archive:
         config = json.loads(_member(archive, _CONFIG, path))
-        with h5py.File(io.BytesIO(_member(archive, _WEIGHTS, path)), "r") as file:
+        with hdf5.opened(io.BytesIO(_member(archive, _WEIGHTS, path))) as file:
             return Stored(_layers(file, path), preprocessing=_preprocessing(config))
 
 
 def check(path: Path) -> None:
     """Raise ValueError unless the file opens as what its name says."""
-    with _opened(path, h5py.File if path.suffix == ".h5" else zipfile.ZipFile):
+    with _opened(path, hdf5.opened if path.suffix == ".h5" else zipfile.ZipFile):
         pass
 
 

@@ -2,10 +2,9 @@
 
 import os
 import re
-import shutil
 from pathlib import Path
 
-from applications.files import PARTIAL
+from applications.files import new_folder
 from keras_archs.checks import nearest
 
 _FOLDER = Path(__file__).parent / "templates"
@@ -48,15 +47,9 @@ def new(template: str, folder: str | os.PathLike[str]) -> Path:
         )
     if os.path.lexists(folder):
         raise ValueError(f"`folder` must not exist. Received: folder={str(folder)!r}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f"{PARTIAL}{os.getpid()}-{name}")
-    try:
-        partial.mkdir()
+    with new_folder(folder) as partial:
         for file in sorted(_FOLDER.joinpath(template).iterdir()):
             if file.is_file():
                 text = file.read_text(encoding="utf-8").replace(_NAME, name)
                 partial.joinpath(file.name).write_text(text, encoding="utf-8")
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder

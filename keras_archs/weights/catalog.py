@@ -91,6 +91,27 @@ class KnownWeights:
     accuracy: float | None = None
     sha256: str | None = None
 
+    @property
+    def card(self) -> str:
+        """All that is known of them, as Markdown."""
+        known = {
+            "from": self.source,
+            "licence": self.licence,
+            "images": self.preprocessing,
+            "published top-1 accuracy": self.accuracy and f"{self.accuracy} %",
+            "SHA-256": self.sha256,
+        }
+        lines = "".join(f"- {name}: {value}\n" for name, value in known.items() if value)
+        return f"{self._title}\n{lines}"
+
+    @property
+    def _title(self) -> str:
+        arguments = "".join(f", {name}={value!r}" for name, value in self.kwargs.items())
+        return f"""# {self.arch} on {self.data}
+
+`keras_archs.build("{self.arch}", weights="{self.weights}"{arguments})`
+"""
+
 
 TRAINED = Path(__file__).with_name("trained")
 
@@ -133,13 +154,8 @@ class TrainedWeights(KnownWeights):
 
     @property
     def card(self) -> str:
-        """All that is known of them, as Markdown."""
-        arguments = "".join(f", {name}={value}" for name, value in self.kwargs.items())
         commands = "\n".join(f"    {command}" for command in self.commands)
-        return f"""# {self.arch} on {self.data}
-
-`keras_archs.build("{self.arch}", weights="{self.weights}"{arguments})`
-
+        return f"""{self._title}
 - network: {self.params:,} parameters, {self.macs:,} multiply-adds
 - input: images of {"x".join(map(str, self.input_shape))}, pixels of 0 to 255; inside: {
             self.preprocessing

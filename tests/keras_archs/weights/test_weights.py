@@ -352,6 +352,20 @@ def test_known_weights_are_of_architectures_and_layouts_that_exist():
     assert known_weights("alexnetonetower") == []
 
 
+def test_a_card_says_what_is_known_and_nothing_else():
+    of_keras, of_caffe = keras_archs.info("vgg16").weights[:2]
+    assert of_keras.card.splitlines() == [
+        "# vgg16 on ImageNet-1k",
+        "",
+        '`keras_archs.build("vgg16", weights="imagenet")`',
+        "",
+        "- from: https://keras.io/api/applications",
+        f"- images: {of_keras.preprocessing}",
+        "- published top-1 accuracy: 71.3 %",
+    ]
+    assert "- licence: CC-BY-4.0" in of_caffe.card and "top-1" not in of_caffe.card
+
+
 def test_of_one_channel_the_means_count():
     grey = CAFFE.for_channels(1)
     assert grey == Preprocessing((pytest.approx(114.799333),), (1.0,))

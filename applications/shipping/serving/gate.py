@@ -77,7 +77,7 @@ class Gate:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         self._check_token(scope["path"], headers.get(b"authorization", b""))
-        if not scope.get("query_string", b"").isascii():  # which Starlette cannot read where it redirects
+        if not scope.get("query_string", b"").isascii():  # Starlette fails where it redirects
             raise _Refused(400, "the query must be percent-encoded")
         if scope["method"] != "POST":
             await self._application(scope, receive, send)

@@ -172,6 +172,8 @@ def summary(rows: pd.DataFrame, options: argparse.Namespace) -> str:
         "`python benchmarks/recipe_ablation.py`. Accuracy in %: mean over seeds, and over networks "
         "the mean of what a variant gains over the default on the same network and seed, with its "
         "least and its most. `n`: trainings.",
+        "",
+        _not_run(rows),
     ]
     for data, of_data in rows.groupby("data"):
         names = [name for name in NETWORKS if name in set(of_data.network)]
@@ -194,6 +196,21 @@ def summary(rows: pd.DataFrame, options: argparse.Namespace) -> str:
             table.append((gains["test_accuracy"].mean(), line))
         lines += [line for _, line in sorted(table, key=lambda entry: -entry[0])]
     return "\n".join(lines) + "\n"
+
+
+def _not_run(rows: pd.DataFrame) -> str:
+    """What of three seeds, all networks, variants and data has no row."""
+    there = rows[["data", "network", "variant"]].value_counts()
+    missing = []
+    for data in DATA:
+        of_data = [n for n in VARIANTS if not any((data, net, n) in there for net in NETWORKS)]
+        if len(of_data) == len(VARIANTS):
+            missing.append(f"all of {data}")
+        elif of_data:
+            missing.append(f"on {data} {', '.join(of_data)}")
+    few = sum(there.get((d, net, n), 0) for d in DATA for net in NETWORKS for n in VARIANTS)
+    every = 3 * len(DATA) * (len(NETWORKS) * len(VARIANTS) - 4)  # stochastic depth is of one
+    return f"{few} trainings of {every} were run. Not run: {'; '.join(missing) or 'nothing'}."
 
 
 if __name__ == "__main__":

@@ -350,7 +350,7 @@ def _check_keywords(title: str, given: Iterable[str], known: Collection[str]):
 _USUAL = {"alpha": 8, "classes": 100_000}
 _USUAL_SIDE = 4096  # and number of channels
 _USUAL_COUNT = 64  # of an own argument, such as WideResNet's `k`
-_MOST_OWN = 4096  # of an own argument, such as a depth
+_MOST_OWN = 4096  # of an own argument, such as a depth; entries of a list, such as `rows`
 
 
 def _check_fits(assemble: Callable[[], keras.Model], common: Mapping[str, Any], own) -> None:
@@ -380,6 +380,10 @@ def _check_own(own: Mapping[str, Any], parameters: Mapping[str, inspect.Paramete
             raise ValueError(f"`{name}` must be one of {wanted}. Received: {name}={value!r}")
         if hint is int:
             count(name, value, most=_MOST_OWN)
+        if isinstance(value, (tuple, list)) and len(value) > _MOST_OWN:
+            raise ValueError(
+                f"`{name}` must have at most {_MOST_OWN} entries. Received: {len(value):,}"
+            )
 
 
 # --------------------------------------------------------------------------------------- building

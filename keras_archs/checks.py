@@ -122,8 +122,8 @@ def machine_memory() -> int:
 
 
 def gib(size: float) -> str:
-    """Bytes as text: "1.5 GiB"."""
-    return f"{size / 2**30:,.1f} GiB"
+    """Bytes as text: "1.5 GiB"; no float holds all that an integer can say."""
+    return f"{size / 2**30:,.1f} GiB" if size < 2**80 else "more than 1 YiB"
 
 
 def check_weights_fit(size: int, **received: Any) -> None:

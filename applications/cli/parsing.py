@@ -10,6 +10,7 @@ from applications.files import plain_yaml
 from keras_archs.checks import nearest
 
 _BYTES = {"": 1, "k": 2**10, "M": 2**20}
+_MOST_BYTES = 2**20  # of a config, which may be a pipe or a device that never ends
 
 
 def _from_yaml(text: str, where: str) -> Any:
@@ -25,11 +26,15 @@ def read_config(ctx: typer.Context, path: Path | None) -> Path | None:
     if path is None:
         return None
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        text = content.decode()
     except IsADirectoryError:
         raise ValueError(f"`config` must be a file, not a folder. Received: {path}") from None
     except UnicodeDecodeError:
         raise ValueError(f"`config` must be a text file in UTF-8. Received: {path}") from None
+    if len(content) > _MOST_BYTES:
+        raise ValueError(f"`config` must have at most {_MOST_BYTES:,} bytes. Received: {path}")
     config = _from_yaml(text, f"`config` {path}")
     config = {} if config is None else config
     if not isinstance(config, dict):

@@ -40,6 +40,7 @@ COLUMNS = (
 BASELINES = ("predict", "function")
 _INT8 = (*INT8, "auto")
 PRESETS = ("kernel-size",)
+_MOST = {"batch": 4096, "threads": 1024}
 _KERNELS = (1, 3, 5, 7)  # sides in pixels
 _REPRESENTATIVE = 128  # images
 _MATRIX = 2048  # side of the matrices whose product is the peak
@@ -67,8 +68,8 @@ def bench(
         model: name of an architecture, whose weights are then random, or a run folder.
         preset: instead of a model `"kernel-size"`: SimpNet with kernels of 1, 3, 5 and 7 pixels,
             its widths such that each has the parameters of the paper's network.
-        batch: numbers of images predicted at a time, each >= 1.
-        threads: numbers of CPU threads, each >= 1. None: all processors.
+        batch: numbers of images predicted at a time, each 1..4096.
+        threads: numbers of CPU threads, each 1..1024. None: all processors.
         runtimes: names of `keras_archs.runtimes`, `"auto"`, and `"predict"` and `"function"`:
             `Model.predict` and a compiled function that is called. None: those two and all that
             are installed.
@@ -126,10 +127,9 @@ def check_bench(
 ) -> None:
     """Raise ValueError unless `bench` takes these arguments; imports no Keras."""
     for name, counts in (("batch", batch), ("threads", threads or ())):
-        if len(set(counts)) < len(counts) or any(count < 1 for count in counts):
-            raise ValueError(
-                f"`{name}` must be distinct integers >= 1. Received: {name}={list(counts)}"
-            )
+        if len(set(counts)) < len(counts) or any(not 1 <= n <= _MOST[name] for n in counts):
+            wanted = f"distinct integers in [1, {_MOST[name]}]"
+            raise ValueError(f"`{name}` must be {wanted}. Received: {name}={list(counts)}")
     if not precision or len(set(precision)) < len(precision):
         raise ValueError(f"`precision` must be distinct. Received: precision={list(precision)}")
     chosen = [name for name in runtimes or () if name not in BASELINES]

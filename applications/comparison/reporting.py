@@ -36,6 +36,7 @@ _METRICS = (
 )
 _CURVES = ("loss", "val_loss", "accuracy", "val_accuracy", "learning_rate", "seconds")
 _COSTS = ("params", "macs", "activation_bytes")
+_LAYER = {"name": str, "type": str, **dict.fromkeys(_COSTS, int)}  # what is read of a layer
 # Layers, as profile.csv names them, whose kernels are 8-bit numbers in an int8 file; what
 # normalises is folded into them.
 _FOLDED = ("BatchNormalization", "Normalization", "Rescaling")
@@ -223,7 +224,7 @@ def _profile(run: Run) -> tuple[list[dict[str, Any]], int | None]:
     if not file.exists():
         return [], None
     with naming_file(file, "A profile must be a table of layers"):
-        table = pd.read_csv(file).astype(dict.fromkeys(_COSTS, int))
+        table = pd.read_csv(file).astype(_LAYER)
         rows: Any = table.to_dict("records")
         return rows, int8_bytes(rows) if rows else None
 
@@ -232,8 +233,7 @@ def _columns(profile: list[dict[str, Any]]) -> dict[str, list]:
     """The layers that cost something, column by column."""
     costly = [row for row in profile if any(row[name] for name in _COSTS)]
     return {
-        "name": [str(row["name"]) for row in costly],
-        "type": [str(row["type"]) for row in costly],
+        **{name: [row[name] for row in costly] for name in ("name", "type")},
         **{name: [int(row[name]) for row in costly] for name in _COSTS},
     }
 

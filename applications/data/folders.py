@@ -1,7 +1,7 @@
 """Folders of images: which entries are splits, classes and images, and which are not read.
 
 A folder is `train/<class>/*` with, optionally, a validation and a test folder beside it, or just
-`<class>/*`. Hidden entries and what archives of macOS bring along are passed over; every other
+`<class>/*`. Hidden entries and folders of systems, such as `__MACOSX`, are passed over; every other
 entry that is not read is recorded with the reason.
 """
 
@@ -20,7 +20,8 @@ SPLIT_OF = {  # name of a folder, in any case -> its split
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-_JUNK = "__MACOSX"
+# What macOS, Synology's NAS, Windows and Linux leave in archives and at the root of a disk.
+_JUNK = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Listing:
 def _entries(folder: Path) -> list[os.DirEntry]:
     """What is not hidden, by name. ValueError: a name is not UTF-8."""
     with os.scandir(folder) as entries:
-        found = [e for e in entries if not e.name.startswith(".") and e.name != _JUNK]
+        found = [e for e in entries if not e.name.startswith(".") and e.name not in _JUNK]
     for entry in found:
         _check_encoding(entry.name, folder)
     return sorted(found, key=lambda entry: entry.name)

@@ -105,9 +105,14 @@ def channels_adapted(kernel: np.ndarray, channels: int) -> np.ndarray:
 
     Returns:
         An array of shape (height, width, `channels`, filters) and the kernel's dtype.
+
+    Raises:
+        ValueError: `channels` is no positive integer, or more than the machine's memory holds.
     """
     count("channels", channels)
     own = kernel.shape[-2]
+    # It is made in 64 bits and kept in 32.
+    check_weights_fit(12 * channels * (kernel.size // own), channels=channels)
     taken = np.zeros((channels, own))
     turns = np.arange(max(channels, own))
     taken[turns % channels, turns % own] = 1
@@ -127,7 +132,8 @@ def with_channels(model: keras.Model, channels: int) -> keras.Model:
         channels: of the new input, at least 1.
 
     Raises:
-        ValueError: the model has another input, or a layer in the way; the message names it.
+        ValueError: the model has another input, or a layer in the way; the message names it. Or
+            `channels` is no positive integer, or more than the machine's memory holds.
     """
     count("channels", channels)
     (_, graph), *_ = graphs(model)

@@ -95,6 +95,7 @@ def test_one_byte_that_changed_is_seen(name, run):
         ("config.yaml", "arhc: lenet5", "Did you mean 'arch'"),
         ("config.yaml", "\0", "Received: run/config.yaml"),
         ("history.csv", "epoch,loss\n1,x\n", "a table of numbers. Received: run/history.csv"),
+        ("profile.csv", "nome,type,params,macs,activation_bytes\nc,x,1,1,1\n", "a table of layers"),
         ("profile.csv", "name,macs\nc,x\n", "a table of layers. Received: run/profile.csv"),
         ("predictions.npz", "PK", "must hold whole arrays. Received: run/predictions.npz"),
     ],

@@ -430,8 +430,11 @@ def test_what_is_not_read_is_named_with_the_reason_but_for_what_is_hidden(tmp_pa
     data = write_classes(tmp_path / "data")
     for name in ("cat/Thumbs.db", "cat/notes", "cat/.hidden.png", "cat/._0.png", "top.png"):
         (data / name).write_bytes(b"not an image")
-    for name in (".git", "__MACOSX", "cat/nested.png"):
+    for name in (".git", "cat/nested.png"):
         (data / name).mkdir()
+    for name in ("__MACOSX", "@eaDir", "cat/@eaDir", "$RECYCLE.BIN", "lost+found"):
+        write_classes(data / name, classes=("0.png",))
+    (data / "System Volume Information").mkdir()
     (data / "dog" / "gone.jpg").symlink_to(data / "nowhere")
     os.mkfifo(data / "dog" / "pipe.jpg")
     source = open_source(data)

@@ -200,17 +200,16 @@ def summary(rows: pd.DataFrame, options: argparse.Namespace) -> str:
 
 def _not_run(rows: pd.DataFrame) -> str:
     """What of three seeds, all networks, variants and data has no row."""
-    there = rows[["data", "network", "variant"]].value_counts()
+    there = set(zip(rows.data, rows.variant, strict=True))
     missing = []
     for data in DATA:
-        of_data = [n for n in VARIANTS if not any((data, net, n) in there for net in NETWORKS)]
+        of_data = [variant for variant in VARIANTS if (data, variant) not in there]
         if len(of_data) == len(VARIANTS):
             missing.append(f"all of {data}")
         elif of_data:
             missing.append(f"on {data} {', '.join(of_data)}")
-    few = sum(there.get((d, net, n), 0) for d in DATA for net in NETWORKS for n in VARIANTS)
     every = 3 * len(DATA) * (len(NETWORKS) * len(VARIANTS) - 4)  # stochastic depth is of one
-    return f"{few} trainings of {every} were run. Not run: {'; '.join(missing) or 'nothing'}."
+    return f"{len(rows)} trainings of {every} were run. Not run: {'; '.join(missing) or 'nothing'}."
 
 
 if __name__ == "__main__":

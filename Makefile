@@ -1,4 +1,4 @@
-# make install | lint | stubs | docs | test | test-jax | test-torch | test-slow | notebooks | demo | wheel | clean
+# make install | lint | stubs | docs | test | test-jax | test-torch | test-slow | notebooks | demo | wheel | sbom | audit | clean
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
@@ -18,7 +18,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 # order the long files come first and the small groups last, so that both workers end together.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --no-loadscope-reorder --durations=10
 
-.PHONY: install lint format stubs docs test test-jax test-torch test-slow notebooks demo wheel clean
+.PHONY: install lint format stubs docs test test-jax test-torch test-slow notebooks demo wheel sbom audit clean
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
@@ -68,6 +68,22 @@ demo: install
 wheel: install
 	$(BIN)/python -m build --wheel --no-isolation
 
+# Tools of their own environment, so that what they need is not in the list.
+.venv-supply/installed:
+	$(PYTHON) -m venv .venv-supply
+	.venv-supply/bin/python -m pip install --quiet cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	@touch $@
+
+# To build/sbom.json: all packages that are installed, with versions and licences (CycloneDX).
+sbom: install .venv-supply/installed
+	@mkdir -p build
+	.venv-supply/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
+		-o build/sbom.json $(BIN)/python
+
+# Asks the network for what is known against the pinned versions; fails where something is.
+audit: .venv-supply/installed
+	.venv-supply/bin/pip-audit -r constraints.txt --no-deps --disable-pip --strict
+
 clean:
-	rm -rf .venv .venv-torch build dist site .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-torch .venv-supply build dist site .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

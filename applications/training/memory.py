@@ -48,7 +48,9 @@ def check_memory(plan: Plan, source: Source) -> None:
         share = (there - weights) / (needed - weights)
         way = f"a `size` of about {int(min(height, width) * math.sqrt(share))} would fit"
     else:
-        way = "a smaller `alpha` would fit"
+        # Whatever its width, a network has the images and one map or more of their size.
+        both = 8 * plan.batch_size * pixels > there
+        way = f"a smaller {'`size` and `alpha`' if both else '`alpha`'} would fit"
     raise ValueError(
         f"a training must fit into this machine's {gib(there)}: {way}. Received: "
         f"{plan.options.arch}, batch_size={plan.batch_size}, {height}x{width}, at least "

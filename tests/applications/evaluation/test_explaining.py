@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from networks import ONE_A_FAMILY
 from PIL import Image
 
 import applications
@@ -147,6 +148,19 @@ def test_grad_cam_takes_the_map_before_the_pooling_and_dropout_that_end_a_networ
     x = layers.Dense(5)(layers.Flatten()(x))
     model = keras.Model(given, layers.Activation("softmax")(x))
     assert grad_cam(model, images(side=8), [0, 4]).shape == (2, 8, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in ONE_A_FAMILY if name != "mlp"])
+def test_every_family_with_a_map_is_explained(name):
+    least = keras_archs.info(name).min_size
+    side = max(32, 2 * least)
+    keras.utils.set_random_seed(0)
+    model = keras_archs.build(name, (side, side, 3), 4, alpha=0.25)
+    x = images(side=side)
+    maps = grad_cam(model, x, [0, 3])
+    assert len(maps) == 2 and min(maps.shape[1:]) > 1 and np.isfinite(maps).all()
+    assert np.isfinite(guided_gradients(model, x, [0, 3])).all()
 
 
 def test_an_image_is_explained_alone_as_it_is_in_a_batch():

@@ -32,6 +32,7 @@ def test_what_fits_passes(monkeypatch):
         ({"arch": "mobilenet", "size": 224, "batch_size": 1000}, 2 * GIB, "`batch_size` 29 would"),
         ({"arch": "mobilenet", "size": 100_000}, 16 * GIB, "a `size` of about "),
         ({"arch": "resnet18", "alpha": 200.0}, 16 * GIB, "a smaller `alpha` would fit"),
+        ({"arch": "lenet5", "size": 100_000}, 16 * GIB, "a smaller `size` and `alpha` would fit"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_would(options, there, advice, monkeypatch):

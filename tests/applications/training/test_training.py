@@ -107,7 +107,7 @@ def test_rho_leaves_the_network_its_smallest_input():
     assert plan.image_size == (keras_archs.info("lenet5").min_size,) * 2
 
 
-@pytest.mark.parametrize("rho", [1.0, 0.3, 1e-3])
+@pytest.mark.parametrize("rho", [1.0, 0.3, 1e-3, 1e-9])
 def test_the_smallest_side_is_found_at_once(rho):
     plan = planned("lenet5", rho=rho)
     side, smallest = plan.options.size, keras_archs.info("lenet5").min_size

@@ -1,6 +1,7 @@
 """What is printed, and what is not: users' names are text, and libraries keep silent."""
 
 import contextlib
+import html
 import logging
 import os
 import re
@@ -70,8 +71,8 @@ def one_line(text: object) -> str:
 
 def markdown(text: object) -> str:
     """The text as Markdown shows it: nothing in it is a heading, a link, an element or emphasis."""
-    line = " ".join(str(text).split())
-    return re.sub(r"[\\`*\[\]<>#|~]|(?<!\w)_|_(?!\w)", r"\\\g<0>", line)
+    line = html.escape(" ".join(str(text).split()), quote=False)
+    return re.sub(r"[\\`*\[\]#|~]|(?<!\w)_|_(?!\w)", r"\\\g<0>", line)
 
 
 def short_count(count: int) -> str:

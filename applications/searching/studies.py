@@ -496,6 +496,7 @@ class _Search:
         self._memory: dict[int, dict[str, int]] = {}  # of each trial, once it was counted
 
     def run(self) -> SearchResult:
+        self._completed_runs()  # one that is damaged is said before others are trained
         with self._console.status("starting") as status:
             try:
                 cluster = self._cluster
@@ -668,7 +669,7 @@ class _Search:
             self._write_isolation(table)
         ranked = ranking(self._engine.records())
         self._prune(ranked)
-        self._write_report(ranked)
+        self._write_report()
         front = self._front(ranked)
         if self._asked.verbose:
             self._print(best, front)
@@ -725,9 +726,14 @@ class _Search:
             self._memory[number] = self._plan.memory(record["config"])
         return self._memory.get(number, {})
 
-    def _write_report(self, ranked: list[dict[str, Any]]) -> None:
+    def _completed_runs(self) -> list[runs.Run]:
+        """The best first."""
+        numbers = (record["trial"] for record in ranking(self._engine.records()))
+        return [runs.load(trial_folder(self._folder, number)) for number in numbers]
+
+    def _write_report(self) -> None:
         """A page that shows all trials that were completed, the best first."""
-        trials = [runs.load(trial_folder(self._folder, record["trial"])) for record in ranked]
+        trials = self._completed_runs()
         title = f"Search for {self._plan.arch} on {self._plan.data_name}: {len(trials)} trials"
         write_report(self._folder / REPORT, trials, title=title, score=SCORE)
 

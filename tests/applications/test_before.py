@@ -83,12 +83,8 @@ def test_an_option_that_differs_from_its_default_is_an_error_that_names_it(here)
         applications.train(**{**config, "shift": 0.1}, run_dir="cut", resume=True, verbose=0)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("forgotten", [(), ("adapt", "freeze_until", "retries", "objectives")])
-def test_an_interrupted_search_is_finished(here, forgotten):
-    done = pd.read_csv("search/trials.csv")
-    forget(here / "search" / "search.json", forgotten)
-    result = applications.search(
+def resumed_search():
+    return applications.search(
         "lenet5",
         algorithm="random",
         trials=3,
@@ -99,6 +95,23 @@ def test_an_interrupted_search_is_finished(here, forgotten):
         resume=True,
         verbose=0,
     )
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "labels.json", "metrics.json"])
+def test_a_damaged_trial_of_a_search_is_said_before_others_are_trained(here, name):
+    file = here / "search" / "trial-0000" / name
+    file.write_bytes(bytes(len(file.read_bytes())))  # as sectors that are lost
+    with pytest.raises(ValueError, match=f"search/trial-0000/{name}"):
+        resumed_search()
+    assert [trial.name for trial in (here / "search").glob("trial-*")] == ["trial-0000"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("forgotten", [(), ("adapt", "freeze_until", "retries", "objectives")])
+def test_an_interrupted_search_is_finished(here, forgotten):
+    done = pd.read_csv("search/trials.csv")
+    forget(here / "search" / "search.json", forgotten)
+    result = resumed_search()
     assert list(result.trials["status"]) == ["completed"] * 3
     first = result.trials.iloc[0]
     assert first["validation_accuracy"] == done["validation_accuracy"][0]

@@ -1,4 +1,4 @@
-"""The tables of docs/reliability.md, made from tests/refusals.txt and two benchmarks' results.
+"""The tables of docs/reliability.md, made from tests/refusals.txt and benchmarks' results.
 
 python docs/reliability.py           # writes them anew
 python docs/reliability.py --check   # exit 1 where they are not current
@@ -35,7 +35,7 @@ def main():
 
 def with_tables(text: str) -> str:
     """`text` with every table made anew."""
-    made = {"counts": counts, "all": everything, "fuzz": fuzz, "kills": kills}
+    made = {"counts": counts, "all": everything, "fuzz": fuzz, "kills": kills, "soak": soak}
     return BLOCK.sub(lambda found: f"{found[1]}\n{made[found[2]]()}\n\n{found[3]}", text)
 
 
@@ -63,6 +63,29 @@ def kills() -> str:
         tried = [f"{len(each)} of {each[0]['of']}" if each else "0" for each in at.values()]
         sums = [str(sum(int(row[name]) for row in rows)) for name in ("differs", "left")]
         lines.append(f"| `{command}` | {' | '.join([*tried, *sums])} |")
+    return "\n".join(lines)
+
+
+def soak() -> str:
+    """The last time that each part was run."""
+    lines = ["| process | what | done | minutes | at first | at last | slope an hour | flat |"]
+    lines.append("|---|---|--:|--:|--:|--:|--:|---|")
+    last = {}
+    for part, rows in _grouped("soak.csv", "part").items():
+        last |= {(part, row["quantity"]): row for row in rows}
+    for (part, quantity), row in last.items():
+        first, end, *slope = (
+            f"{float(row[name]):,.1f}" for name in ("first", "last", "slope", "low", "high")
+        )
+        done = f"{int(row['units']):,}"
+        if errors := int(row["errors"]):
+            done += f", {errors:,} errors"
+        unit = f"{quantity}, MiB" if quantity == "memory" else quantity
+        cells = f"`{part}`", unit, done, f"{float(row['minutes']):.0f}", first, end
+        interval = f"{slope[0]} ({slope[1]} to {slope[2]})"
+        lines.append(
+            f"| {' | '.join(cells)} | {interval} | {'yes' if int(row['flat']) else 'no'} |"
+        )
     return "\n".join(lines)
 
 

@@ -994,3 +994,41 @@ def test_a_signal_lets_it_finish_what_it_took(tmp_path):
     lines = [json.loads(line) for line in log.read().splitlines() if line.startswith("{")]
     assert lines[-1]["status"] == 200 and lines[-1]["path"] == "/predict"
     log.close()
+
+
+@pytest.mark.slow
+def test_no_output_of_a_server_holds_its_token(tmp_path):
+    """Neither of one that serves and is stopped nor of one that finds its port taken."""
+    (tmp_path / "token").write_text(TOKEN)
+    serve = [sys.executable, "-m", "applications.cli", "serve", f"digits={RUN}"]
+    serve += ["--runtime", "tensorflow"]
+    environment = {**os.environ, serving.TOKEN: TOKEN}
+    with open(tmp_path / "log", "w+") as log:
+        with subprocess.Popen(
+            [*serve, "--port", "0"], stdout=log, stderr=log, env=environment
+        ) as process:
+            try:
+                address = r"http://127\.0\.0\.1:(\d+)"
+                wait_for(lambda: re.search(address, (tmp_path / "log").read_text()))
+                port = re.search(address, (tmp_path / "log").read_text())[1]
+                models = f"http://127.0.0.1:{port}/models"
+                for path, token, status in (
+                    (models, TOKEN, 200),
+                    (models, f"{TOKEN}-wrong", 401),
+                    (f"{models}?token={TOKEN}", TOKEN, 200),
+                ):
+                    headers = {"Authorization": f"Bearer {token}"}
+                    assert httpx2.get(path, headers=headers).status_code == status
+                taken = subprocess.run(
+                    [*serve, "--port", port, "--token-file", tmp_path / "token"],
+                    capture_output=True,
+                    text=True,
+                )
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(60) == 0
+            finally:
+                process.kill()
+        assert taken.returncode == 2 and port in taken.stderr
+        said = (tmp_path / "log").read_text()
+        assert said.count('"path": "/models"') == 3
+        assert not any(TOKEN in text for text in (said, taken.stdout, taken.stderr))

@@ -267,13 +267,18 @@ def _seeds(name: str, seeds: Any) -> tuple[int, ...]:
     return found
 
 
-def _class_names(name: str, values: Any) -> list[str]:
-    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-        raise ValueError(f"`{name}` must be a list of classes. Received: {name}={values!r}")
-    found = [str(value) for value in values]
-    if len(set(found)) < len(found):
-        raise ValueError(f"`{name}` must name each once. Received: {','.join(found)}")
-    return found
+def _names_once(of: str) -> Callable[[str, Any], list[str]]:
+    """A list of names of such things, each once."""
+
+    def check(name: str, values: Any) -> list[str]:
+        if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+            raise ValueError(f"`{name}` must be a list of {of}. Received: {name}={values!r}")
+        found = [str(value) for value in values]
+        if len(set(found)) < len(found):
+            raise ValueError(f"`{name}` must name each once. Received: {','.join(found)}")
+        return found
+
+    return check
 
 
 def parse_names(text: str) -> tuple[str, ...]:
@@ -1669,19 +1674,56 @@ class Distillation(_Checked):
         help="Classes whose images the student sees, separated by commas; it predicts all.",
         doc="names of the classes whose training and validation images the student sees; it "
         "predicts all classes, and is tested on all. None: all.",
-        check=_optional(_class_names),
+        check=_optional(_names_once("classes")),
         parse=parse_names,
         metavar="CLASS,...",
         shown="all",
         panel="Distillation",
     )
 
+    features: Sequence[str] | None = option(
+        None,
+        help="Maps that the student learns as well, such as P2,P3; with --soft-targets always.",
+        doc='names of feature maps, as builders have them, such as `["P2", "P3"]`: those of the '
+        "student are to be those of the teacher, through a 1x1 convolution that is trained and not "
+        'kept. Only with `soft_targets="always"` and one teacher. None: no maps.',
+        check=_optional(_names_once("feature maps")),
+        parse=parse_names,
+        metavar="P2,...",
+        shown="none",
+        panel="Distillation",
+    )
+    feature_weight: float = option(
+        1.0,
+        help="Weight of the maps' mean squared difference, > 0; with --features.",
+        doc="what the mean squared difference of each pair of maps is multiplied by, > 0.",
+        check=lambda name, value: number(name, value, above=0),
+        panel="Distillation",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.features is None:
+            return
+        if self.soft_targets != "always":
+            raise ValueError(
+                "`soft_targets` must be 'always' with `features`: the teacher shows its maps of "
+                f"what the student sees. Received: soft_targets={self.soft_targets!r}"
+            )
+        if self.ensemble:
+            raise ValueError(
+                "`ensemble` must be None with `features`: maps are learned from one teacher. "
+                f"Received: {len(self.ensemble)} more"
+            )
+
     @property
     def recorded(self) -> dict[str, Any]:
         """The options by name, but for the run."""
         found = {each.name: getattr(self, each.name) for each in fields(self)[1:]}
         if self.transfer_classes is None:
-            del found["transfer_classes"]  # which runs of before have not
+            del found["transfer_classes"]  # which runs of before have not, nor what follows
+        if self.features is None:
+            del found["features"], found["feature_weight"]
         paths = [str(getattr(each, "path", each)) for each in self.ensemble or ()]
         return {**found, "ensemble": paths}
 

@@ -1,6 +1,7 @@
 """What a model's preprocessing layers, and a training, need to know of the training images."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -19,29 +20,35 @@ def _chunks(subset: Subset) -> Iterator[np.ndarray]:
         yield subset.batch(rows[start : start + _CHUNK])
 
 
-def _moments(subset: Subset, axes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation over the first axes of the images, pixels 0..255."""
-    total = squares = np.zeros(())
-    count = 0
-    for images in _chunks(subset):
-        x = images.reshape(-1, *images.shape[axes:]) / 255
-        total = total + x.sum(axis=0)
-        squares = squares + (x**2).sum(axis=0)
-        count += len(x)
-    mean = total / count
-    # At least one grey level squared: what has no contrast would be blown up.
-    variance = np.maximum(squares / count - mean**2, 1 / 255**2)
-    return 255 * mean, 255 * np.sqrt(variance)
+def _deviation(mean_of_squares: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """At least one grey level: what has no contrast would be blown up."""
+    return np.sqrt(np.maximum(mean_of_squares - mean**2, 1))
 
 
 def channel_statistics(subset: Subset) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each channel, (C,), pixels 0..255."""
-    return _moments(subset, axes=3)
+    levels = np.arange(256)
+    counts: Any = 0  # (256, C): to count takes a tenth of the time of adding up
+    for images in _chunks(subset):
+        channels = np.moveaxis(images, -1, 0)
+        counts = counts + np.stack([np.bincount(x.ravel(), minlength=256) for x in channels], 1)
+    total = counts.sum(axis=0)
+    mean = levels @ counts / total
+    return mean, _deviation(levels**2 @ counts / total, mean)
 
 
 def pixel_statistics(subset: Subset) -> tuple[np.ndarray, np.ndarray]:
     """The mean image and each pixel's standard deviation, (H, W, C), pixels 0..255."""
-    return _moments(subset, axes=1)
+    total: Any = 0
+    squares: Any = 0
+    count = 0
+    for images in _chunks(subset):
+        x = images.astype(np.int64)
+        total = total + x.sum(axis=0)
+        squares = squares + (x**2).sum(axis=0)
+        count += len(x)
+    mean = total / count
+    return mean, _deviation(squares / count, mean)
 
 
 def colour_components(subset: Subset, deviation: float) -> np.ndarray:

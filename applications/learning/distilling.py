@@ -2,13 +2,14 @@
 
 Hinton, Vinyals & Dean 2015, arXiv:1503.02531, section 2: the student is to predict what its teacher
 predicts, both softened by a temperature, and the right labels with a lower weight. Several teachers
-are one whose prediction is their mean.
+are one whose prediction is their mean. Maps within the networks may be learned as well, as the
+hints of Romero et al. 2015, arXiv:1412.6550, equation 3, in all epochs beside the predictions.
 """
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -28,6 +29,7 @@ from applications.training.deriving import (
 )
 from applications.training.optimizing import prepare
 from applications.training.training import derive
+from keras_archs.graph import feature_tensors
 
 _FILE = "soft_targets.npy"  # beside the checkpoints, as long as they are there
 _TINY = 1e-30  # the least probability, whose logarithm float32 has
@@ -81,6 +83,7 @@ class _Distilling(Derivation):
     def network(self, plan: Plan, dataset: Dataset) -> keras.Model:
         self.teachers.check(plan, dataset)
         network = built_network(plan, dataset)
+        self.teachers.maps_of(network)  # or its names are refused
         prepare(network, plan)
         return network
 
@@ -91,10 +94,14 @@ class _Distilling(Derivation):
         asked = self.asked
         shown = asked.transfer_classes
         seen = f" It saw images of {', '.join(shown)} alone." if shown else ""
+        maps = ""
+        if asked.features:
+            names, weight = ", ".join(asked.features), asked.feature_weight
+            maps = f" Maps it learned as well: {names}, weight {weight:g}."
         return (
             "\n## Distillation\n\nTaught by the networks above it in the table: arXiv:1503.02531, "
             f"temperature {asked.temperature:g}, weight of the labels {asked.hard_weight:g}, soft "
-            f"targets asked for {asked.soft_targets}.{seen}\n\n"
+            f"targets asked for {asked.soft_targets}.{maps}{seen}\n\n"
             + figures_table({str(run.path): run.metrics for run in self.teachers.runs}, metrics)
         )
 
@@ -128,10 +135,27 @@ class Teachers:
 
     def learner(self, network: keras.Model) -> keras.Model:
         asked = self.asked
-        model = Distilled(network.inputs, output_of(network), name=network.name)
+        outputs = {"predictions": output_of(network), **self.maps_of(network)}
+        model = Distilled(network.inputs, outputs, name=network.name)
         teacher = None if asked.soft_targets == "once" else self._in_the_graph(network)
-        model.attach(teacher, temperature=asked.temperature, hard_weight=asked.hard_weight)
+        model.attach(
+            teacher,
+            temperature=asked.temperature,
+            hard_weight=asked.hard_weight,
+            feature_weight=asked.feature_weight,
+        )
         return model
+
+    def maps_of(self, network: keras.Model) -> dict[str, Any]:
+        """The tensors that are learned beside the predictions, by name.
+
+        Raises:
+            ValueError: the network has no such map.
+        """
+        names = self.asked.features
+        if names is None:
+            return {}
+        return feature_tensors(network.inputs, output_of(network), list(names))
 
     def soft_targets(self, dataset: Dataset, folder: Path) -> np.ndarray | None:
         """The teachers' mean of each training image as it is, kept in a file of the folder."""
@@ -167,18 +191,21 @@ class Teachers:
         file.flush()
 
     def _in_the_graph(self, network: keras.Model) -> keras.Model:
-        """One model of the student's images: the teachers' mean."""
+        """One model of the student's images: the teachers' mean, and the maps that it shows."""
         shape = network.input_shape
         images = keras.Input(shape[1:], dtype="uint8")
-        answers = []
+        answers, maps = [], {}  # maps are those of the only teacher
         for run in self.runs:
             teacher = run.model
             x: Any = images
             if teacher.input_shape[1:3] != shape[1:3]:
                 x = layers.Resizing(*teacher.input_shape[1:3], dtype="float32")(x)
                 x = ops.cast(ops.round(ops.clip(x, 0, 255)), "uint8")
-            answers.append(keras.Model(teacher.input, logits_of(teacher))(x, training=False))
-        model = keras.Model(images, mean_of(answers, self.asked), name="teacher")
+            outputs = {"logits": logits_of(teacher), **self.maps_of(teacher)}
+            maps: dict[str, Any] = keras.Model(teacher.input, outputs)(x, training=False)
+            answers.append(maps.pop("logits"))
+        outputs = {"predictions": mean_of(answers, self.asked), **maps}
+        model = keras.Model(images, outputs, name="teacher")
         model.trainable = False
         return model
 
@@ -225,48 +252,76 @@ def mean_of(logits: Sequence[Any], asked: Distillation) -> Any:
 class Distilled(keras.Model):
     """A network that learns from a teacher's softened probabilities; its metrics are its own.
 
-    They are columns behind those of the labels, or, where `attach` was given a teacher, what it
-    says of the images of the step.
+    Its outputs are a dict: `predictions`, and maps by name. The teacher's probabilities are columns
+    behind those of the labels, or, where `attach` was given a teacher, what it says of the images
+    of the step.
     """
 
     def attach(
-        self, teacher: keras.Model | None, *, temperature: float, hard_weight: float
+        self,
+        teacher: keras.Model | None,
+        *,
+        temperature: float,
+        hard_weight: float,
+        feature_weight: float = 1.0,
     ) -> None:
         """Say who teaches; to be called before the optimizer is built.
 
         Args:
-            teacher: images -> softened probabilities (N, classes).
+            teacher: images -> a dict of softened probabilities (N, classes) as `predictions`, and
+                of the maps that the network has as outputs. None: it has no maps.
             temperature: by which they are softened.
             hard_weight: of the cross-entropy with the labels, in [0, 1].
+            feature_weight: of the mean squared difference of each pair of maps.
         """
         self.teacher, self.temperature, self.hard_weight = teacher, temperature, hard_weight
+        self.feature_weight = feature_weight
         # Its default, a name, compares the logits themselves; the loss's instance softens them.
         divergence: Any = keras.losses.KLDivergence()
         self._softened = keras.distillation.LogitsDistillation(temperature, divergence)
+        self._alike = keras.distillation.FeatureDistillation()
+        outputs: Any = self.output
+        self._adapters = {}
+        for name in sorted(set(outputs) - {"predictions"}):
+            theirs: Any = teacher.output[name]  # pyright: ignore[reportOptionalMemberAccess]
+            adapter = layers.Conv2D(theirs.shape[-1], 1, name=f"adapter_{name.lower()}")
+            adapter.build(outputs[name].shape)
+            self._adapters[name] = adapter
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        hard = self._labels(y)
-        loss: Any = super().compute_loss(x, hard, y_pred, sample_weight, training)
+        hard, outputs = self._labels(y), cast(dict[str, Any], y_pred)
+        predictions = outputs["predictions"]
+        loss: Any = super().compute_loss(x, hard, predictions, sample_weight, training)
         if not training:
             return loss
         labels: Any = y
-        soft: Any = labels[:, hard.shape[-1] :] if self.teacher is None else self.teacher(x)
+        taught: Any = {} if self.teacher is None else self.teacher(x)
+        soft = labels[:, hard.shape[-1] :] if self.teacher is None else taught["predictions"]
         # Logarithms of probabilities are logits but for a constant, which a softmax takes off.
         theirs: Any
         theirs, ours = (
-            ops.log(ops.maximum(ops.cast(each, "float32"), _TINY)) for each in (soft, y_pred)
+            ops.log(ops.maximum(ops.cast(each, "float32"), _TINY)) for each in (soft, predictions)
         )
         softened: Any = self._softened.compute_loss(self.temperature * theirs, ours)
-        entropy: Any = keras.losses.categorical_crossentropy(hard, y_pred)
+        entropy: Any = keras.losses.categorical_crossentropy(hard, predictions)
         if sample_weight is not None:
             entropy = entropy * ops.cast(sample_weight, entropy.dtype)
         entropy = ops.mean(entropy)
+        for name, adapter in self._adapters.items():
+            loss = loss + self.feature_weight * self._unlike(taught[name], adapter(outputs[name]))
         # Taken off, not scaled, so that what regularises the weights keeps its weight.
         return loss + (1 - self.hard_weight) * (softened - entropy)
 
+    def _unlike(self, theirs: Any, ours: Any) -> Any:
+        """How far a student's map is from a teacher's, which is brought to its size."""
+        theirs, ours = ops.cast(theirs, "float32"), ops.cast(ours, "float32")
+        if theirs.shape[1:3] != ours.shape[1:3]:
+            theirs = ops.image.resize(theirs, ours.shape[1:3], antialias=True)
+        return self._alike.compute_loss(theirs, ours)
+
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        return super().compute_metrics(x, self._labels(y), y_pred, sample_weight)
+        return super().compute_metrics(x, self._labels(y), y_pred["predictions"], sample_weight)
 
     def _labels(self, y: Any) -> Any:
-        outputs: Any = self.outputs
-        return y[:, : outputs[0].shape[-1]]
+        outputs: Any = self.output
+        return y[:, : outputs["predictions"].shape[-1]]

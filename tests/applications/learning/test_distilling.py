@@ -67,9 +67,10 @@ def test_the_loss_is_that_of_the_paper(hard_weight):
 
     hard = np.eye(10, dtype=np.float32)[labels]
     asked = keras.Input((10,))
-    answering = keras.Model(asked, keras.ops.convert_to_tensor(soft) + 0 * asked)
+    said = keras.ops.convert_to_tensor(soft) + 0 * asked
+    answering = keras.Model(asked, {"predictions": said})
     for teacher, rows in ((None, np.concatenate([hard, soft], axis=1)), (answering, hard)):
-        model = Distilled(network.inputs, network.outputs)
+        model = Distilled(network.inputs, {"predictions": network.output})
         model.attach(teacher, temperature=temperature, hard_weight=hard_weight)
         model.compile("sgd", "categorical_crossentropy", metrics=["accuracy"])
         logs = model.train_on_batch(ours, rows, return_dict=True)

@@ -622,6 +622,8 @@ def distill(
     hard_weight: float = 0.1,
     soft_targets: Literal["once", "always"] = "once",
     transfer_classes: Sequence[str] | None = None,
+    features: Sequence[str] | None = None,
+    feature_weight: float = 1.0,
     data: str | os.PathLike[str] | tuple[Any, Any] | Mapping[str, Any] | None = None,
     alpha: float = 1.0,
     rho: float = 1.0,
@@ -686,6 +688,10 @@ def distill(
             step, augmentation included.
         transfer_classes: names of the classes whose training and validation images the student
             sees; it predicts all classes, and is tested on all. None: all.
+        features: names of feature maps, as builders have them, such as `["P2", "P3"]`: those of the
+            student are to be those of the teacher, through a 1x1 convolution that is trained and
+            not kept. Only with `soft_targets="always"` and one teacher. None: no maps.
+        feature_weight: what the mean squared difference of each pair of maps is multiplied by, > 0.
         data: as for `train`; None: the teacher's. Its test images must be the teacher's: where they
             are cut with the seed, that must be the teacher's too.
         alpha: width multiplier, > 0.

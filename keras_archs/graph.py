@@ -118,8 +118,10 @@ def feature_tensors(inputs, outputs, names: list[str]) -> dict:
         stride_of |= {id(tensor): stride for tensor in written}
         on_every_path = open_until <= at
         open_until = max([open_until, *(uses.get(id(tensor), 0) for tensor in written)])
-        power_of_two = stride > 1 and stride & (stride - 1) == 0
-        if on_every_path and power_of_two and not isinstance(operation, keras.layers.ZeroPadding2D):
+        is_map = len(written[0].shape) == 4 and not isinstance(
+            operation, keras.layers.ZeroPadding2D
+        )
+        if on_every_path and is_map and stride > 1 and stride & (stride - 1) == 0:
             present[f"P{stride.bit_length() - 1}"] = written[0]
     if not isinstance(names, (list, tuple)) or not names or any(n not in present for n in names):
         wanted = f"a list of {', '.join(present)}" if present else "None for a network without maps"

@@ -17,6 +17,7 @@ from applications.learning.distilling import Distilled, mean_of
 from applications.options import Distillation
 
 SMALL = {"size": 16, "batch_size": 128, "verbose": 0}
+ALWAYS = {"soft_targets": "always"}
 LOGITS = np.random.default_rng(0).normal(0, 3, (2, 6, 10)).astype(np.float32)
 
 
@@ -80,6 +81,37 @@ def test_the_loss_is_that_of_the_paper(hard_weight):
         # Validation is that of the network itself.
         tested = model.test_on_batch(ours, hard, return_dict=True)
         assert tested["loss"] == pytest.approx(entropy + decay, rel=1e-5)
+
+
+def test_maps_are_brought_to_the_teachers_channels_and_the_students_size():
+    """To the loss is added the mean square of what a 1x1 convolution leaves between them."""
+    generator, weight = np.random.default_rng(3), 0.5
+    ours = generator.normal(size=(6, 4, 4, 2)).astype(np.float32)
+    theirs = generator.normal(size=(6, 8, 8, 3)).astype(np.float32)
+    images = keras.Input((4, 4, 2))
+    dense = keras.layers.Dense(10, "softmax", kernel_initializer="zeros")
+    outputs = {"predictions": dense(keras.layers.Flatten()(images)), "P2": images + 0}
+    shown = {"predictions": keras.ops.full((6, 10), 0.1), "P2": keras.ops.convert_to_tensor(theirs)}
+    larger = keras.layers.Resizing(8, 8)(keras.layers.Conv2D(3, 1)(images))
+    answering = keras.Model(images, {"predictions": outputs["predictions"], "P2": larger})
+    answering.call, answering.trainable = lambda *_, **__: shown, False
+
+    model = Distilled([images], outputs)
+    asked = {"temperature": 1.0, "hard_weight": 0.0, "feature_weight": weight}
+    model.attach(answering, **asked)
+    model.compile("sgd", "categorical_crossentropy")
+    adapter = next(layer for layer in model._flatten_layers() if layer.name == "adapter_p2")
+    kernel, bias = (keras.ops.convert_to_numpy(each) for each in adapter.weights)
+    assert kernel.shape == (1, 1, 2, 3)
+    # Halving with antialiasing weighs four pixels by 1, 3, 3, 1; at an edge, those that are there.
+    halves = np.array([[3, 3, 1, 0, 0, 0, 0, 0], [0, 1, 3, 3, 1, 0, 0, 0]])
+    halves = np.concatenate([halves, np.roll(halves[1:], 2, axis=1), halves[:1, ::-1]])
+    halves = halves / halves.sum(axis=1, keepdims=True)
+    smaller = np.einsum("ij,njkc,lk->nilc", halves, theirs, halves)
+    expected = weight * np.mean((smaller - (ours @ kernel[0, 0] + bias)) ** 2)
+    labels = np.eye(10, dtype=np.float32)[np.arange(6)]
+    found = model.train_on_batch(ours, labels, return_dict=True)["loss"]
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_what_teachers_say_is_mixed_as_the_labels_are():
@@ -154,6 +186,26 @@ def test_a_student_has_a_run_folder_and_resumes_bit_for_bit(teacher, monkeypatch
     assert load("cut").predict(np.zeros((1, 20, 20, 1), np.uint8)).shape == (1, 10)
 
 
+@pytest.mark.slow
+def test_a_narrower_student_learns_maps_and_resumes_bit_for_bit(teacher, monkeypatch):
+    asked = {"features": ["P1", "P2"], "feature_weight": 0.1, **ALWAYS, **SMALL}
+    asked |= {"size": 20, "epochs": 2, "alpha": 0.5}
+    whole = distill(teacher.path, "lenet5", run_dir="whole", **asked)
+    assert whole.config["distill"]["features"] == ["P1", "P2"]
+    assert "Maps it learned as well: P1, P2, weight 0.1." in (whole.path / "card.md").read_text()
+    assert not any("adapter" in layer.name for layer in whole.model._flatten_layers())
+    without = distill(teacher.path, "lenet5", run_dir="without", **{**asked, "features": None})
+    assert whole.history.loss[1] != without.history.loss[1]
+
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            distill(teacher, "lenet5", run_dir="cut", **asked)
+    again = distill(teacher, "lenet5", run_dir="cut", resume=True, **asked)
+    for one, other in zip(whole.model.weights, again.model.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -169,6 +221,14 @@ def test_a_student_has_a_run_folder_and_resumes_bit_for_bit(teacher, monkeypatch
         ({"transfer_classes": ["3", "3"]}, "`transfer_classes` must name each once. .*: 3,3"),
         ({"transfer_classes": []}, r"`transfer_classes` must be a list .* transfer_classes=\[\]"),
         ({"seed": 1}, "`seed` must be 0 for this teacher: .* Received: seed=1"),
+        ({"features": ["P1"]}, "`soft_targets` must be 'always' with `features`"),
+        (
+            {"features": ["P1"], "soft_targets": "always", "ensemble": ["a", "b"]},
+            "`ensemble` must be None with `features`.* Received: 2 more",
+        ),
+        ({**ALWAYS, "features": "P1"}, "`features` must be a list of feature maps. .*='P1'"),
+        ({**ALWAYS, "features": ["P7"]}, r"`features` must be a list of P1, P2. .*=\['P7'\]"),
+        ({**ALWAYS, "features": ["P1"], "feature_weight": 0}, "`feature_weight` must be > 0"),
         ({"recipe": "fitnet19"}, "`teacher` must be the run folder"),
         ({"arch": "lenet"}, "Did you mean 'lenet5'"),
     ],

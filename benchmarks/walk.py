@@ -3,7 +3,7 @@
     python benchmarks/walk.py [--data mnist|FILE.npz] [--folder runs/walk] [--seconds 60]
 
 LeNet-5 is trained, and made small in two ways: pruned, shared and coded; and the same after it has
-lost channels, which makes it faster, too. The second network is exported to every format and
+lost channels, which makes it faster, too. The first network is exported to every format and
 precision and served, to curl, to its page in Chromium (where that is installed), and to 8 clients
 that ask without a break. Each command is one of `keras-archs`, in a process of its own, in the
 folder `--folder`; what stands there is passed over when this is given again, and a training that
@@ -59,9 +59,9 @@ EXPORTS = {
     "openvino": ["fp32", "fp16", "int8"],
     "c": ["int8"],
 }
-SERVE = "serve runs/small --port 0"
-PREDICT = "predict runs/small {pictures} --top 10 --out answers.csv"
-CURL = "curl -F images=@{picture} {address}/predict/small?top=10"
+SERVE = "serve runs/packed --port 0"
+PREDICT = "predict runs/packed {pictures} --top 10 --out answers.csv"
+CURL = "curl -F images=@{picture} {address}/predict/packed?top=10"
 
 
 class Row(NamedTuple):
@@ -169,7 +169,7 @@ class User:
         return read_json(self.folder / command.split()[-1] / "metrics.json", dict)
 
     def export(self, name: str, precision: str) -> Path:
-        return self.folder / "runs/small/export" / f"{name}-{precision}" / "export.json"
+        return self.folder / "runs/packed/export" / f"{name}-{precision}" / "export.json"
 
     # --------------------------------------------------------------------------------- over HTTP
 
@@ -189,7 +189,7 @@ class User:
                     CLIENTS,
                     seconds,
                 ),
-                **{"kind": "image/png", "address": "/predict/small"},
+                **{"kind": "image/png", "address": "/predict/packed"},
             )
         yield Row(
             "served",
@@ -286,7 +286,7 @@ class User:
 
 
 def export_command(name: str, precision: str) -> str:
-    return f"export runs/small --format {name} --precision {precision}"
+    return f"export runs/packed --format {name} --precision {precision}"
 
 
 # -------------------------------------------------------------------------------------------- rows
@@ -325,7 +325,7 @@ def trained(user: User) -> Iterator[Row]:
 
 
 def exported(user: User) -> Iterator[Row]:
-    large, macs = 4 * user.metrics(TRAIN)["params"], user.metrics(SMALL)["macs"]
+    large, macs = 4 * user.metrics(TRAIN)["params"], user.metrics(PACKED)["macs"]
     for name, precisions in EXPORTS.items():
         for precision in precisions:
             found = read_json(user.export(name, precision), dict)

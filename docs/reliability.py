@@ -68,6 +68,8 @@ def kills() -> str:
 
 def soak() -> str:
     """The last time that each part was run."""
+    if not (RESULTS / "soak.csv").exists():
+        return "Not run yet."
     lines = ["| process | what | done | minutes | at first | at last | slope an hour | flat |"]
     lines.append("|---|---|--:|--:|--:|--:|--:|---|")
     last = {}

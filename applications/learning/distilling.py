@@ -83,7 +83,7 @@ class _Distilling(Derivation):
     def network(self, plan: Plan, dataset: Dataset) -> keras.Model:
         self.teachers.check(plan, dataset)
         network = built_network(plan, dataset)
-        self.teachers.maps_of(network)  # or its names are refused
+        self.teachers.maps_of(network, "the student")  # or a name is refused
         prepare(network, plan)
         return network
 
@@ -131,11 +131,12 @@ class Teachers:
         """
         for teacher in self.runs:
             _check_teacher(teacher, plan, dataset, self.asked)
+            self.maps_of(teacher.model, str(teacher.path))
         self._plan = plan
 
     def learner(self, network: keras.Model) -> keras.Model:
         asked = self.asked
-        outputs = {"predictions": output_of(network), **self.maps_of(network)}
+        outputs = {"predictions": output_of(network), **self.maps_of(network, "the student")}
         model = Distilled(network.inputs, outputs, name=network.name)
         teacher = None if asked.soft_targets == "once" else self._in_the_graph(network)
         model.attach(
@@ -146,16 +147,19 @@ class Teachers:
         )
         return model
 
-    def maps_of(self, network: keras.Model) -> dict[str, Any]:
+    def maps_of(self, network: keras.Model, whose: str) -> dict[str, Any]:
         """The tensors that are learned beside the predictions, by name.
 
         Raises:
-            ValueError: the network has no such map.
+            ValueError: the network, which `whose` names, has no such map.
         """
         names = self.asked.features
         if names is None:
             return {}
-        return feature_tensors(network.inputs, output_of(network), list(names))
+        try:
+            return feature_tensors(network.inputs, output_of(network), list(names))
+        except ValueError as error:
+            raise ValueError(f"{error}, for {whose}") from None
 
     def soft_targets(self, dataset: Dataset, folder: Path) -> np.ndarray | None:
         """The teachers' mean of each training image as it is, kept in a file of the folder."""
@@ -201,7 +205,7 @@ class Teachers:
             if teacher.input_shape[1:3] != shape[1:3]:
                 x = layers.Resizing(*teacher.input_shape[1:3], dtype="float32")(x)
                 x = ops.cast(ops.round(ops.clip(x, 0, 255)), "uint8")
-            outputs = {"logits": logits_of(teacher), **self.maps_of(teacher)}
+            outputs = {"logits": logits_of(teacher), **self.maps_of(teacher, str(run.path))}
             maps: dict[str, Any] = keras.Model(teacher.input, outputs)(x, training=False)
             answers.append(maps.pop("logits"))
         outputs = {"predictions": mean_of(answers, self.asked), **maps}

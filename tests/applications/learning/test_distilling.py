@@ -227,7 +227,11 @@ def test_a_narrower_student_learns_maps_and_resumes_bit_for_bit(teacher, monkeyp
             "`ensemble` must be None with `features`.* Received: 2 more",
         ),
         ({**ALWAYS, "features": "P1"}, "`features` must be a list of feature maps. .*='P1'"),
-        ({**ALWAYS, "features": ["P7"]}, r"`features` must be a list of P1, P2. .*=\['P7'\]"),
+        ({**ALWAYS, "features": ["P7"]}, r"`features` must be a list of P1, P2. .*=\['P7'\], for "),
+        (
+            {**ALWAYS, "arch": "resnet20", "size": 32, "features": ["P3"]},
+            r"`features` must be a list of P1, P2. .*=\['P3'\], for .*run",
+        ),
         ({**ALWAYS, "features": ["P1"], "feature_weight": 0}, "`feature_weight` must be > 0"),
         ({"recipe": "fitnet19"}, "`teacher` must be the run folder"),
         ({"arch": "lenet"}, "Did you mean 'lenet5'"),

@@ -1,4 +1,4 @@
-"""The tables of docs/reliability.md, made from tests/refusals.txt and two benchmarks' results.
+"""The tables of docs/reliability.md, made from tests/refusals.txt and three benchmarks' results.
 
 python docs/reliability.py           # writes them anew
 python docs/reliability.py --check   # exit 1 where they are not current
@@ -35,7 +35,7 @@ def main():
 
 def with_tables(text: str) -> str:
     """`text` with every table made anew."""
-    made = {"counts": counts, "all": everything, "fuzz": fuzz, "kills": kills}
+    made = {"counts": counts, "all": everything, "fuzz": fuzz, "kills": kills, "matrix": matrix}
     return BLOCK.sub(lambda found: f"{found[1]}\n{made[found[2]]()}\n\n{found[3]}", text)
 
 
@@ -63,6 +63,18 @@ def kills() -> str:
         tried = [f"{len(each)} of {each[0]['of']}" if each else "0" for each in at.values()]
         sums = [str(sum(int(row[name]) for row in rows)) for name in ("differs", "left")]
         lines.append(f"| `{command}` | {' | '.join([*tried, *sums])} |")
+    return "\n".join(lines)
+
+
+def matrix() -> str:
+    """The last row of each combination."""
+    names = "keras", "tensorflow", "keras_tuner", "passed", "failed", "skipped"
+    lines = [f"| Python | libraries | on | {' | '.join(names)} |".replace("_", "-")]
+    lines.append("|---|---|---|---|---|---|--:|--:|--:|")
+    for python, rows in sorted(_grouped("matrix.csv", "python").items()):
+        for row in {row["versions"]: row for row in rows}.values():
+            cells = [row[name] or row["status"] for name in names]
+            lines.append(f"| {python} | {row['versions']} | {row['date']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

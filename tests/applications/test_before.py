@@ -47,7 +47,7 @@ def test_its_weights_bring_their_preprocessing(here):
     found = network.load_report.preprocessing
     (mean,), (std,) = found.mean, found.std
     saved = keras.saving.load_model(file, compile=False)
-    scaled = keras.Model(saved.input, saved.get_layer("normalization").output)
+    scaled = keras.Model(saved.input, saved.get_layer("c1").input)
     pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
     np.testing.assert_allclose(scaled(pixels), (pixels - mean) / std, rtol=1e-4, atol=1e-5)
 

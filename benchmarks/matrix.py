@@ -135,6 +135,8 @@ def tried(name: str, python: str, versions: str, version: str, options) -> Combi
     tests = program, "-m", "pytest", "-q", "-n", str(options.workers), "--no-loadscope-reorder"
     tests = *tests, "-rs", "-p", "no:cacheprovider", f"--junitxml={report}"
     ended = subprocess.run(tests, cwd=ROOT, env=os.environ | {"PATH": path}).returncode
+    if not report.exists():
+        sys.exit(f"error: pytest ended with {ended} before its tests, with {environment.name}")
     listed = printed(*uv, "pip", "list", "--python", program, "--format", "json")
     installed = {each["name"]: each["version"] for each in json.loads(listed)}
     passed, failed, skipped = outcomes(report)

@@ -1,14 +1,13 @@
 """The fast tests under the oldest and the newest allowed libraries, on each Python.
 
-    python benchmarks/matrix.py [--pythons 3.11,3.13] [--versions oldest,newest] [--again]
+    python benchmarks/matrix.py [--pythons 3.11,3.12,3.13] [--versions oldest,newest] [--again]
         [--workers 2] [--folder .matrix] [--output benchmarks/results/matrix.csv]
 
 `make test-matrix` runs it with uv, which resolves and installs; the packages of all environments
-come to some 20 GB. A Python is a version, to be found on the PATH, or the path of its program;
-without the option they are those that pyproject.toml names.
-"oldest" is the lower bound of every requirement of pyproject.toml, its extras without a GPU
-included, or the next version that this Python has a wheel of; "newest" is what is resolved without
-any constraint. What the requirements bring themselves is as new as it may be.
+come to some 20 GB. A Python is a version, to be found on the PATH, or the path of its program.
+"oldest" is the lower bound of every requirement of pyproject.toml and its extras, but for GPUs and
+PyTorch too, or the next version that this Python has a wheel of; "newest" is what is resolved
+without any constraint. What the requirements bring themselves is as new as it may be.
 
 Every combination is a row of the table, and what has its row for this version of the project is
 passed over unless `--again` is given. Versions that do not install are a row with the status "not
@@ -30,9 +29,7 @@ from xml.etree import ElementTree
 import rows
 
 ROOT = Path(__file__).resolve().parents[1]
-PYTHONS = re.findall(
-    r'"Programming Language :: Python :: (3\.\d+)"', ROOT.joinpath("pyproject.toml").read_text()
-)
+PYTHONS = "3.11", "3.12", "3.13"
 RESULTS = ROOT / "benchmarks" / "results" / "matrix.csv"
 EXTRAS = "tensorflow,jax,search,ray,serve,retrieve,runtime,notebooks,docs,dev"
 LIBRARIES = "tensorflow", "keras", "keras-tuner"

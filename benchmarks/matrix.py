@@ -5,8 +5,8 @@
 
 `make test-matrix` runs it with uv, which resolves and installs; the packages of all environments
 come to some 20 GB. A Python is a version, to be found on the PATH, or the path of its program.
-"oldest" is the lower bound of every requirement of pyproject.toml and its extras, but for GPUs and
-PyTorch too, or the next version that this Python has a wheel of; "newest" is what is resolved
+"oldest" is the lower bound of every requirement of pyproject.toml, the extras for GPUs and
+PyTorch left out, or the next version that this Python has a wheel of; "newest" is what is resolved
 without any constraint. What the requirements bring themselves is as new as it may be.
 
 Every combination is a row of the table, and what has its row for this version of the project is

@@ -127,13 +127,12 @@ def tried(name: str, python: str, versions: str, version: str, options) -> Combi
     if subprocess.run(install).returncode:
         return row
     report = folder / f"{environment.name}.xml"
-    report.unlink(missing_ok=True)
     path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
     tests = program, "-m", "pytest", "-q", "-n", str(options.workers), "--no-loadscope-reorder"
     tests = *tests, "-rs", "-p", "no:cacheprovider", f"--junitxml={report}"
     ended = subprocess.run(tests, cwd=ROOT, env=os.environ | {"PATH": path}).returncode
-    if not report.exists():
-        sys.exit(f"error: pytest ended with {ended} before its tests, with {environment.name}")
+    if ended not in (0, 1):  # passed and failed; whatever else, such as Ctrl-C, is no result
+        sys.exit(f"error: pytest ended with status {ended} in {environment.name}")
     listed = printed(*uv, "pip", "list", "--python", program, "--format", "json")
     installed = {each["name"]: each["version"] for each in json.loads(listed)}
     passed, failed, skipped = outcomes(report)

@@ -1,4 +1,4 @@
-# make install | lint | stubs | docs | test | test-jax | test-torch | test-slow | notebooks | demo | wheel | sbom | audit | clean
+# make install | lint | stubs | docs | test | test-jax | test-torch | test-slow | test-matrix | notebooks | demo | wheel | sbom | audit | clean
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
@@ -18,7 +18,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 # order the long files come first and the small groups last, so that both workers end together.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --no-loadscope-reorder --durations=10
 
-.PHONY: install lint format stubs docs test test-jax test-torch test-slow notebooks demo wheel sbom audit clean
+.PHONY: install lint format stubs docs test test-jax test-torch test-slow test-matrix notebooks demo wheel sbom audit clean
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
@@ -58,6 +58,16 @@ test-torch:
 test-slow: install
 	$(PYTEST) -m slow --durations=30 -rs
 
+.venv-matrix/installed:
+	$(PYTHON) -m venv .venv-matrix
+	.venv-matrix/bin/python -m pip install --quiet uv==0.13.9 pandas==3.1.1
+	@touch $@
+
+# The fast tests under the oldest and the newest libraries that are allowed, on Python 3.11 to 3.13:
+# an hour or two and 20 GB, so that CI does not. `make test-matrix MATRIX="--pythons 3.13 --again"`.
+test-matrix: .venv-matrix/installed
+	.venv-matrix/bin/python benchmarks/matrix.py $(MATRIX)
+
 notebooks: install
 	$(BIN)/python docs/notebooks.py
 
@@ -85,5 +95,5 @@ audit: .venv-supply/installed
 	.venv-supply/bin/pip-audit -r constraints.txt --no-deps --disable-pip --strict
 
 clean:
-	rm -rf .venv .venv-torch .venv-supply build dist site .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-torch .venv-supply .venv-matrix .matrix build dist site .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

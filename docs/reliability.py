@@ -35,7 +35,8 @@ def main():
 
 def with_tables(text: str) -> str:
     """`text` with every table made anew."""
-    made = {"counts": counts, "all": everything, "fuzz": fuzz, "kills": kills, "soak": soak}
+    made = {"counts": counts, "all": everything, "fuzz": fuzz, "kills": kills}
+    made |= {"soak": soak, "matrix": matrix}
     return BLOCK.sub(lambda found: f"{found[1]}\n{made[found[2]]()}\n\n{found[3]}", text)
 
 
@@ -88,6 +89,17 @@ def soak() -> str:
         lines.append(
             f"| {' | '.join(cells)} | {interval} | {'yes' if int(row['flat']) else 'no'} |"
         )
+
+
+def matrix() -> str:
+    """The last row of each combination."""
+    names = "keras", "tensorflow", "keras_tuner", "passed", "failed", "skipped"
+    lines = [f"| Python | libraries | on | {' | '.join(names)} |".replace("_", "-")]
+    lines.append("|---|---|---|---|---|---|--:|--:|--:|")
+    for python, rows in sorted(_grouped("matrix.csv", "python").items()):
+        for row in {row["versions"]: row for row in rows}.values():
+            cells = [row[name] or row["status"] for name in names]
+            lines.append(f"| {python} | {row['versions']} | {row['date']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

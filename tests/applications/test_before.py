@@ -1,10 +1,12 @@
-"""Folders of the first version 0.1.0 are read and resumed, and options they lack have defaults.
+"""Folders of every version are read and resumed, and options they lack have defaults.
 
 tests/fixtures/before holds a finished run, a run interrupted by Ctrl-C and a search interrupted by
-Ctrl-C, all of LeNet-5 on the digits, without their event files.
+Ctrl-C, all of LeNet-5 on the digits, without their event files, of the first days of 0.1.0;
+tests/fixtures/versions those of each version, which tests/fixtures/make_version.py made.
 """
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -19,15 +21,24 @@ import keras_archs
 import tuning
 from applications.options import OPTIONS
 
-BEFORE = Path(__file__).parents[1] / "fixtures" / "before"
+ROOT = Path(__file__).parents[2]
+BEFORE = ROOT / "tests" / "fixtures" / "before"
+VERSIONS = sorted((ROOT / "tests" / "fixtures" / "versions").iterdir())
 ADDED_LATER = ("adapt", "freeze_until", "weight_decay", "shift")  # in an imagined older version
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    shutil.copytree(BEFORE, tmp_path, dirs_exist_ok=True)
+@pytest.fixture(params=[BEFORE, *VERSIONS], ids=lambda folder: folder.name)
+def here(request, tmp_path, monkeypatch):
+    shutil.copytree(request.param, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_every_version_has_its_folders():
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    released = re.findall(r"^## \[?v?(\d[\w.]*)", changelog, re.MULTILINE)
+    wanted = {*released, keras_archs.__version__}
+    assert {folder.name for folder in VERSIONS} == wanted, "tests/fixtures/make_version.py"
 
 
 def test_its_weights_bring_their_preprocessing(here):
@@ -36,7 +47,7 @@ def test_its_weights_bring_their_preprocessing(here):
     found = network.load_report.preprocessing
     (mean,), (std,) = found.mean, found.std
     saved = keras.saving.load_model(file, compile=False)
-    scaled = keras.Model(saved.input, saved.get_layer("normalization").output)
+    scaled = keras.Model(saved.input, saved.get_layer("c1").input)
     pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
     np.testing.assert_allclose(scaled(pixels), (pixels - mean) / std, rtol=1e-4, atol=1e-5)
 
@@ -99,11 +110,12 @@ def resumed_search():
 
 @pytest.mark.parametrize("name", ["config.yaml", "labels.json", "metrics.json"])
 def test_a_damaged_trial_of_a_search_is_said_before_others_are_trained(here, name):
+    trials = set((here / "search").glob("trial-*"))
     file = here / "search" / "trial-0000" / name
     file.write_bytes(bytes(len(file.read_bytes())))  # as sectors that are lost
     with pytest.raises(ValueError, match=f"search/trial-0000/{name}"):
         resumed_search()
-    assert [trial.name for trial in (here / "search").glob("trial-*")] == ["trial-0000"]
+    assert set((here / "search").glob("trial-*")) == trials
 
 
 @pytest.mark.slow

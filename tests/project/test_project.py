@@ -66,6 +66,14 @@ def test_the_lower_bounds_of_keras_and_keras_tuner_are_versions_the_tests_run_wi
         assert bound.replace(">=", "==") in pins()
 
 
+def test_every_requirement_of_users_and_developers_has_a_lower_bound():
+    extras = EXTRAS.keys() - {"tensorflow-gpu", "jax-gpu"}
+    for text in [*PROJECT["dependencies"], *(text for extra in extras for text in EXTRAS[extra])]:
+        requirement = Requirement(text)
+        bounds = [each.operator for each in requirement.specifier]
+        assert bounds == [">="] or requirement.name == "keras-archs", text
+
+
 def test_no_file_names_a_folder_of_this_machine_or_where_packages_are_fetched_from():
     here = re.escape(str(ROOT)) + r"(?![\w.-])"
     forbidden = re.compile(

@@ -277,7 +277,8 @@ def test_options_can_come_from_a_config(passed, config):
         arch="mobilenet", alpha=0.5, size=[32, 48], learning_rate=1e-3, batch_size=16,
         resume=True, epochs=None, args={"stem": "small"},
     )  # fmt: skip
-    assert (arguments := passed("train", "--config", path)) == arguments | expected
+    arguments = passed("train", "--config", path)
+    assert arguments == arguments | expected
 
 
 def test_the_command_line_wins_wherever_it_stands(passed, config):

@@ -125,6 +125,7 @@ class _Reshaping(Derivation):
     def reshaped(
         self, network: keras.Model, plan: Plan, dataset: Dataset, built: dict[str, Any]
     ) -> keras.Model:
+        """The parent's network, larger or smaller; each command has its own."""
         raise NotImplementedError
 
     def finish(self, network: keras.Model, path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ STAMP := .venv/installed
 
 # What may depend on the backend of keras_archs/; exact counts of every architecture do not.
 JAX_TESTS := tests/keras_archs/test_architectures.py tests/keras_archs/test_parity.py \
-	tests/keras_archs/cost/test_cost.py
+	tests/keras_archs/cost/test_cost.py tests/keras_archs/runtimes/test_runtimes.py
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 

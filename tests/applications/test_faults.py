@@ -13,6 +13,7 @@ from applications import files
 from applications.files import new_folder, write_atomic
 
 ROOT = Path(__file__).parents[2]
+NOBODY = 65534
 
 
 @pytest.fixture(autouse=True)
@@ -52,12 +53,29 @@ def test_a_disk_that_is_full(tmp_path):
         subprocess.run(["umount", small], check=True)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into a read-only folder")
+@pytest.fixture
+def as_nobody(here, tmp_path):
+    """The test runs as a user for whom permissions hold, as they do not for root."""
+    if os.geteuid():
+        yield
+        return
+    tmp_path.chmod(0o777)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.usefixtures("as_nobody")
 def test_a_read_only_folder():
-    os.mkdir("folder", 0o555)
+    os.mkdir("folder")
+    write_atomic("folder/a", b"before")
+    os.chmod("folder", 0o555)
     with pytest.raises(PermissionError) as caught:
-        write_atomic("folder/a", b"")
+        write_atomic("folder/a", b"after")
     assert caught.value.filename == "folder/a"
+    assert os.listdir("folder") == ["a"] and Path("folder/a").read_bytes() == b"before"
 
 
 def test_what_a_kill_left_of_a_folder_goes_with_the_next_one_of_its_name():

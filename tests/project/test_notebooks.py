@@ -20,8 +20,8 @@ def cells(file, kind):
     return [cell for cell in found if cell["cell_type"] == kind]
 
 
-def test_there_are_six_and_they_are_numbered():
-    assert [file.name[:2] for file in NOTEBOOKS] == ["1_", "2_", "3_", "4_", "5_", "6_"]
+def test_there_are_seven_and_they_are_numbered():
+    assert [file.name[:2] for file in NOTEBOOKS] == [f"{number}_" for number in range(1, 8)]
 
 
 @every_notebook

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+from applications.children import collect_rarely
 from applications.console import one_line, plain_console, stderr_closed
 
 
@@ -61,6 +62,7 @@ class CommandLine(TyperGroup):
 
     def main(self, args=None, prog_name=None, standalone_mode=True, **extra):
         _with_streams()
+        collect_rarely()
         quiet = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3"
         if quiet and "keras" not in sys.modules and _QuietKeras not in sys.meta_path:
             sys.meta_path.insert(0, _QuietKeras)

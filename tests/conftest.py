@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import browser  # noqa: F401  a fixture
 from environments import environment, wheel, without_tensorflow  # noqa: F401  fixtures
 
 from applications.children import collect_rarely

@@ -4,7 +4,6 @@ A class and an image file are called what would run if a page took it for an ele
 """
 
 import re
-import shutil
 import subprocess
 import sys
 import types
@@ -15,18 +14,13 @@ from PIL import Image
 
 import applications
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-BROWSER_FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
 CLASSES = (
     "<script>alert(1) &lt;b&gt;",
     '"><img src=x onerror=alert(2)>',
 )  # no folder's name has a slash
 FILE = '"><img src=x onerror=alert(3)>.png'
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt install chromium)"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -48,21 +42,17 @@ def life(tmp_path_factory):
 
 
 @pytest.fixture
-def tab():
+def tab(browser):
     """A tab in which no script of a name runs and nothing is asked for elsewhere."""
-    from playwright.sync_api import sync_playwright
-
     wrong = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_FLAGS))
-        tab = browser.new_page()
-        tab.set_default_timeout(60_000)
-        tab.on("pageerror", lambda error: wrong.append(str(error)))
-        tab.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
-        own = ("file:", "http://127.0.0.1:", "data:", "blob:")
-        tab.on("request", lambda r: None if r.url.startswith(own) else wrong.append(r.url))
-        yield tab
-        browser.close()
+    tab = browser.new_page()
+    tab.set_default_timeout(60_000)
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    tab.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+    own = ("file:", "http://127.0.0.1:", "data:", "blob:")
+    tab.on("request", lambda r: None if r.url.startswith(own) else wrong.append(r.url))
+    yield tab
+    tab.close()
     assert wrong == []
 
 

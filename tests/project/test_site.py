@@ -5,7 +5,6 @@ import importlib.util
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -192,8 +191,6 @@ def test_new_pages_stand_in_the_navigation_by_themselves(hooks):
 
 # ------------------------------------------------------------------------------- the site as built
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 SHOWN = (
     *("index.html", "tour.html", "families/mobilenet.html", "how_to/your_images.html"),
     *("reference/applications.html", "results/index.html"),
@@ -249,17 +246,6 @@ def test_no_page_fetches_anything_from_elsewhere(site):
         for found in addresses_of_css(style.read_text()):
             address = "".join(found)
             assert address.startswith("data:") or not re.match(r"(\w+:)?//", address), style.name
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium (Debian: apt install chromium)")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ With the environment variable SCREENSHOTS the pictures of the page are kept in t
 import json
 import os
 import re
-import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,8 +21,6 @@ from applications.evaluation.metrics import worst_mistakes
 from applications.options import OPTIONS
 from applications.runs import load
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-BROWSER_FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
 HOSTILE = """<script>alert("1")</script> & "b" 'c' </script><img src=x onerror=alert(2)>"""
 
 
@@ -366,18 +363,6 @@ def test_commands_write_it_where_there_is_no_tensorflow(without_tensorflow, tmp_
     assert {"test/confusion_matrix", "gradient_norm"} <= set(tags["images"])
     assert {"cost/layers/text_summary", "custom_scalars__config__"} <= set(tags["tensors"])
     assert {"loss/train", "gradient_norm/1_c1", "final/test_accuracy"} <= set(tags["scalars"])
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium (Debian: apt install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_FLAGS))
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

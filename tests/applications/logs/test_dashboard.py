@@ -6,7 +6,6 @@ With the environment variable SCREENSHOTS the pictures of its pages are kept in 
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,16 +19,6 @@ from pathlib import Path
 import pytest
 
 from applications.logs.dashboards import dashboard
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-BROWSER_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-)
 
 
 @contextmanager
@@ -118,15 +107,13 @@ def test_the_server_reads_each_step_once(runs):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt install chromium)")
-def test_the_pages_show_all_runs(runs, tmp_path):
-    from playwright.sync_api import expect, sync_playwright
+def test_the_pages_show_all_runs(runs, browser, tmp_path):
+    from playwright.sync_api import expect
 
     folder, accuracies = runs
     pictures = Path(os.environ.get("SCREENSHOTS") or tmp_path)
     pictures.mkdir(parents=True, exist_ok=True)
-    with served(folder) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_FLAGS))
+    with served(folder) as address:
         page = browser.new_page(viewport={"width": 1600, "height": 1400})
         page.set_default_timeout(120_000)
         expect.set_options(timeout=120_000)
@@ -159,7 +146,7 @@ def test_the_pages_show_all_runs(runs, tmp_path):
             expect(page.get_by_text(chart, exact=True).first).to_be_visible()
         page.wait_for_timeout(3000)
         page.screenshot(path=pictures / "custom_scalars.png")
-        browser.close()
+        page.close()
 
 
 @pytest.mark.slow

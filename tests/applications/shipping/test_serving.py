@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import re
-import shutil
 import signal
 import socket
 import struct
@@ -33,8 +32,6 @@ from applications.shipping.serving import app, batching, networks, protocol, ser
 from applications.shipping.serving.watching import JsonLines
 
 RUN = Path(__file__).parents[2] / "fixtures" / "before" / "finished"  # LeNet5 of 16 x 16 digits
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-BROWSER_FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
 HOSTILE = """<img src=x onerror=alert("1")> & 'b'"""
 TOKEN = "correct-horse-battery"
 
@@ -846,18 +843,6 @@ print(json.dumps(found))
 
 
 # ---------------------------------------------------------------------------- the page, the process
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium (Debian: apt install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_FLAGS))
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -115,8 +115,3 @@ def test_the_stem_pools_windows_around_every_second_pixel(side):
     values = np.arange(1, side * side + 1, dtype="float32").reshape(1, side, side, 1)
     pooled = [run(keras.Model(image, _max_pool(image, c)), values) for c in (KERAS, TORCH)]
     np.testing.assert_array_equal(*pooled)
-
-
-@pytest.mark.slow
-def test_resnet1202v2_builds():
-    assert keras_archs.ResNet1202V2().count_params() == 19_510_906

@@ -787,6 +787,7 @@ def grow(
     *,
     alpha: float | None = None,
     extra_depth: int = 0,
+    new_channels: Literal["copies", "random"] = "random",
     noise: float = 0.0,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -810,11 +811,14 @@ def grow(
         alpha: width multiplier afterwards, at least the run's. None: the run's.
         extra_depth: layers to put in, >= 0, spread evenly over the network: they begin as the
             identity.
-        noise: how unequally the copies of a channel share the weights of the layers that read them,
-            >= 0, as `keras_archs.grow` has it: predictions stay, and the copies learn to differ.
+        new_channels: what the new channels are, as `keras_archs.grow` has it: "copies" of those
+            that are there, or "random", which at first nothing reads. Predictions stay in both
+            cases.
+        noise: with new_channels="copies": how unequally they share the weights of the layers that
+            read them, >= 0, as `keras_archs.grow` has it.
         epochs: passes over the training images, 1..1,000,000. None: as many as the run's.
         batch_size: images a step, >= 1. None: the run's.
-        learning_rate: base rate, > 0. None: a tenth of the run's.
+        learning_rate: base rate, > 0. None: the run's.
         threads: CPU threads of TensorFlow, 1..1024. None leaves it to TensorFlow.
         run_dir: the new run's own folder. None: `runs/NAME-grown` of the run's name, with -2, ...
             where taken.

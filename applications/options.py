@@ -1754,11 +1754,18 @@ class Growing(_Checked):
         least=0,
         panel="Network",
     )
+    new_channels: Literal["copies", "random"] = option(
+        "random",
+        help="What new channels are: copies of the others, or drawn and at first not read.",
+        doc='what the new channels are, as `keras_archs.grow` has it: "copies" of those that are '
+        'there, or "random", which at first nothing reads. Predictions stay in both cases.',
+        panel="Network",
+    )
     noise: float = option(
         0.0,
         help="How unequally copies of a channel share the weights that read them, >= 0.",
-        doc="how unequally the copies of a channel share the weights of the layers that read them, "
-        ">= 0, as `keras_archs.grow` has it: predictions stay, and the copies learn to differ.",
+        doc='with new_channels="copies": how unequally they share the weights of the layers that '
+        "read them, >= 0, as `keras_archs.grow` has it.",
         check=lambda name, value: number(name, value, least=0),
         least=0,
         panel="Network",

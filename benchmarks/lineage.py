@@ -8,7 +8,8 @@ SimpNet_300K on images of 16x16 by the default recipe:
 - "plain": a quarter of its width; "taught": the same network with `distill`, as many epochs, by
   "teacher", the network at its own width, trained as long.
 - "fresh": half of its width; "grown": `plain` made as wide by `grow`, which then has 0.7 of the
-  epochs, and "grown, half": 0.5 of them.
+  epochs, and "grown, half": 0.5 of them; "copies": grown as Net2Net has it, 0.7 of the epochs with
+  copies and a tenth of the learning rate.
 - "specialists": `plain` and specialists for three sets of classes, of which an image asks one at
   most; "pair": `plain` and that of the next seed as an ensemble, which costs as much.
 
@@ -34,12 +35,16 @@ from applications.files import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
 ARCH = "simpnet_300k"
-NETWORKS = ("teacher", "plain", "taught", "fresh", "grown", "grown, half", "specialists", "pair")
+NETWORKS = (
+    *("teacher", "plain", "taught", "fresh", "grown", "grown, half", "copies"),
+    *("specialists", "pair"),
+)
 # What is compared, on the same seed, and the name of the difference.
 COMPARED = {
     "taught": "plain",
     "grown": "fresh",
     "grown, half": "fresh",
+    "copies": "fresh",
     "specialists": "plain",
     "pair": "plain",
 }
@@ -116,9 +121,12 @@ class Lineage:
         return self.trained("fresh", seed, 0.5)
 
     def grown(self, seed: int, network: str, share: float) -> applications.Run:
+        running, how = self._running(network, seed), {}
+        if network == "copies":
+            rate = self.plain(seed).config["learning_rate"] / 10
+            how = {"new_channels": "copies", "learning_rate": rate}
         epochs = round(share * self.options.epochs)
-        running = self._running(network, seed)
-        return applications.grow(self.plain(seed), alpha=0.5, epochs=epochs, **running)
+        return applications.grow(self.plain(seed), alpha=0.5, epochs=epochs, **how, **running)
 
     def specialists(self, seed: int) -> applications.Run:
         return applications.specialists(self.plain(seed), **self._running("specialists", seed))
@@ -146,6 +154,7 @@ MADE: dict[str, Callable[[Lineage, int], list[Any]]] = {
     "fresh": lambda runs, seed: of_run(runs.fresh(seed)),
     "grown": lambda runs, seed: of_run(runs.grown(seed, "grown", 0.7)),
     "grown, half": lambda runs, seed: of_run(runs.grown(seed, "grown, half", 0.5)),
+    "copies": lambda runs, seed: of_run(runs.grown(seed, "copies", 0.7)),
     "specialists": lambda runs, seed: of_run(runs.specialists(seed)),
     "pair": lambda runs, seed: runs.pair(seed),
 }

@@ -127,7 +127,7 @@ def distill(ctx: typer.Context, run: RunFolder):
 
 
 @app.command()
-@with_options(Group(Growing), *retrained("grown", "a tenth of the run's"))
+@with_options(Group(Growing), *retrained("grown"))
 def grow(ctx: typer.Context, run: RunFolder):
     """Train a wider or deeper copy of a finished run's network on, from its predictions."""
     arguments = arguments_of(ctx)

@@ -1,7 +1,9 @@
 """A run whose network is another run's, made wider, deeper or narrower, and trained on.
 
 Chen et al. 2015, "Net2Net", arXiv:1511.05641: a grown network begins with the predictions of the
-one that it grew from, and goes on with a tenth of its learning rate. A shrunk one keeps the
+one that it grew from. Its new channels are those of Wei et al. 2016, "Network Morphism",
+arXiv:1603.01670, and it goes on with the run's learning rate: with copies and a tenth of it, as
+Chen et al. have it, it learned little (benchmarks/results/lineage.md). A shrunk one keeps the
 channels of largest norm, and learns from labels or from what the larger one predicts.
 """
 
@@ -39,11 +41,10 @@ from applications.training.deriving import (
 )
 from applications.training.training import derive
 
-GROWN_RATE = 0.1  # of the parent's learning rate: arXiv:1511.05641, section 3.1
 _NOT_OWN = ("input_shape", "classes", "alpha", "rho", "dropout")  # arguments that all families have
 
 
-@takes(Group(Growing), *retrained("grown", "a tenth of the run's"))
+@takes(Group(Growing), *retrained("grown"))
 def grow(growing: Growing, asked: dict[str, Any], running: Running) -> applications.Run:
     """Train a wider or deeper copy of a finished run's network on, from its predictions.
 
@@ -69,7 +70,7 @@ def grow(growing: Growing, asked: dict[str, Any], running: Running) -> applicati
             "`alpha` or `extra_depth` must make the network larger. Received: "
             f"alpha={growing.alpha}, extra_depth=0, and the run's alpha is {alpha:g}"
         )
-    options = _options(parent, asked, alpha, GROWN_RATE)
+    options = _options(parent, asked, alpha)
     return derive(options, running, _Growing(parent, growing))
 
 
@@ -89,14 +90,13 @@ def shrink(shrinking: Shrinking, asked: dict[str, Any], running: Running) -> app
         ValueError, TypeError, FileExistsError, OSError: as `grow`.
     """
     parent = opened_parent(shrinking.run)
-    options = _options(parent, asked, shrinking.alpha, 1.0)
+    options = _options(parent, asked, shrinking.alpha)
     return derive(options, running, _Shrinking(parent, shrinking))
 
 
-def _options(parent: applications.Run, asked: dict[str, Any], alpha: float, rate: float) -> Options:
+def _options(parent: applications.Run, asked: dict[str, Any], alpha: float) -> Options:
     """The parent's, but for what is asked for."""
     config = {name: parent.config[name] for name in OPTIONS}
-    config["learning_rate"] *= rate
     own = {name: value for name, value in asked.items() if value is not None}
     own["threads"] = asked["threads"]
     return Options.made_of({**config, "freeze_until": None, "alpha": alpha, **own})
@@ -154,6 +154,7 @@ class _Growing(_Reshaping):
             network,
             plan.options.alpha,
             extra_depth=self.asked.extra_depth,
+            new_channels=self.asked.new_channels,
             noise=self.asked.noise,
             seed=plan.options.seed,
             **built,

@@ -23,7 +23,6 @@ from applications.training.optimizing import prepare
 
 _SAME = "arch", "rho", "recipe"  # of both networks; recipes differ in preprocessing
 _NOT_OWN = "input_shape", "classes", "alpha", "rho", "dropout"  # arguments that all families have
-_NOISE = 0.1  # of the copies' shares, which lets them learn to differ: outputs stay
 
 
 def may_grow(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
@@ -95,7 +94,7 @@ class Transfer(Derivation):
                     applications.load(parent).model,
                     plan.options.alpha,
                     arch=plan.options.arch,
-                    noise=_NOISE,
+                    new_channels="random",
                     seed=plan.options.seed,
                     **own,
                 )

@@ -149,14 +149,18 @@ class ChannelGraph:
         """The convolutions and dense layers."""
         return (carrier for carrier in self.carriers.values() if carrier.sums)
 
-    def resized(self, copies: np.ndarray, noise: float = 0.0, seed=None) -> keras.Model:
+    def resized(
+        self, copies: np.ndarray, noise: float = 0.0, seed=None, *, drawn: bool = False
+    ) -> keras.Model:
         """A copy of the model in which each label occurs as often as `copies` says.
 
         Args:
             copies: one integer >= 0 a label, the same for all that change together.
             noise: how unequal the shares of copies are, as a fraction of an equal share. They
                 still sum to the whole.
-            seed: of the noise.
+            seed: of the noise, or of what is drawn.
+            drawn: whether the first copy has the whole share, and what makes the others is drawn
+                (He et al. 2015, arXiv:1502.01852).
 
         Raises:
             ValueError: a layer cannot have these channels; the message names it.
@@ -179,7 +183,7 @@ class ChannelGraph:
                 if not all(_divides(c, copies, use.groups) for c in use[:2] if c is not None):
                     raise self.unfit("whose groups are of one width", path)
             weights = [
-                _resized(weight.numpy(), uses[id(weight)], copies, noise, rng)
+                _resized(weight.numpy(), uses[id(weight)], copies, noise, rng, drawn)
                 if id(weight) in uses
                 else weight.numpy()
                 for weight in carrier.layer.weights
@@ -261,7 +265,9 @@ def _divides(channels: Channels, copies: np.ndarray, groups: int) -> bool:
     return len({int(copies[part].sum()) for part in np.split(channels.labels, groups)}) == 1
 
 
-def _resized(value: np.ndarray, use: Use, copies: np.ndarray, noise: float, rng) -> np.ndarray:
+def _resized(
+    value: np.ndarray, use: Use, copies: np.ndarray, noise: float, rng, drawn: bool
+) -> np.ndarray:
     """A weight with each channel repeated by its count."""
     axis, made = use.writes
     if use.reads is None:
@@ -271,9 +277,22 @@ def _resized(value: np.ndarray, use: Use, copies: np.ndarray, noise: float, rng)
     for part, writes, reads in zip(np.split(value, use.groups, axis), *per_group, strict=True):
         part = np.repeat(part, copies[writes], axis)
         part = np.moveaxis(np.repeat(part, copies[reads], use.reads.axis), use.reads.axis, -1)
-        part = part * _shares(part.shape[:-1], copies[reads], noise, rng)
-        resized.append(np.moveaxis(part, -1, use.reads.axis))
+        if drawn:
+            part = part * _first(copies[reads])
+        else:
+            part = part * _shares(part.shape[:-1], copies[reads], noise, rng)
+        part = np.moveaxis(part, -1, use.reads.axis)
+        if drawn:
+            old = np.expand_dims(_first(copies[writes]), [a for a in range(part.ndim) if a != axis])
+            summed = part.size // part.shape[axis]
+            part = np.where(old, part, rng.normal(scale=math.sqrt(2 / summed), size=part.shape))
+        resized.append(part)
     return np.concatenate(resized, axis)
+
+
+def _first(counts: np.ndarray) -> np.ndarray:
+    """Of each copy whether it is the first of its channel."""
+    return np.concatenate([np.arange(count) == 0 for count in counts])
 
 
 def _shares(shape: tuple, counts: np.ndarray, noise: float, rng) -> np.ndarray:

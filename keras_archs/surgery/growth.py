@@ -2,21 +2,23 @@
 
 Chen et al. 2015, "Net2Net", https://arxiv.org/abs/1511.05641: a wider layer has copies of its
 channels, whose consumers share the weights out among the copies; a deeper network has new layers
-that start as the identity. Both keep the outputs. `channels.py` says which weights take part.
+that start as the identity. Wei et al. 2016, "Network Morphism", https://arxiv.org/abs/1603.01670: a
+wider layer has new channels, which at first nothing reads that was there before. All of these keep
+the outputs. `channels.py` says which weights take part.
 """
 
 import itertools
 import math
 from collections.abc import Callable, Iterator
 from numbers import Real
-from typing import Any
+from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
 from keras import layers
 
 import keras_archs
-from keras_archs.checks import check_alpha, check_weights_fit, is_count, nearest
+from keras_archs.checks import check_alpha, check_weights_fit, choice, is_count, nearest
 from keras_archs.graph import Call, calls
 from keras_archs.graph import without_values as without_values
 from keras_archs.kinds import CONVOLUTIONS, DEPTHWISE
@@ -26,34 +28,44 @@ from keras_archs.surgery.rewiring import changed, graphs, rebuilt, rewired
 from keras_archs.surgery.thinning import norms_of
 
 SAME_AT_ANY_ALPHA = "kernel_size", "groups", "depth_multiplier"  # of a layer at any alpha
+NewChannels = Literal["copies", "random"]
 Choice = Callable[[np.ndarray, int], np.ndarray | None]  # of labels, how many channels
 
 
 def widen(
-    model: keras.Model, layer: str, units: int, *, noise: float = 0.0, seed: int | None = None
+    model: keras.Model,
+    layer: str,
+    units: int,
+    *,
+    new_channels: NewChannels = "copies",
+    noise: float = 0.0,
+    seed: int | None = None,
 ) -> keras.Model:
     """A copy of `model` with more channels in one layer and the same outputs (Net2WiderNet).
 
-    The new channels are copies, spread evenly over the layer's. Layers whose channels must be
-    those of this one, such as all that are added to it, are widened with it.
+    The new channels are spread evenly over the layer's. Layers whose channels must be those of this
+    one, such as all that are added to it, are widened with it.
 
     Args:
         model: a functional model. It is left as it is.
         layer: name of a convolution or dense layer, `outer/inner` in a nested model.
         units: its filters or units afterwards, at least those it has. A multiple of the groups
             where a grouped convolution makes or reads them.
+        new_channels: "copies" of those that are there, which share the weights of the layers that
+            read them; or "random", made by weights that are drawn (He et al. 2015,
+            arXiv:1502.01852) and at first read with the weight 0 by all channels that were there.
         noise: how unequally the copies share the weights of the layers that read them: the standard
             deviation of a share, as a fraction of an equal one. The shares still sum to the whole,
             so the outputs stay the same at any `noise`. With 0 copies are equal, and stay equal in
             training unless dropout tells them apart.
-        seed: of the noise.
+        seed: of the noise, or of what is drawn.
 
     Raises:
         ValueError: an argument is outside the range given above, the layer's channels are the
             model's outputs, or a layer stands in the way, which is named: one that normalises
             across channels, or of a kind that is not known.
     """
-    _check_noise(noise)
+    _check_new(new_channels, noise)
     graph = ChannelGraph(model)
     carrier = _summing(graph, layer)
     if not is_count(units) or units < carrier.width:
@@ -72,7 +84,7 @@ def widen(
             f"Received: layer={layer!r}"
         )
     _check_fits(graph, copies, units=units)
-    return _widened(graph, copies, noise, seed)
+    return _widened(graph, copies, new_channels, noise, seed)
 
 
 def deepen(model: keras.Model, after: str) -> keras.Model:
@@ -119,6 +131,7 @@ def grow(
     *,
     arch: str | None = None,
     extra_depth: int = 0,
+    new_channels: NewChannels = "copies",
     noise: float = 0.0,
     seed: int | None = None,
     **own: Any,
@@ -127,7 +140,7 @@ def grow(
 
     Every layer gets the width that the builder gives it at `alpha`; input, classes, dropout,
     preprocessing layers and names stay those of the model. Without the classifier each output
-    channel is followed by its copies. The copy is not compiled.
+    channel is followed by those that are new. The copy is not compiled.
 
     Args:
         model: what a builder of this package made, trained or not, saved and loaded or not. It is
@@ -136,8 +149,9 @@ def grow(
         arch: name of the architecture. Defaults to the model's name.
         extra_depth: number of identity layers that `deepen` puts in, spread evenly over the
             network, at most one for each layer that it can follow.
+        new_channels: as in `widen`.
         noise: as in `widen`.
-        seed: of the noise.
+        seed: as in `widen`.
         **own: the family's own arguments that the model was built with, such as `rows` or `depth`.
 
     Raises:
@@ -145,7 +159,7 @@ def grow(
             architecture, or a layer stands in the way, which is named: one that normalises across
             channels, or two that are added and have different widths at `alpha`.
     """
-    _check_noise(noise)
+    _check_new(new_channels, noise)
     if not is_count(extra_depth, least=0):
         raise ValueError(
             f"`extra_depth` must be an integer >= 0. Received: extra_depth={extra_depth!r}"
@@ -158,7 +172,7 @@ def grow(
     widths = _widths(graph, alpha, arch, own)
     copies = _copies(graph, alpha, widths, "at least", copied)
     _check_fits(graph, copies, alpha=alpha)
-    grown = _widened(graph, copies, noise, seed)
+    grown = _widened(graph, copies, new_channels, noise, seed)
     for path in _evenly(grown, int(extra_depth)):
         grown = deepen(grown, path)
     return grown
@@ -206,10 +220,15 @@ def _spread(channels: int, total: int) -> np.ndarray:
     return np.diff(ends)
 
 
-def _check_noise(noise):
+def _check_new(new_channels, noise):
+    choice("new_channels", new_channels, get_args(NewChannels))
     number = isinstance(noise, Real) and not isinstance(noise, bool)
     if not number or not math.isfinite(noise) or noise < 0:
         raise ValueError(f"`noise` must be a number >= 0. Received: noise={noise!r}")
+    if noise and new_channels != "copies":
+        raise ValueError(
+            f"`noise` must be 0 unless new_channels is 'copies'. Received: noise={noise!r}"
+        )
 
 
 def _summing(graph: ChannelGraph, path: str) -> Carrier:
@@ -233,12 +252,14 @@ def _check_fits(graph: ChannelGraph, copies: np.ndarray, **received: Any) -> Non
     check_weights_fit(int(size), **received)
 
 
-def _widened(graph: ChannelGraph, copies: np.ndarray, noise: float, seed) -> keras.Model:
+def _widened(
+    graph: ChannelGraph, copies: np.ndarray, new_channels: NewChannels, noise: float, seed
+) -> keras.Model:
     """The resized model, unless its outputs would change."""
     for labels, path in graph.mixed:
         if (copies[labels] != 1).any():
             raise graph.unfit("that treat channels one by one, to be widened", path)
-    return graph.resized(copies, noise, seed)
+    return graph.resized(copies, noise, seed, drawn=new_channels == "random")
 
 
 def _copies(

@@ -42,10 +42,10 @@ def first_predictions(monkeypatch):
 
 def test_a_grown_network_begins_with_its_parents_predictions(parent, monkeypatch):
     found = first_predictions(monkeypatch)
-    run = grow(parent.path, alpha=1.0, noise=0.1, epochs=1, verbose=0)
+    run = grow(parent.path, alpha=1.0, epochs=1, verbose=0)
     assert run.path.name == "run-grown" and run.config["alpha"] == 1.0
-    assert run.config["learning_rate"] == pytest.approx(RATE / 10)
-    asked = {"alpha": 1.0, "extra_depth": 0, "noise": 0.1}
+    assert run.config["learning_rate"] == RATE
+    asked = {"alpha": 1.0, "extra_depth": 0, "new_channels": "random", "noise": 0.0}
     assert (run.config["parent"], run.config["grow"]) == (str(parent.path), asked)
     assert run.metrics["agreement"] == 1.0
     assert run.metrics["parent"]["params"] == parent.metrics["params"] < run.metrics["params"]
@@ -65,7 +65,8 @@ def test_a_deeper_network_begins_with_its_parents_predictions_too():
     run = grow(first.path, extra_depth=2, epochs=1, verbose=0)
     assert run.metrics["agreement"] > 0.99
     assert sum("deeper" in layer.name for layer in run.model.layers if layer.weights) == 2
-    assert run.config["grow"] == {"alpha": None, "extra_depth": 2, "noise": 0.0}
+    asked = {"alpha": None, "extra_depth": 2, "new_channels": "random", "noise": 0.0}
+    assert run.config["grow"] == asked
     assert load(run.path).predict(np.zeros((1, 16, 16, 1), np.uint8)).shape == (1, 10)
 
 
@@ -105,6 +106,8 @@ def test_growing_resumes_bit_for_bit(parent, monkeypatch):
         (grow, {"extra_depth": 1}, "`extra_depth` must be at most 0, the layers that another can"),
         (grow, {"extra_depth": -1}, "`extra_depth` must be an integer >= 0"),
         (grow, {"alpha": 1.0, "noise": -1}, "`noise` must be >= 0. Received: noise=-1"),
+        (grow, {"alpha": 1.0, "noise": 0.1}, "`noise` must be 0 unless new_channels"),
+        (grow, {"alpha": 1.0, "new_channels": "x"}, "`new_channels` must be one of 'copies'"),
         (shrink, {"alpha": 1.0}, "wider|at most"),
         (shrink, {"alpha": 0.25, "temperature": 0}, "`temperature` must be > 0"),
         (shrink, {"alpha": 0.25, "epochs": 0}, "`epochs` must be"),

@@ -109,9 +109,11 @@ def test_every_kind_is_tried_but_those_that_normalise_across_channels():
 )
 def test_a_grown_network_is_the_wider_one_with_the_outputs_of_the_narrow_one(arch, own):
     model, images = built(arch, 1 / 8, **own)
-    grown = grow(model, 1 / 4, **{k: v for k, v in own.items() if k != "input_shape"})
-    assert shapes(grown) == shapes_at(arch, 1 / 4, **own)
-    assert_same(model, grown, images)
+    how = {k: v for k, v in own.items() if k != "input_shape"}
+    for new in ("copies", "random"):
+        grown = grow(model, 1 / 4, new_channels=new, seed=0, **how)
+        assert shapes(grown) == shapes_at(arch, 1 / 4, **own)
+        assert_same(model, grown, images)
 
 
 ROWS = [  # shortcuts, and two poolings that are added or stand side by side
@@ -208,6 +210,19 @@ def test_noise_makes_copies_unequal_and_keeps_the_outputs():
     np.testing.assert_array_equal(again, kernels[1])
 
 
+def test_random_channels_are_drawn_and_read_by_no_old_one():
+    model, images = built("lenet5", 1 / 2)
+    grown = grow(model, 1.0, new_channels="random", seed=0)
+    kernel = grown.get_layer("c3").kernel.numpy()
+    before = model.get_layer("c3").kernel.numpy()
+    np.testing.assert_array_equal(kernel[:, :, ::2, ::2], before)
+    assert not kernel[:, :, 1::2, ::2].any()
+    new = kernel[..., 1::2]
+    assert new.std() == pytest.approx((2 / new[..., 0].size) ** 0.5, rel=0.1)
+    again = grow(model, 1.0, new_channels="random", seed=0).get_layer("c3").kernel.numpy()
+    np.testing.assert_array_equal(again, kernel)
+
+
 def weightless(arch, alpha, **own):
     """A network for what fails before it looks at a weight."""
     with without_values():
@@ -241,6 +256,8 @@ def test_a_fixed_width_inside_a_layer_is_an_error():
         ({"alpha": 0}, "`alpha` must be > 0"),
         ({"alpha": 0.25}, "`alpha` must be at least that of the model: layer `c1` has 3 channels"),
         ({"noise": -1}, "`noise` must be a number >= 0"),
+        ({"noise": 0.1, "new_channels": "random"}, "`noise` must be 0 unless new_channels"),
+        ({"new_channels": "zeros"}, "`new_channels` must be one of 'copies', 'random'"),
         ({"extra_depth": -1}, "`extra_depth` must be an integer >= 0"),
         ({"extra_depth": 1}, "`extra_depth` must be at most 0"),  # LeNet5 has tanh, no ReLU
         ({"arch": "nosuch"}, "`arch` must be one of"),

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 def collect_rarely() -> None:
     """Look for garbage less often, in a process that builds networks: many objects, few of them
-    garbage. That saves a tenth of the processors' time of a short training.
+    garbage.
     """
     gc.set_threshold(50_000, 20, 10)
 

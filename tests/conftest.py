@@ -15,7 +15,7 @@ from applications.children import collect_rarely
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-collect_rarely()  # saves a fifth of the processors' time of tests that build networks
+collect_rarely()  # most tests build networks
 
 # A shell starts background jobs with Ctrl-C ignored, and so would be what the tests start and stop.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -189,6 +189,7 @@ class Converted:
                 input_names=[tensor.name for tensor in frozen.inputs],
                 output_names=[tensor.name for tensor in frozen.outputs],
             )
+        _keep_zeros(network.graph)
         return network.SerializeToString()
 
     @cached_property
@@ -229,6 +230,30 @@ class _Reader:
     def get_next(self) -> dict[str, np.ndarray] | None:
         image = next(self._images, None)
         return None if image is None else {self._name: image}
+
+
+def _keep_zeros(graph: Any) -> None:
+    """Hide zeros around the input of max pooling from optimisers that take them for "no value".
+
+    ONNX Runtime 1.31 makes them the pooling's own padding, which no maximum sees: where all values
+    of a window are negative, as in ResNet v2's first pooling, the answer differs. The maximum of a
+    tensor and itself stands between, which it does not take away.
+    """
+    import onnx
+
+    writers = {name: node for node in graph.node for name in node.output}
+
+    def padded(name: str) -> bool:
+        node = writers.get(name)
+        while node is not None and node.op_type in ("Transpose", "Identity"):
+            node = writers.get(node.input[0])
+        return node is not None and node.op_type == "Pad"
+
+    for at, node in reversed(list(enumerate(graph.node))):
+        if node.op_type == "MaxPool" and padded(node.input[0]):
+            zeros, kept = node.input[0], f"{node.input[0]}_kept"
+            graph.node.insert(at, onnx.helper.make_node("Max", [zeros, zeros], [kept]))
+            node.input[0] = kept
 
 
 def _without_calls(frozen: Any, freeze: Callable[[], Any]) -> Any:

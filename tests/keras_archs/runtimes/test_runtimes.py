@@ -64,7 +64,21 @@ def two_outputs():
     return keras.Model(inputs, {"z": early, "a": late})
 
 
-NETWORKS = {"mobilenet": mobilenet, "bytes_in": bytes_in, "two_outputs": two_outputs}
+def negative():
+    """Max pooling that sees zeros around negative values, as the first one of ResNet v2."""
+    inputs = keras.Input((SIDE, SIDE, 3))
+    x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False)(inputs)
+    x = keras.layers.ZeroPadding2D()(x)
+    x = keras.layers.MaxPooling2D(3, strides=2)(x)
+    return keras.Model(inputs, keras.layers.Flatten()(x))
+
+
+NETWORKS = {
+    "mobilenet": mobilenet,
+    "bytes_in": bytes_in,
+    "two_outputs": two_outputs,
+    "negative": negative,
+}
 
 
 @pytest.fixture(scope="module")

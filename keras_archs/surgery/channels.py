@@ -10,7 +10,8 @@ How often each label shall occur then describes every change of width:
 
     0    the channel is taken away
     1    it stays as it is
-    2    it is followed by a copy of itself; the layers that sum over channels give each its share
+    2    it is followed by a copy of itself; the layers that sum over channels give each its share,
+         or, where new channels are drawn, make the second at random and take nothing from it
 
 All copies stand next to each other, so that zeros of a shortcut stay behind the old channels,
 halves stay halves and branches stay in their place.

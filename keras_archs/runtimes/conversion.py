@@ -74,9 +74,12 @@ class Converted:
     def agreement(self, predict: Callable[[np.ndarray], np.ndarray]) -> float:
         """The fraction of the representative images with the same highest output as in float32."""
         images = np.asarray(self._representative)
-        forward = _tensorflow(self)
-        expected = [forward(image)[0].argmax() for image in self._images()]
+        expected = [self.answers(image)[0].argmax() for image in self._images()]
         return float(np.mean(predict(images).argmax(axis=-1) == expected))
+
+    def answers(self, images: np.ndarray) -> list[np.ndarray]:
+        """The outputs of the TensorFlow graph that the runtimes' formats are converted from."""
+        return _tensorflow(self)(images)
 
     @cached_property
     def network(self) -> "keras.Model":

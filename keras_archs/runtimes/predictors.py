@@ -58,6 +58,7 @@ _MIDDLE = 8  # images; a pass that is tried beside 1 and the whole batch
 _SLOW = 2.0  # times the fastest; what is slower in a first pass is not measured again
 _SECONDS = 1.0  # of measuring
 _BLOCK = 0.02  # seconds of passes one after the other, so that the caches are warm
+_MOST = 1e-3  # of the largest output, or of 1: a difference that is none of rounding
 _REST = 0.03  # seconds; libraries' threads spin that long before they sleep
 
 
@@ -83,7 +84,8 @@ def runtime(
     Args:
         model: a functional model or a built Sequential with one input (H, W, C) of known sides;
             all its layers compute in float32. Or a `Converted` one.
-        name: a runtime of the module's docstring, or `"auto"`: the fastest of those installed.
+        name: a runtime of the module's docstring, or `"auto"`: the fastest of those installed that
+            answers an image of noise as the network does. Others are left out with a warning.
         precision: `"fp32"`, outputs within 1e-5 of the model's, or `"int8"`, weights and
             activations of 8 bits: the predictor's `agreement` says how well it does.
         representative: for int8, a hundred or so images (N, H, W, C) such as the network will see,
@@ -147,13 +149,22 @@ def _chunks(name: str, batch_size: int) -> list[int]:
 
 
 def _passes(converted, precision, options: list[Option], threads) -> dict[Option, Pass]:
-    """A compiled pass for each option. Where there are several runtimes one may fail to convert."""
+    """A compiled pass for each option.
+
+    Where there are several runtimes one may fail to convert, or be found to answer otherwise than
+    the graph that it was converted from: an optimiser's error is nothing that users would see.
+    """
+    image = _noise(converted)
+    several = len({name for name, _ in options}) > 1
+    expected = converted.answers(image) if several and precision == "fp32" else None
     passes, failed = {}, {}
     for name, chunk in options:
         try:
             if name not in failed:
                 run = PASSES[name](converted, precision, chunk, threads)
-                run(np.zeros((chunk, *converted.shape), np.float32))
+                found = run(np.repeat(image, chunk, axis=0))
+                if expected is not None:
+                    _check_equal(found, expected)
                 passes[name, chunk] = run
         except Exception as error:  # what the libraries raise is their own
             failed[name] = error
@@ -166,6 +177,22 @@ def _passes(converted, precision, options: list[Option], threads) -> dict[Option
     for name, error in failed.items():
         warnings.warn(f"{name} cannot run this network: {error}", RuntimeWarning, stacklevel=3)
     return passes
+
+
+def _noise(converted: Converted) -> np.ndarray:
+    """One image of random pixels, float32 (1, H, W, C)."""
+    most = 255 if "int" in converted.model.inputs[0].dtype else 1
+    pixels = np.random.default_rng(0).random((1, *converted.shape), np.float32)
+    return most * pixels
+
+
+def _check_equal(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
+    """Raise ArithmeticError where outputs differ by more than rounding explains."""
+    for ours, wanted in zip(found, expected, strict=True):
+        largest = _MOST * max(1.0, np.abs(wanted).max())
+        if not np.allclose(ours[:1], wanted, rtol=0, atol=largest, equal_nan=True):
+            difference = np.abs(ours[:1] - wanted).max()
+            raise ArithmeticError(f"outputs differ by {difference:.2g} from the network's own")
 
 
 def _measured(passes: Mapping[Option, Pass], shape) -> dict[Option, float]:

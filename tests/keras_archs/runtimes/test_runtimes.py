@@ -207,14 +207,28 @@ def test_a_runtime_that_cannot_convert_is_left_out_with_a_warning(converted, mon
     monkeypatch.setitem(runtimes.PASSES, "tensorflow", refuse)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        monkeypatch.setitem(runtimes.PASSES, "litert", lambda *_: print)
+        monkeypatch.setitem(runtimes.PASSES, "litert", lambda *_: source.answers)
         found = runtimes._passes(source, "fp32", [("litert", 1), ("tensorflow", 1)], None)
-    assert found == {("litert", 1): print}
+    assert found == {("litert", 1): source.answers}
     assert [str(w.message) for w in caught] == [
         "tensorflow cannot run this network: no such operation"
     ]
     with pytest.raises(ValueError, match="layers that tensorflow can run.*no such operation"):
         runtimes._passes(source, "fp32", [("tensorflow", 1)], None)
+
+
+@needs_tensorflow
+def test_a_runtime_that_answers_otherwise_is_left_out_with_a_warning(converted, monkeypatch):
+    source = converted("two_outputs")
+
+    def wrong(images):
+        early, late = source.answers(images)
+        return [early, late + 0.25]
+
+    monkeypatch.setitem(runtimes.PASSES, "litert", lambda *_: wrong)
+    with pytest.warns(RuntimeWarning, match="^litert cannot run .* outputs differ by 0.25"):
+        found = runtimes._passes(source, "fp32", [("litert", 1), ("tensorflow", 2)], None)
+    assert list(found) == [("tensorflow", 2)]
 
 
 def test_calls_that_are_compared_take_turns():

@@ -7,9 +7,11 @@ SimpNet_300K on images of 16x16 by the default recipe:
 
 - "plain": a quarter of its width; "taught": the same network with `distill`, as many epochs, by
   "teacher", the network at its own width, trained as long.
-- "fresh": half of its width; "grown": `plain` made as wide by `grow`, which then has 0.7 of the
-  epochs, and "grown, half": 0.5 of them; "copies": grown as Net2Net has it, 0.7 of the epochs with
-  copies and a tenth of the learning rate.
+- "fresh": half of its width, and "fresh, short": 0.7 of the epochs; "grown": `plain` made as wide
+  by `grow`, which then has 0.7 of the epochs, and "grown, half": 0.5 of them; "copies": grown as
+  Net2Net has it, 0.7 of the epochs with copies and a tenth of the learning rate.
+- "middle": half of the parameters of `fresh`, where `plain` has 0.27 of them; "grown from middle":
+  0.7 of the epochs.
 - "specialists": `plain` and specialists for three sets of classes, of which an image asks one at
   most; "pair": `plain` and that of the next seed as an ensemble, which costs as much.
 
@@ -36,15 +38,17 @@ from applications.files import write_atomic
 RESULTS = Path(__file__).parent / "results"
 ARCH = "simpnet_300k"
 NETWORKS = (
-    *("teacher", "plain", "taught", "fresh", "grown", "grown, half", "copies"),
-    *("specialists", "pair"),
+    *("teacher", "plain", "taught", "fresh", "fresh, short", "grown", "grown, half", "copies"),
+    *("middle", "grown from middle", "specialists", "pair"),
 )
 # What is compared, on the same seed, and the name of the difference.
 COMPARED = {
     "taught": "plain",
+    "fresh, short": "fresh",
     "grown": "fresh",
     "grown, half": "fresh",
     "copies": "fresh",
+    "grown from middle": "fresh",
     "specialists": "plain",
     "pair": "plain",
 }
@@ -94,14 +98,20 @@ class Lineage:
         self.file, self.options = file, options
 
     def _running(self, network: str, seed: int) -> dict[str, Any]:
-        folder = f"{self.file.stem}-{self.options.epochs}-{network.replace(', ', '-')}-s{seed}"
+        slug = network.replace(",", "").replace(" ", "-")
+        folder = f"{self.file.stem}-{self.options.epochs}-{slug}-s{seed}"
         running = {"run_dir": self.options.work / folder, "resume": True, "verbose": 0}
         return {**running, "threads": self.options.threads}
 
-    def trained(self, network: str, seed: int, alpha: float, **taught: Any) -> applications.Run:
+    def _epochs(self, share: float) -> int:
+        return round(share * self.options.epochs)
+
+    def trained(
+        self, network: str, seed: int, alpha: float, share: float = 1.0, **taught: Any
+    ) -> applications.Run:
         options = {
             **{"arch": ARCH, "alpha": alpha, "data": self.file, "size": SIDE, "seed": seed},
-            **{"epochs": self.options.epochs, "mirror": self.options.data == "cifar10"},
+            **{"epochs": self._epochs(share), "mirror": self.options.data == "cifar10"},
             **self._running(network, seed),
         }
         if taught:
@@ -117,16 +127,20 @@ class Lineage:
     def taught(self, seed: int) -> applications.Run:
         return self.trained("taught", seed, 0.25, run=self.teacher(seed))
 
-    def fresh(self, seed: int) -> applications.Run:
-        return self.trained("fresh", seed, 0.5)
+    def middle(self, seed: int) -> applications.Run:
+        return self.trained("middle", seed, 0.35)
+
+    def fresh(self, seed: int, network: str, share: float) -> applications.Run:
+        return self.trained(network, seed, 0.5, share)
 
     def grown(self, seed: int, network: str, share: float) -> applications.Run:
         running, how = self._running(network, seed), {}
+        parent = self.middle(seed) if network == "grown from middle" else self.plain(seed)
         if network == "copies":
-            rate = self.plain(seed).config["learning_rate"] / 10
+            rate = parent.config["learning_rate"] / 10
             how = {"new_channels": "copies", "learning_rate": rate}
-        epochs = round(share * self.options.epochs)
-        return applications.grow(self.plain(seed), alpha=0.5, epochs=epochs, **how, **running)
+        epochs = self._epochs(share)
+        return applications.grow(parent, alpha=0.5, epochs=epochs, **how, **running)
 
     def specialists(self, seed: int) -> applications.Run:
         return applications.specialists(self.plain(seed), **self._running("specialists", seed))
@@ -151,10 +165,13 @@ MADE: dict[str, Callable[[Lineage, int], list[Any]]] = {
     "teacher": lambda runs, seed: of_run(runs.teacher(seed)),
     "plain": lambda runs, seed: of_run(runs.plain(seed)),
     "taught": lambda runs, seed: of_run(runs.taught(seed)),
-    "fresh": lambda runs, seed: of_run(runs.fresh(seed)),
+    "fresh": lambda runs, seed: of_run(runs.fresh(seed, "fresh", 1.0)),
+    "fresh, short": lambda runs, seed: of_run(runs.fresh(seed, "fresh, short", 0.7)),
     "grown": lambda runs, seed: of_run(runs.grown(seed, "grown", 0.7)),
     "grown, half": lambda runs, seed: of_run(runs.grown(seed, "grown, half", 0.5)),
     "copies": lambda runs, seed: of_run(runs.grown(seed, "copies", 0.7)),
+    "middle": lambda runs, seed: of_run(runs.middle(seed)),
+    "grown from middle": lambda runs, seed: of_run(runs.grown(seed, "grown from middle", 0.7)),
     "specialists": lambda runs, seed: of_run(runs.specialists(seed)),
     "pair": lambda runs, seed: runs.pair(seed),
 }

@@ -89,6 +89,7 @@ def soak() -> str:
         lines.append(
             f"| {' | '.join(cells)} | {interval} | {'yes' if int(row['flat']) else 'no'} |"
         )
+    return "\n".join(lines)
 
 
 def matrix() -> str:

@@ -254,7 +254,7 @@ def _keep_zeros(graph: Any) -> None:
 
     for at, node in reversed(list(enumerate(graph.node))):
         if node.op_type == "MaxPool" and padded(node.input[0]):
-            zeros, kept = node.input[0], f"{node.input[0]}_kept"
+            zeros, kept = node.input[0], f"{node.output[0]}_zeros_kept"
             graph.node.insert(at, onnx.helper.make_node("Max", [zeros, zeros], [kept]))
             node.input[0] = kept
 

@@ -65,12 +65,13 @@ def two_outputs():
 
 
 def negative():
-    """Max pooling that sees zeros around negative values, as the first one of ResNet v2."""
+    """Max poolings that see zeros around negative values, as the first one of ResNet v2 does."""
     inputs = keras.Input((SIDE, SIDE, 3))
     x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False)(inputs)
     x = keras.layers.ZeroPadding2D()(x)
-    x = keras.layers.MaxPooling2D(3, strides=2)(x)
-    return keras.Model(inputs, keras.layers.Flatten()(x))
+    pooled = [keras.layers.MaxPooling2D(side, strides=2)(x) for side in (2, 3)]
+    flat = [keras.layers.Flatten()(maximum) for maximum in pooled]
+    return keras.Model(inputs, keras.layers.Concatenate()(flat))
 
 
 NETWORKS = {

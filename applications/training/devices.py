@@ -108,13 +108,25 @@ def synchronized(network: keras.Model, on: bool) -> None:
             layer.synchronized = on
 
 
-def clipping_together(optimizer: Any, number: int) -> None:
-    """Let TensorFlow clip the gradient of a whole batch, as one device does, not each device's."""
-    if number == 1 or keras.backend.backend() != "tensorflow":
+def sum_gradients(optimizer: Any, number: int) -> None:
+    """How TensorFlow adds the gradients of the devices. Keras offers no public place for either.
+
+    On one device nothing is to be added. Keras would call TensorFlow's sum all the same, which has
+    a gradient of its own, and the table of those keeps the graph of the step for as long as the
+    process lives: its memory grows with every training (`benchmarks/soak.py`).
+
+    On several, the gradient of a whole batch is clipped, as one device does, not each device's.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return
+    if number == 1:
+        scaled = getattr(optimizer, "inner_optimizer", optimizer)  # of mixed_float16
+        for each in getattr(scaled, "optimizers", [scaled]):  # of rates by layer
+            each._all_reduce_sum_gradients = lambda pairs: pairs
         return
     import tensorflow as tf
 
-    clip = optimizer._clip_gradients  # Keras offers no public place between gradients and clipping
+    clip = optimizer._clip_gradients  # between the gradients and their sum
 
     def together(gradients: list[Any]) -> list[Any]:
         replica: Any = tf.distribute.get_replica_context()

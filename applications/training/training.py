@@ -37,10 +37,10 @@ from applications.training.checkpoints import (
 from applications.training.deriving import Derivation
 from applications.training.devices import (
     batch_starts,
-    clipping_together,
     device_count,
     on_devices,
     on_one_device,
+    sum_gradients,
     synchronized,
 )
 from applications.training.growth import Growth
@@ -427,7 +427,7 @@ def _fit(
                 hints=part.hints,
                 learner=learner,
             )
-            clipping_together(model.optimizer, devices)
+            sum_gradients(model.optimizer, devices)
             sums: list[np.ndarray] = []
             if saved:
                 restore(saved, model)

@@ -1,5 +1,7 @@
 """Several devices train as one does: four virtual processors share every batch."""
 
+import dataclasses
+import gc
 import json
 import os
 import subprocess
@@ -9,8 +11,11 @@ import keras
 import numpy as np
 import pytest
 
+import keras_archs
 from applications import train
+from applications.recipes import catalog as recipes
 from applications.training import devices
+from applications.training.optimizing import compiled_model
 
 SCRIPT = """
 import json, sys
@@ -43,6 +48,39 @@ def test_four_devices_give_the_losses_of_one(backend, digits, tmp_path):
         np.testing.assert_allclose(one[name], four[name], rtol=1e-4)
     tested = [json.loads((tmp_path / f"on{n}" / "metrics.json").read_text()) for n in (1, 4)]
     assert tested[0]["test_loss"] == pytest.approx(tested[1]["test_loss"], rel=1e-4)
+
+
+def graphs_of_tensorflow() -> int:
+    gc.collect()
+    return sum(type(each).__name__ == "FuncGraph" for each in gc.get_objects())
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's graphs")
+def test_a_training_on_one_device_leaves_no_graph_behind(tmp_path, digits):
+    before = graphs_of_tensorflow()
+    options = {"epochs": 1, "batch_size": 64, "size": 16, "verbose": 0}
+    train("lenet5", data=digits, run_dir=tmp_path / "run", **options)
+    assert graphs_of_tensorflow() <= before
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's graphs")
+@pytest.mark.parametrize("rates", [{}, {"c": 0.1}], ids=["one rate", "rates by layer"])
+@pytest.mark.parametrize("scaled", [False, True], ids=["float32", "scaled loss"])
+def test_no_optimizer_leaves_a_graph_behind(rates, scaled):
+    recipe = dataclasses.replace(recipes.recipe("default"), layer_rates=rates)
+    x, y = np.zeros((4, 28, 28, 1), np.float32), np.arange(4)
+
+    def step() -> None:
+        network = keras_archs.LeNet5((28, 28, 1), 4, alpha=0.5)
+        model = compiled_model(network, recipe, 0.1, 10)
+        if scaled:
+            model.optimizer = keras.optimizers.LossScaleOptimizer(model.optimizer)
+        devices.sum_gradients(model.optimizer, 1)
+        model.fit(x, y, verbose=0)
+
+    before = graphs_of_tensorflow()
+    step()
+    assert graphs_of_tensorflow() <= before
 
 
 def test_what_cannot_be_is_said_before(tmp_path, monkeypatch, digits):

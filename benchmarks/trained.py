@@ -41,6 +41,12 @@ NETWORKS = {
         "train": "--epochs 4",
         "compress": "--sparsity 0.5 --bits 8 --epochs 1 --batch-size 256 --threads 1",
     },
+    "simpnet-10k-mnist": {
+        "arch": "simpnet_300k",
+        "alpha": 0.17,
+        "train": "--size 28 --epochs 20 --threads 1",
+        "compress": "--sparsity 0 --bits 8 --epochs 1 --threads 1",
+    },
 }
 
 

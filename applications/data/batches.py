@@ -1,7 +1,9 @@
 """Images on their way into training: their order and their weights."""
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import keras
 import numpy as np
@@ -105,6 +107,20 @@ class TrainingBatches(keras.utils.PyDataset):
         shares, soft = rows_of[:, :classes], rows_of[:, classes:]
         targets = np.concatenate([shares @ self.targets, soft], axis=1)
         return (images, targets) if weights is None else (images, targets, shares @ weights)
+
+
+@contextmanager
+def lent(*given: keras.utils.PyDataset) -> Iterator[None]:
+    """What `fit` is given in here lets go of its images at the end, and can be used no more.
+
+    TensorFlow keeps every data set that is made of Python's objects for as long as the process
+    lives.
+    """
+    try:
+        yield
+    finally:
+        for each in given:
+            vars(each).clear()
 
 
 def smoothed_targets(classes: int, smoothing: float) -> np.ndarray:

@@ -16,7 +16,7 @@ import keras_archs
 from applications import runs
 from applications.console import one_line, retracing_unsaid
 from applications.data.augmentation import Augmentation, Mixing
-from applications.data.batches import TrainingBatches, balanced_weights, smoothed_targets
+from applications.data.batches import TrainingBatches, balanced_weights, lent, smoothed_targets
 from applications.data.preprocessing import colour_components
 from applications.data.sources import Dataset, Subset, open_source
 from applications.files import remove_partials, write_json
@@ -458,6 +458,7 @@ def _fit(
                         soft_targets=extra,
                         class_weights=weights,
                     )
+                    validation = _Images(dataset.validation, wanted, devices)
                     own: list[keras.callbacks.Callback] = [
                         UnbiasedStatistics(progress.steps - part.start * steps, begun=done > 0)
                     ]
@@ -471,32 +472,32 @@ def _fit(
                         own.append(FallingTeacher(recipe.teaching, part))
                     lines = [ProgressLines(epochs, steps, progress)] if running.verbose else []
                     minutes = running.checkpoint_minutes or None
+                    callbacks = [
+                        keras.callbacks.LambdaCallback(
+                            on_epoch_begin=lambda epoch, _, of=batches: of.begin(epoch)
+                        ),
+                        *own,
+                        # The journal refuses a bad loss before anything is logged or saved; the log
+                        # is on disk before the checkpoint that says its epoch is done.
+                        Journal(schedule, progress, part.start * steps),
+                        ends,
+                        *lines,
+                        logger,
+                        Checkpoint(checkpoints, progress, claim, minutes, sums, ctrl_c),
+                        *([Report(trial.report, rows)] if trial and trial.report else []),
+                        keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ctrl_c.interrupt()),
+                    ]
                     try:
-                        model.fit(
-                            batches,
-                            initial_epoch=first,
-                            epochs=first + 1 if done else min(until, stop),
-                            validation_data=_Images(dataset.validation, wanted, devices),
-                            shuffle=False,  # the batches come in their own order
-                            verbose=0,  # pyright: ignore[reportArgumentType]
-                            # The journal refuses a bad loss before anything is logged or saved;
-                            # the log is on disk before the checkpoint that says its epoch is done.
-                            callbacks=[
-                                keras.callbacks.LambdaCallback(
-                                    on_epoch_begin=lambda epoch, _, of=batches: of.begin(epoch)
-                                ),
-                                *own,
-                                Journal(schedule, progress, part.start * steps),
-                                ends,
-                                *lines,
-                                logger,
-                                Checkpoint(checkpoints, progress, claim, minutes, sums, ctrl_c),
-                                *([Report(trial.report, rows)] if trial and trial.report else []),
-                                keras.callbacks.LambdaCallback(
-                                    on_epoch_end=lambda *_: ctrl_c.interrupt()
-                                ),
-                            ],
-                        )
+                        with lent(batches, validation):
+                            model.fit(
+                                batches,
+                                initial_epoch=first,
+                                epochs=first + 1 if done else min(until, stop),
+                                validation_data=validation,
+                                shuffle=False,  # the batches come in their own order
+                                verbose=0,  # pyright: ignore[reportArgumentType]
+                                callbacks=callbacks,
+                            )
                     except KeyboardInterrupt:
                         where = (
                             f"after epoch {len(rows)} of {epochs}" if rows else "in the first epoch"

@@ -15,7 +15,14 @@ from keras_archs.weights.catalog import CATALOG, TRAINED
 
 PACKAGED = [known for known in CATALOG if isinstance(known, TrainedWeights)]
 EACH = pytest.mark.parametrize("known", PACKAGED, ids=lambda known: known.file)
-IMAGES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 1)).astype(np.uint8)
+
+
+def images(*shape):
+    """Four of noise, of 0 to 255."""
+    return np.random.default_rng(0).integers(0, 256, (4, *shape)).astype(np.uint8)
+
+
+IMAGES = images(32, 32, 1)  # of LeNet-5
 
 
 def built(known, **changes):
@@ -61,8 +68,8 @@ def test_all_test_images_give_the_accuracy_of_the_card(known, shared_data):
         (height, width), channels
     )
     assert len(tested) == known.tested
-    images = tested.batch(range(len(tested)))
-    predicted = built(known).predict(images, batch_size=1000, verbose=0).argmax(axis=1)
+    pixels = tested.batch(range(len(tested)))
+    predicted = built(known).predict(pixels, batch_size=1000, verbose=0).argmax(axis=1)
     right = (predicted == tested.labels).sum()
     assert abs(right - known.right) <= (0 if keras.backend.backend() == "tensorflow" else 2)
 
@@ -81,8 +88,9 @@ def test_the_network_takes_pixels_and_is_that_of_the_file(known):
     model = built(known)
     assert model.input_shape == (None, *known.input_shape)
     assert model.layers[1].name == "rescaling"
-    stored = run(keras_archs.load_compressed(known.path), IMAGES)
-    np.testing.assert_allclose(run(model, IMAGES), stored, atol=1e-6)
+    pixels = images(*known.input_shape)
+    stored = run(keras_archs.load_compressed(known.path), pixels)
+    np.testing.assert_allclose(run(model, pixels), stored, atol=1e-6)
     assert model.load_report.inside
     assert f"inside: {known.preprocessing}" in str(model.load_report)
     assert not (model.load_report.fresh or model.load_report.adapted or model.load_report.unused)

@@ -176,6 +176,12 @@ def _train(
         source = derivation.selected(source)
     plan = options.planned(source)
     check_memory(plan, source)
+    if running.verbose and (options.batch_size or 0) > plan.batch_size:
+        print(
+            f"warning: a step takes all {plan.batch_size} training images, fewer than the "
+            f"`batch_size` of {options.batch_size}",
+            file=sys.stderr,
+        )
     options = plan.options
     config = {**plan.config, **(derivation.recorded if derivation else {})}
     if running.verbose and source.not_read:

@@ -534,9 +534,13 @@ def test_strong_weight_decay_shrinks_kernels(quick):
     assert kernels[1] < 0.9 * kernels[0]
 
 
-def test_a_batch_is_never_larger_than_the_data(quick):
-    run = train("lenet5", **{**quick, "batch_size": 1000})
+def test_a_batch_is_never_larger_than_the_data_which_is_said(quick, capsys):
+    run = train("lenet5", **{**quick, "batch_size": 1000, "verbose": 1})
     assert run.config["batch_size"] == 81  # 90 less 10 % for validation
+    (said,) = (line for line in capsys.readouterr().err.splitlines() if "warning" in line)
+    assert said == (
+        "warning: a step takes all 81 training images, fewer than the `batch_size` of 1000"
+    )
 
 
 def test_verbose_says_how_it_went_and_where_it_is(quick, capfd):

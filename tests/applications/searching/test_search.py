@@ -409,7 +409,7 @@ def test_isolation_compares_the_settings_of_one_principle(here, digits, capfd):
     result = searching.search(
         "simpnet",
         digits,
-        isolate="maximum_information",
+        isolate="homogeneous_groups",
         seeds=(0, 1),
         budget=tuning.Budget(params=6_000),
         epochs=1,
@@ -421,8 +421,8 @@ def test_isolation_compares_the_settings_of_one_principle(here, digits, capfd):
         *("principle", "setting", "seeds", "mean", "macro_f1", "min", "max", "std"),
         *("params", "macs"),
     ]
-    assert set(effect["principle"]) == {"maximum_information"} and (effect["seeds"] == 2).all()
-    labels = [label for label, _ in tuning.settings("maximum_information", input_shape=(16, 16, 1))]
+    assert set(effect["principle"]) == {"homogeneous_groups"} and (effect["seeds"] == 2).all()
+    labels = [label for label, _ in tuning.settings("homogeneous_groups", input_shape=(16, 16, 1))]
     assert list(effect["setting"]) == labels and len(labels) > 1
     trials = result.trials
     assert len(trials) == 2 * len(labels) and set(trials["seed"]) == {0, 1}

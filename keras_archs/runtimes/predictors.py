@@ -85,7 +85,8 @@ def runtime(
         model: a functional model or a built Sequential with one input (H, W, C) of known sides;
             all its layers compute in float32. Or a `Converted` one.
         name: a runtime of the module's docstring, or `"auto"`: the fastest of those installed that
-            answers an image of noise as the network does. Others are left out with a warning.
+            answers an image of noise as the network does. Others are left out, with a warning. One
+            that is asked for is used whatever it answers, with a warning.
         precision: `"fp32"`, outputs within 1e-5 of the model's, or `"int8"`, weights and
             activations of 8 bits: the predictor's `agreement` says how well it does.
         representative: for int8, a hundred or so images (N, H, W, C) such as the network will see,
@@ -152,19 +153,24 @@ def _passes(converted, precision, options: list[Option], threads) -> dict[Option
     """A compiled pass for each option.
 
     Where there are several runtimes one may fail to convert, or be found to answer otherwise than
-    the graph that it was converted from: an optimiser's error is nothing that users would see.
+    the graph that it was converted from: an optimiser's error is nothing that users would see. One
+    that was asked for by its name is taken, with a warning.
     """
     image = _noise(converted)
     several = len({name for name, _ in options}) > 1
-    expected = converted.answers(image) if several and precision == "fp32" else None
+    converts = any(name not in ("tensorflow", "jax") for name, _ in options)
+    expected = converted.answers(image) if converts and precision == "fp32" else None
     passes, failed = {}, {}
     for name, chunk in options:
         try:
             if name not in failed:
                 run = PASSES[name](converted, precision, chunk, threads)
                 found = run(np.repeat(image, chunk, axis=0))
-                if expected is not None:
-                    _check_equal(found, expected)
+                different = _difference(found, expected) if expected is not None else None
+                if different and several:
+                    raise ArithmeticError(different)
+                if different:
+                    warnings.warn(f"{name}: {different}", RuntimeWarning, stacklevel=3)
                 passes[name, chunk] = run
         except Exception as error:  # what the libraries raise is their own
             failed[name] = error
@@ -186,13 +192,14 @@ def _noise(converted: Converted) -> np.ndarray:
     return most * pixels
 
 
-def _check_equal(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
-    """Raise ArithmeticError where outputs differ by more than rounding explains."""
+def _difference(found: list[np.ndarray], expected: list[np.ndarray]) -> str | None:
+    """In words, where outputs differ by more than rounding explains."""
     for ours, wanted in zip(found, expected, strict=True):
         largest = _MOST * max(1.0, np.abs(wanted).max())
         if not np.allclose(ours[:1], wanted, rtol=0, atol=largest, equal_nan=True):
             difference = np.abs(ours[:1] - wanted).max()
-            raise ArithmeticError(f"outputs differ by {difference:.2g} from the network's own")
+            return f"outputs differ by {difference:.2g} from the network's own"
+    return None
 
 
 def _measured(passes: Mapping[Option, Pass], shape) -> dict[Option, float]:

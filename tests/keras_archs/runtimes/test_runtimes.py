@@ -230,6 +230,9 @@ def test_a_runtime_that_answers_otherwise_is_left_out_with_a_warning(converted, 
     with pytest.warns(RuntimeWarning, match="^litert cannot run .* outputs differ by 0.25"):
         found = runtimes._passes(source, "fp32", [("litert", 1), ("tensorflow", 2)], None)
     assert list(found) == [("tensorflow", 2)]
+    with pytest.warns(RuntimeWarning, match="^litert: outputs differ by 0.25"):
+        alone = runtimes._passes(source, "fp32", [("litert", 1)], None)
+    assert list(alone) == [("litert", 1)]
 
 
 def test_calls_that_are_compared_take_turns():

@@ -45,7 +45,9 @@ NETWORKS = {
         "arch": "simpnet_300k",
         "alpha": 0.17,
         "train": "--size 28 --epochs 20 --threads 1",
-        "compress": "--sparsity 0 --bits 8 --epochs 1 --threads 1",
+        "compress": (
+            "--sparsity 0 --bits 8 --epochs 1 --batch-size 256 --learning-rate 0.0001 --threads 1"
+        ),
     },
 }
 

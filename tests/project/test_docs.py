@@ -9,6 +9,7 @@ import pytest
 from expected import EXPECTED
 
 import keras_archs
+from keras_archs.weights.catalog import CATALOG, TrainedWeights
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -89,6 +90,22 @@ def test_a_table_of_the_walk_has_the_figures_of_its_part(part, column, tables):
     assert [line[column] for line in lines[1:] if len(line) > column] == [
         f"{int(row[name]):,}" for row in rows if row[name]
     ]
+
+
+def test_the_page_of_weights_has_a_row_for_each_that_is_in_the_package():
+    page = (ROOT / "docs/weights.md").read_text()
+    rows = [line for line in page.splitlines() if line.endswith(" bytes |")]
+    trained = [known for known in CATALOG if isinstance(known, TrainedWeights)]
+    titles = {title.lower(): title for module in keras_archs.MODULES.values() for title in module}
+    for known, row in zip(trained, rows, strict=True):
+        alpha = known.kwargs.get("alpha", 1.0)
+        title = titles[known.arch]
+        network = f"`{title}`" if alpha == 1 else f"`{title}(alpha={alpha})`"
+        right = f"{known.right:,} of {known.tested:,} ({known.accuracy:.2f} %)"
+        figures = network, f'`"{known.weights}"`', f"{known.params:,}", f"{known.macs:,}"
+        size = "x".join(map(str, known.input_shape))
+        cells = *figures, size, right, f"{known.bytes:,} bytes"
+        assert row == f"| {' | '.join(cells)} |"
 
 
 @every_page

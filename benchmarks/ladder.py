@@ -16,7 +16,7 @@ and the time for one image in its fastest runtime on the machine that trained it
 a slow one: the column tells networks of one machine apart, nothing else). Rows that are there are
 passed over, and a training or search that was stopped resumes from the work folder, so that the
 table may be made over days and on several machines. The page goes to `ladder.md` beside it, the
-figure to `ladder.png`.
+figure to `docs/ladder.png`.
 """
 
 import argparse
@@ -44,6 +44,7 @@ from tuning.budget import Budget
 from tuning.spaces import arch_space, space
 
 RESULTS = Path(__file__).parent / "results"
+FIGURE = Path(__file__).parents[1] / "docs" / "ladder.png"
 SHAPES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 ARCHS = {
     "simpnet": "simpnet_300k",
@@ -103,7 +104,7 @@ def main():
         print(*key, *row, flush=True)
     rows = found(path, COLUMNS)
     write_atomic(RESULTS / "ladder.md", page(rows))
-    write_atomic(RESULTS / "ladder.png", functools.partial(draw, rows))
+    write_atomic(FIGURE, functools.partial(draw, rows))
 
 
 def prepared(data: str, options: argparse.Namespace) -> tuple[Path, int]:
@@ -212,9 +213,15 @@ def page(rows: pd.DataFrame) -> str:
         "`python benchmarks/ladder.py`. Each network is as wide as its budget of parameters allows "
         "and trained by the default recipe for as many epochs as the others. Accuracy on all test "
         "images in %, mean over seeds (least to most). CIFAR-10 here is of JPEGs of quality 75: no "
-        "figure compares with a published one. Latency is that of a busy machine.",
+        "figure compares with a published one. Latency is that of a busy machine. A network that "
+        "is not in a table was not trained there yet, or is not so small.",
         "",
-        "![Accuracy against parameters](ladder.png)",
+        "Of the images a tenth validates. Equal parameters are not equal multiply-adds, which the "
+        "tables have beside them. These trainings are short: longer ones may order the networks "
+        "otherwise. `search` is what won a search of eight trials by its validation images, "
+        "`space` that search's first trial, `simpnet` the slim profile of SimpNet_300K.",
+        "",
+        "![Accuracy against parameters](../../docs/ladder.png)",
         "",
         "| data | images | epochs | parameters | take | test accuracy | ahead of the next by |",
         "|---|---|---|---|---|---|---|",

@@ -4,6 +4,8 @@
     python benchmarks/compression.py coders
     python benchmarks/compression.py mnist --data mnist.npz [--arch lenet5] [--epochs 4]
         [--compress-epochs 6] [--sparsity 0.85] [--bits 5] [--seeds 0,1]
+    python benchmarks/compression.py rates --data mnist.npz [--arch lenet5] [--alpha 1]
+        [--epochs 4] [--images 10000] [--seeds 0,1,2]
 
 `squeezenet`: SqueezeNet 1.0 (1,248,424 parameters, 1000 classes) with generated weights, a third of
 which are left in each layer and shared by k-means, as in Iandola et al. 2016, table 2. The weights
@@ -15,11 +17,15 @@ kernel, with no byte for codebooks, biases and layers.
 must be installed), in bytes.
 
 `mnist`: a network trained on an `.npz` of images with `train`, then compressed: bytes and accuracy.
+
+`rates`: a network trained on the first images of an `.npz`, then compressed in fewer epochs at the
+run's learning rate, at one that is lower as the epochs are fewer, and at a tenth: test accuracy.
 """
 
 import argparse
 import os
 import tempfile
+from itertools import product
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -41,10 +47,12 @@ PUBLISHED = {8: 0.66e6, 6: 0.47e6}  # bytes; MB there are millions
 
 def main():
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("part", choices=("squeezenet", "coders", "mnist"))
+    parser.add_argument("part", choices=("squeezenet", "coders", "mnist", "rates"))
     for name, default in (
         ("--data", "mnist"),
         ("--arch", "lenet5"),
+        ("--alpha", 1.0),
+        ("--images", 10_000),
         ("--epochs", 4),
         ("--compress-epochs", 6),
         ("--sparsity", 0.85),
@@ -53,7 +61,8 @@ def main():
     ):
         parser.add_argument(name, default=default, type=type(default), help="default: %(default)s")
     options = parser.parse_args()
-    {"squeezenet": squeezenet, "coders": coders, "mnist": mnist}[options.part](options)
+    parts = {"squeezenet": squeezenet, "coders": coders, "mnist": mnist, "rates": rates}
+    parts[options.part](options)
 
 
 def drawn(shape: float, bits: int):
@@ -153,6 +162,57 @@ def mnist(options):
             f"{100 * small['test_accuracy']:.2f} % |",
             flush=True,
         )
+
+
+def rates(options):
+    seeds = options.seeds.split(",")
+    print(
+        "| zeros | bits | epochs | rate | before | after | difference by seed |\n"
+        + "|---" * 7
+        + "|"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder, "images.npz")
+        with np.load(options.data) as file:
+            first = {name: slice(options.images) for name in ("x_train", "y_train")}
+            np.savez(data, **{name: file[name][first.get(name, ...)] for name in file.files})
+        runs = [
+            applications.train(
+                options.arch,
+                alpha=options.alpha,
+                data=data,
+                epochs=options.epochs,
+                seed=int(seed),
+                run_dir=Path(folder, "runs", seed),
+                verbose=0,
+            )
+            for seed in seeds
+        ]
+        before = [run.metrics["test_accuracy"] for run in runs]
+        for (sparsity, bits), epochs in product(((0.67, 6), (0.0, 8)), (1, 2, 5)):
+            for share in (1.0, epochs / options.epochs, 0.1):
+                after = []
+                for run in runs:
+                    with tempfile.TemporaryDirectory() as small:
+                        compressed = applications.compress(
+                            run,
+                            sparsity=sparsity,
+                            bits=bits,
+                            epochs=epochs,
+                            learning_rate=share * run.config["learning_rate"],
+                            run_dir=Path(small, "run"),
+                            verbose=0,
+                        )
+                        after.append(compressed.metrics["test_accuracy"])
+                means = (f"{100 * np.mean(each):.2f} %" for each in (before, after))
+                each = ", ".join(
+                    f"{100 * (y - x):+.2f}" for x, y in zip(before, after, strict=True)
+                )
+                print(
+                    f"| {sparsity:.0%} | {bits} | {epochs} of {options.epochs} | {share:g} | "
+                    f"{' | '.join(means)} | {each} |",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Fixtures that every test file may use."""
 
+import importlib.util
 import os
 import re
 import signal
@@ -14,6 +15,9 @@ from environments import environment, wheel, without_tensorflow  # noqa: F401  f
 from applications.children import collect_rarely
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "PYTEST_XDIST_WORKER" in os.environ:  # the processors have enough to do with a thread of each
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 collect_rarely()  # most tests build networks
 
@@ -41,6 +45,15 @@ def released_weights() -> Path:
 def shared_data() -> Path:
     """MNIST and CIFAR-10 files."""
     return _folder("data")
+
+
+@pytest.fixture(scope="session")
+def cifar10(shared_data):
+    """The module that reads CIFAR-10's JPEGs: `jpegs(path)` has the files, labels and names."""
+    spec = importlib.util.spec_from_file_location("load_cifar10", shared_data / "load_cifar10.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -69,8 +69,9 @@ class KnownWeights:
     """Weights that somebody published.
 
     Attributes:
-        weights: what the builder's `weights=` takes: "imagenet", "hf://timm/NAME", "mnist" for what
-            the package has, or the usual name of the file to be downloaded from `source`.
+        weights: what the builder's `weights=` takes: "imagenet", "hf://timm/NAME", "mnist" or
+            "cifar10" for what the package has, or the usual name of the file to be downloaded from
+            `source`.
         arch: the registry's name.
         kwargs: arguments of the builder but for `weights`.
         data: what they were trained on.
@@ -131,7 +132,7 @@ class TrainedWeights(KnownWeights):
             they are labelled, on TensorFlow; another backend's rounding may turn one or two.
         tested: how many test images there are: the whole test split.
         data_source: who collected the images, and where they are described.
-        data_licence: SPDX identifier of the images' licence.
+        data_licence: SPDX identifier of the images' licence, NOASSERTION where none is stated.
         commands: what made the file.
     """
 

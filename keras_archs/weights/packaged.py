@@ -1,4 +1,4 @@
-"""Trained networks that are files of this package: `weights="mnist"`.
+"""Trained networks that are files of this package: `weights="mnist"` and `"cifar10"`.
 
 They are compressed networks (`.kac`) in the folder `trained/`, whose `table.json` has the facts of
 each. Nothing is downloaded; what is read is compared with the table's SHA-256 first.
@@ -63,12 +63,11 @@ def read(
         adapt: whether weights for other channels, classes, sizes or widths are adapted.
 
     Raises:
-        ValueError: there are none for this architecture, they are for other arguments, or the file
-            is not the one that was packaged.
+        ValueError: there are none for this architecture, they are for other arguments or, adapted,
+            for a narrower network, or the file is not the one that was packaged.
     """
     known = _chosen(arch, source, built.get("alpha", 1.0))
-    if not adapt:
-        _check_arguments(known, model.input_shape[1:], built)
+    _check_arguments(known, model.input_shape[1:], built, adapt)
     try:
         data = known.path.read_bytes()
     except OSError as error:
@@ -92,22 +91,29 @@ def _alpha(known: TrainedWeights) -> float:
     return known.kwargs.get("alpha", 1.0)
 
 
-def _check_arguments(known: TrainedWeights, shape: tuple, built: Mapping[str, Any]) -> None:
+def _check_arguments(
+    known: TrainedWeights, shape: tuple, built: Mapping[str, Any], adapt: bool
+) -> None:
     """Raise one ValueError that names all arguments that the weights are not made for."""
     alpha, classes = built.get("alpha", 1.0), built.get("classes", len(known.labels))
     top = built.get("include_top", True) and built.get("features") is None
     alphas = sorted(_alpha(each) for each in _of(known.arch, known.weights))
+    narrower = alpha <= alphas[-1]
     wrong = [
         (wanted, received)
         for holds, wanted, received in (
-            (alpha in alphas, f"alpha={' or '.join(map(str, alphas))}", f"alpha={alpha!r}"),
             (
-                classes in (None, len(known.labels)) or not top,
+                alpha in alphas or (adapt and narrower),
+                f"alpha={' or '.join(map(str, alphas))}",
+                f"alpha={alpha!r}",
+            ),
+            (
+                classes in (None, len(known.labels)) or not top or adapt,
                 f"{len(known.labels)} classes",
                 f"classes={classes!r}",
             ),
             (
-                tuple(shape) == known.input_shape,
+                tuple(shape) == known.input_shape or adapt,
                 f"images of {'x'.join(map(str, known.input_shape))}",
                 f"input_shape={tuple(shape)}",
             ),
@@ -116,7 +122,8 @@ def _check_arguments(known: TrainedWeights, shape: tuple, built: Mapping[str, An
     ]
     if wrong:
         wanted, received = (", ".join(column) for column in zip(*wrong, strict=True))
+        way = "`adapt=True` adapts them" if narrower else "`keras_archs.grow` makes a network wider"
         raise ValueError(
-            f"`weights` {known.weights!r} of {known.arch} are for {wanted}: `adapt=True` adapts "
-            f"them. Received: {received}"
+            f"`weights` {known.weights!r} of {known.arch} are for {wanted}: {way}. "
+            f"Received: {received}"
         )

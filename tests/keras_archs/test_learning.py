@@ -4,13 +4,10 @@ The images are those of CIFAR-10, compressed, so that no accuracy here compares 
 one; that the loss falls is all that is asked.
 """
 
-import io
-
 import keras
 import numpy as np
 import pytest
 from networks import KINDS, kind
-from PIL import Image
 
 import keras_archs
 from applications.recipes.catalog import recipe
@@ -35,19 +32,12 @@ EXEMPT = {
 
 
 @pytest.fixture(scope="module")
-def cifar10(shared_data):
+def few(shared_data, cifar10):
     """500 images, normalised, and their labels: 50 of each class, in mixed order."""
-    with np.load(shared_data / "cifar10_train.npz") as file:
-        header, scans, labels = file["header"].tobytes(), file["scans"], file["labels"]
-        ends = np.cumsum(file["lengths"], dtype=np.int64)
+    files, labels, _ = cifar10.jpegs(shared_data / "cifar10_train.npz")
     chosen = np.concatenate([np.flatnonzero(labels == label)[:50] for label in range(10)])
     chosen = np.random.default_rng(0).permutation(chosen)
-    images = []
-    for index in chosen:
-        begin = ends[index - 1] if index else 0
-        jpeg = header + scans[begin : ends[index]].tobytes() + b"\xff\xd9"
-        images.append(np.asarray(Image.open(io.BytesIO(jpeg), formats=("JPEG",))))
-    images = np.stack(images).astype("float32") / 255
+    images = cifar10.decode([files[index] for index in chosen]).astype("float32") / 255
     mean, deviation = images.mean(axis=(0, 1, 2)), images.std(axis=(0, 1, 2))
     return (images - mean) / deviation, labels[chosen]
 
@@ -58,9 +48,9 @@ def test_every_kind_is_tried():
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_loss_falls(name, cifar10):
+def test_the_loss_falls(name, few):
     """All at a quarter of their width; those that are large at full width take few steps."""
-    images, labels = cifar10
+    images, labels = few
     large = keras_archs.profile(name).macs >= 250e6
     model = keras_archs.build(name, (32, 32, 3), 10, alpha=0.25, dropout=0)
     optimizing.draw(model, recipe("default"), seed=0)

@@ -1,6 +1,5 @@
 """Data: what every kind of source gives, how splits are cut, and each error in one line."""
 
-import importlib.util
 import io
 import json
 import os
@@ -47,12 +46,9 @@ def error():
 
 
 @pytest.fixture(scope="session")
-def cifar_folder(shared_data, tmp_path_factory):
+def cifar_folder(shared_data, cifar10, tmp_path_factory):
     """CIFAR-10's test images 0..99 of each class as train/, 100..119 as test/: 1,200 JPEG files."""
-    spec = importlib.util.spec_from_file_location("loader", shared_data / "load_cifar10.py")
-    loader = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loader)
-    files, labels, names = loader.jpegs(shared_data / "cifar10_test.npz")
+    files, labels, names = cifar10.jpegs(shared_data / "cifar10_test.npz")
     root = tmp_path_factory.mktemp("data") / "cifar-small"
     for label, name in enumerate(names):
         for split, start, stop in (("train", 0, 100), ("test", 100, 120)):

@@ -390,13 +390,10 @@ def test_an_image_of_an_array_that_changes_has_another_mark(tmp_path):
 
 
 @pytest.mark.slow
-def test_cifar10_jpegs_in_colour_are_found_by_a_network_for_grey_images(run, shared_data, tmp_path):
-    sys.path.insert(0, str(shared_data))
-    try:
-        from load_cifar10 import jpegs
-    finally:
-        sys.path.remove(str(shared_data))
-    files, labels, names = jpegs(shared_data / "cifar10_test.npz")
+def test_cifar10_jpegs_in_colour_are_found_by_a_network_for_grey_images(
+    run, shared_data, cifar10, tmp_path
+):
+    files, labels, names = cifar10.jpegs(shared_data / "cifar10_test.npz")
     for row in range(0, len(files), 250):
         path = tmp_path / "cifar" / names[labels[row]] / f"{row}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -59,14 +59,21 @@ def test_a_card_has_the_figures_of_the_file_and_of_the_network(known):
     assert known.licence and known.data_licence and known.source
 
 
+@pytest.fixture(scope="module")
+def splits(shared_data, cifar10, tmp_path_factory):
+    """`.npz` files of the test splits, by the weights that they are for."""
+    files, labels, _ = cifar10.jpegs(shared_data / "cifar10_test.npz")
+    decoded = tmp_path_factory.mktemp("cifar10") / "test.npz"
+    np.savez(decoded, x_test=cifar10.decode(files), y_test=labels)
+    return {"mnist": shared_data / "mnist.npz", "cifar10": decoded}
+
+
 @EACH
-def test_all_test_images_give_the_accuracy_of_the_card(known, shared_data):
+def test_all_test_images_give_the_accuracy_of_the_card(known, splits):
     from applications.data.sources import open_test
 
     height, width, channels = known.input_shape
-    tested = open_test(shared_data / f"{known.weights}.npz", known.labels).test_at(
-        (height, width), channels
-    )
+    tested = open_test(splits[known.weights], known.labels).test_at((height, width), channels)
     assert len(tested) == known.tested
     pixels = tested.batch(range(len(tested)))
     predicted = built(known).predict(pixels, batch_size=1000, verbose=0).argmax(axis=1)
@@ -124,6 +131,16 @@ def test_one_error_names_all_that_they_are_not_for():
 def test_an_error_names_the_widths_that_there_are():
     with pytest.raises(ValueError, match=r"are for alpha=1.0: .*Received: alpha=0.5$"):
         keras_archs.LeNet5(weights="mnist", alpha=0.5)
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+def test_no_wider_network_gets_them_and_the_error_names_what_makes_one(adapt):
+    wanted = (
+        "`weights` 'mnist' of lenet5 are for alpha=1.0: `keras_archs.grow` makes a network wider. "
+        "Received: alpha=1.5"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
+        keras_archs.LeNet5(weights="mnist", alpha=1.5, adapt=adapt)
 
 
 def test_another_architecture_has_none_and_the_error_names_those_that_have():

@@ -156,10 +156,10 @@ def train(
         averaging: decay by step of a moving average of the weights, which is what validates and is
             kept, in [0, 1); 0 keeps the weights themselves. A short training remembers a tenth of
             its steps at most. None: the recipe's.
-        weights: None for random weights, or what the builder takes: a file, "imagenet", "mnist" or
-            "hf://timm/NAME". Images then get the preprocessing that these weights were trained
-            with, where it is known. With a recipe that starts from layers of another network: that
-            network's `.keras` file, of which nothing else is read.
+        weights: None for random weights, or what the builder takes: a file, "imagenet", "mnist",
+            "cifar10" or "hf://timm/NAME". Images then get the preprocessing that these weights were
+            trained with, where it is known. With a recipe that starts from layers of another
+            network: that network's `.keras` file, of which nothing else is read.
         adapt: whether weights for other classes or channels, a larger `alpha` or another size are
             adapted, as the builder does it.
         freeze_until: None, or a stage of the network: `P{k}`, or how the names of its layers start.
@@ -381,10 +381,10 @@ def compare(
         averaging: decay by step of a moving average of the weights, which is what validates and is
             kept, in [0, 1); 0 keeps the weights themselves. A short training remembers a tenth of
             its steps at most. None: the recipe's.
-        weights: None for random weights, or what the builder takes: a file, "imagenet", "mnist" or
-            "hf://timm/NAME". Images then get the preprocessing that these weights were trained
-            with, where it is known. With a recipe that starts from layers of another network: that
-            network's `.keras` file, of which nothing else is read.
+        weights: None for random weights, or what the builder takes: a file, "imagenet", "mnist",
+            "cifar10" or "hf://timm/NAME". Images then get the preprocessing that these weights were
+            trained with, where it is known. With a recipe that starts from layers of another
+            network: that network's `.keras` file, of which nothing else is read.
         adapt: whether weights for other classes or channels, a larger `alpha` or another size are
             adapted, as the builder does it.
         freeze_until: None, or a stage of the network: `P{k}`, or how the names of its layers start.
@@ -732,10 +732,10 @@ def distill(
         averaging: decay by step of a moving average of the weights, which is what validates and is
             kept, in [0, 1); 0 keeps the weights themselves. A short training remembers a tenth of
             its steps at most. None: the recipe's.
-        weights: None for random weights, or what the builder takes: a file, "imagenet", "mnist" or
-            "hf://timm/NAME". Images then get the preprocessing that these weights were trained
-            with, where it is known. With a recipe that starts from layers of another network: that
-            network's `.keras` file, of which nothing else is read.
+        weights: None for random weights, or what the builder takes: a file, "imagenet", "mnist",
+            "cifar10" or "hf://timm/NAME". Images then get the preprocessing that these weights were
+            trained with, where it is known. With a recipe that starts from layers of another
+            network: that network's `.keras` file, of which nothing else is read.
         adapt: whether weights for other classes or channels, a larger `alpha` or another size are
             adapted, as the builder does it.
         seed: of the weights, the order, the augmentation and the splits that the data lack.

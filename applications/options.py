@@ -560,12 +560,12 @@ class Options(_Checked):
     )
     weights: str | os.PathLike[str] | None = option(
         None,
-        help="Start from a .keras, .h5, .safetensors or .caffemodel file, imagenet, mnist (in the "
-        "package), or hf://timm/NAME.",
-        doc='None for random weights, or what the builder takes: a file, "imagenet", "mnist" or '
-        '"hf://timm/NAME". Images then get the preprocessing that these weights were trained '
-        "with, where it is known. With a recipe that starts from layers of another network: that "
-        "network's `.keras` file, of which nothing else is read.",
+        help="Start from a .keras, .h5, .safetensors or .caffemodel file, imagenet, mnist or "
+        "cifar10 (in the package), or hf://timm/NAME.",
+        doc='None for random weights, or what the builder takes: a file, "imagenet", "mnist", '
+        '"cifar10" or "hf://timm/NAME". Images then get the preprocessing that these weights were '
+        "trained with, where it is known. With a recipe that starts from layers of another "
+        "network: that network's `.keras` file, of which nothing else is read.",
         check=_optional(_text),
         metavar="FILE|NAME",
         panel="Network",

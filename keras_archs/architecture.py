@@ -156,9 +156,9 @@ _COMMON_DOCS = {
     "classifier_activation": "name of the classifier's activation, None for logits.",
     "weights": "None for random weights; the path of a `.keras`, `.h5`, `.safetensors` "
     "(timm's or torchvision's names) or `.caffemodel` file; \"imagenet\" for those of "
-    'keras.applications; "hf://timm/NAME"; or "mnist" for those that are in this package: '
-    "then `input_shape` and `classes` default to theirs, and the network rescales pixels of 0 to "
-    "255 itself. `model.load_report` says what was loaded.",
+    'keras.applications; "hf://timm/NAME"; or "mnist" or "cifar10" for those that are in this '
+    "package: then `input_shape` and `classes` default to theirs, and the network rescales pixels "
+    "of 0 to 255 itself. `model.load_report` says what was loaded.",
     "adapt": "whether weights for another number of classes or channels, a larger alpha or another "
     "image size are adapted: kernels of the first layer are summed or repeated, the channels of "
     "largest norm kept; a classifier for other classes keeps its random weights.",

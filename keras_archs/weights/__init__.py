@@ -9,7 +9,7 @@ sets them: all that fits, or nothing.
     .caffemodel            caffe
     .safetensors, hf://    timm
     "imagenet"             keras_applications
-    "mnist"                packaged
+    "mnist", "cifar10"     packaged
 """
 
 import os
@@ -86,8 +86,8 @@ def load_weights(
         model: a built model.
         source: path of a `.keras`, `.weights.h5`, `.h5` (of Keras 2), `.safetensors` (timm's or
             torchvision's names) or `.caffemodel` file, `"imagenet"` (those of keras.applications,
-            through its own download and hash check), `"mnist"` (the package's own) or
-            `"hf://timm/NAME"`.
+            through its own download and hash check), `"mnist"` or `"cifar10"` (the
+            package's own) or `"hf://timm/NAME"`.
         layers: names of the layers whose weights are set. None: all of them.
         adapt: whether weights for another number of channels or classes, a larger `alpha` or
             another size of the image are adapted.

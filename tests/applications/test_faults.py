@@ -91,7 +91,7 @@ def keras_archs(*args, before="", **options):
     script = f"import os\n{before}\nfrom applications.cli import app\napp()"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [sys.executable, "-c", script, *args],
+        [sys.executable, "-P", "-c", script, *args],  # like a command: not in the working directory
         env=environment,
         capture_output=True,
         text=True,

@@ -64,7 +64,8 @@ def splits(shared_data, cifar10, tmp_path_factory):
     """`.npz` files of the test splits, by the weights that they are for."""
     files, labels, _ = cifar10.jpegs(shared_data / "cifar10_test.npz")
     decoded = tmp_path_factory.mktemp("cifar10") / "test.npz"
-    np.savez(decoded, x_test=cifar10.decode(files), y_test=labels)
+    images = cifar10.decode(files)
+    np.savez(decoded, x_train=images, y_train=labels, x_test=images, y_test=labels)
     return {"mnist": shared_data / "mnist.npz", "cifar10": decoded}
 
 

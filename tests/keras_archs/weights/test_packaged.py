@@ -61,12 +61,14 @@ def test_a_card_has_the_figures_of_the_file_and_of_the_network(known):
 
 @pytest.fixture(scope="module")
 def splits(shared_data, cifar10, tmp_path_factory):
-    """`.npz` files of the test splits, by the weights that they are for."""
-    files, labels, _ = cifar10.jpegs(shared_data / "cifar10_test.npz")
-    decoded = tmp_path_factory.mktemp("cifar10") / "test.npz"
-    images = cifar10.decode(files)
-    np.savez(decoded, x_train=images, y_train=labels, x_test=images, y_test=labels)
-    return {"mnist": shared_data / "mnist.npz", "cifar10": decoded}
+    """Test images, by the weights that they are for: an `.npz`, and a folder of JPEGs."""
+    root = tmp_path_factory.mktemp("cifar10")
+    files, labels, names = cifar10.jpegs(shared_data / "cifar10_test.npz")
+    for name in names:
+        (root / "test" / name).mkdir(parents=True)
+    for row, (file, label) in enumerate(zip(files, labels, strict=True)):
+        (root / "test" / names[label] / f"{row}.jpg").write_bytes(file)
+    return {"mnist": shared_data / "mnist.npz", "cifar10": root}
 
 
 @EACH
